@@ -1,0 +1,96 @@
+# pith. `make demo`: install what is missing, build, classify. `make test`: the same, and every test.
+CC ?= cc
+CFLAGS ?= -O2 -g
+PREFIX ?= /usr/local
+BUILD ?= build
+PYTHON ?= /usr/bin/python3
+VERSION := $(shell sed -n 's/.*PITH_VERSION "\(.*\)"/\1/p' src/pith.h)
+SOVERSION := 0
+PKGS := libcjson libutf8proc libxxhash
+PKG_CONFIG ?= pkg-config
+GOALS_WITHOUT_LIBS := clean deps demo test
+ifneq ($(filter-out $(GOALS_WITHOUT_LIBS),$(or $(MAKECMDGOALS),all)),)
+PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS))
+PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS))
+endif
+ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
+# After the user's flags: the bits contract (DESIGN section 3) depends on them.
+override FLAGS = $(CPPFLAGS) $(CFLAGS) -std=c11 $(WARN) -Isrc -I. -fPIC -fvisibility=hidden -fopenmp \
+  -ffp-contract=off -fno-math-errno -fno-trapping-math -fno-fast-math -MMD -MP $(PKG_CFLAGS) $(SAN)
+LIBS = $(PKG_LIBS) -lm -ldl
+
+LIB_SRC := $(filter-out src/cli/% src/server/%,$(wildcard src/*.c src/*/*.c)) $(wildcard models/*.c tokenizer/*.c)
+CLI_SRC := $(wildcard src/cli/*.c)
+TEST_SRC := $(wildcard tests/test_*.c)
+TOOL_SRC := $(wildcard tools/*.c)
+obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
+TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
+TOOLS := $(patsubst tools/%.c,$(BUILD)/tools/%,$(TOOL_SRC))
+PITH := $(if $(filter build,$(BUILD)),pith,$(BUILD)/pith)
+
+.PHONY: all demo test check asan tsan neon bench install clean deps tests tools
+all: $(PITH) $(BUILD)/libpith.a $(BUILD)/libpith.so
+
+$(BUILD)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) $(KERNEL_FLAGS) -c $< -o $@
+ifeq ($(ARCH),x86_64)
+$(BUILD)/src/compute/kernel_avx2.o: KERNEL_FLAGS = -O3 -mavx2 -mfma -mf16c
+$(BUILD)/src/compute/kernel_avx512.o: KERNEL_FLAGS = -O3 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c
+endif
+$(BUILD)/src/compute/kernel_generic.o $(BUILD)/src/compute/kernel_neon.o: KERNEL_FLAGS = -O3
+
+$(BUILD)/libpith.a: $(call obj,$(LIB_SRC))
+	@rm -f $@
+	$(AR) rcs $@ $^
+$(BUILD)/libpith.so.$(VERSION): $(call obj,$(LIB_SRC))
+	$(CC) $(FLAGS) $(LDFLAGS) -shared -Wl,-soname,libpith.so.$(SOVERSION) -o $@ $^ $(LIBS)
+$(BUILD)/libpith.so: $(BUILD)/libpith.so.$(VERSION)
+	ln -sf $(<F) $(BUILD)/libpith.so.$(SOVERSION)
+	ln -sf $(<F) $@
+$(PITH): $(call obj,$(CLI_SRC)) $(BUILD)/libpith.a
+	$(CC) $(FLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+$(BUILD)/src/cli/%.o: CPPFLAGS += -DPITH_DATADIR='"$(PREFIX)/share/pith"'
+$(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(BUILD)/libpith.a
+	$(CC) $(FLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+$(BUILD)/tools/%: $(BUILD)/tools/%.o $(BUILD)/libpith.a
+	$(CC) $(FLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+.SECONDARY:
+tests: $(TESTS)
+tools: $(TOOLS)
+
+deps:
+	@tools/deps.sh $(DEPS)
+demo:
+	@tools/deps.sh build
+	@$(MAKE) --no-print-directory all
+	@tools/demo.sh
+test:
+	@tools/deps.sh build test
+	@$(MAKE) --no-print-directory check
+check: all tests tools
+	@BUILD=$(BUILD) PITH=./$(PITH) tests/run.sh
+asan:
+	@tools/deps.sh build test
+	@$(MAKE) --no-print-directory check BUILD=build/asan CFLAGS="-O1 -g -fno-omit-frame-pointer" \
+	  SAN="-fsanitize=address,undefined -fno-sanitize-recover=all"
+
+bench: all tools
+	@$(BUILD)/tools/bench
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/share/pith
+	install -m 755 $(PITH) $(DESTDIR)$(PREFIX)/bin/pith
+	install -m 644 src/pith.h $(DESTDIR)$(PREFIX)/include/pith.h
+	install -m 644 $(BUILD)/libpith.a $(DESTDIR)$(PREFIX)/lib/
+	install -m 755 $(BUILD)/libpith.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/
+	ln -sf libpith.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libpith.so.$(SOVERSION)
+	ln -sf libpith.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libpith.so
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@PKGS@|$(PKGS)|' tools/pith.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/pith.pc
+	cd models/bundled && find . -type f -exec install -D -m 644 {} $(DESTDIR)$(PREFIX)/share/pith/{} \;
+
+clean:
+	rm -rf build pith
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,67 @@
+/* kernel: the table of single-thread kernels, CPU detection and selection. A set is one line in
+ * kernel_sets.def and one file that exports kernel_<name>; the tests and the benchmark pick it up from there.
+ *
+ * Every exact set returns the same bits (DESIGN section 3). What that means is defined by kernel_portable.inc:
+ *  - linear: k is cut in blocks of KERNEL_KB from 0; in a block one fp32 chain `acc = 0; acc = fma(x[k], w[k], acc)`,
+ *    k ascending; t = first block's acc, then t = t + acc for each further block in order; then y = t + bias
+ *    (no addition where there is no bias). With `chain` set there is one chain over all of k instead.
+ *  - sums over a row: lane j of 16 takes elements j, j+16, ... ascending; then the tree
+ *    l[j] += l[j+8], l[j] += l[j+4], l[j] += l[j+2], l[0] + l[1].
+ *  - exp, erf, tanh: own polynomials in a fixed order of operations. */
+#ifndef COMPUTE_KERNEL_H
+#define COMPUTE_KERNEL_H
+#include "base/err.h"
+#include "compute/tensor.h"
+
+enum { KERNEL_KB = 256, KERNEL_PANEL = 32 };
+
+/* Y[m][n] = X[m][k] . W[n][k]^T + bias[n], for the panels p0 <= p < p1 of W (outputs 32*p0 .. min(n, 32*p1)).
+ * W is packed: F32 [ceil(n/32)][k][32]; F16 and BF16 the same with lane order 0,16,1,17,...,15,31, so that one
+ * 64-byte load holds outputs j and j+16 side by side. Lanes past n are zero in W and not written in Y. */
+typedef struct kernel_linear {
+    const float *x;
+    size_t ldx; /* floats between rows of X */
+    size_t m, k, n;
+    const void *w; /* panels, 64-byte aligned */
+    dtype type;    /* DT_F32, DT_F16 or DT_BF16 */
+    size_t p0, p1;
+    const float *bias; /* [n] or NULL */
+    float *y;
+    size_t ldy;
+    int chain; /* one chain over all of k (attention's P.V), instead of blocks of 256 */
+} kernel_linear;
+
+typedef struct kernel_set {
+    const char *name;
+    int exact; /* returns generic's bits */
+    void (*linear)(const kernel_linear *a);
+    /* y[i] = (x[i] - mean) * (1/sqrtf(var + eps)) * gamma[i] + beta[i], mean and biased variance over n; y may be x */
+    void (*layernorm)(const float *x, const float *gamma, const float *beta, float eps, float *y, size_t n);
+    /* x[i] = exp(x[i]*scale - max(x*scale)) / sum; in place, n >= 1 */
+    void (*softmax)(float *x, float scale, size_t n);
+    void (*add)(const float *x, float *y, size_t n); /* y[i] += x[i] */
+    void (*gelu)(float *x, size_t n);                /* x * 0.5 * (1 + erf(x / sqrt 2)) */
+    void (*gelu_tanh)(float *x, size_t n);           /* 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
+    void (*relu)(float *x, size_t n);                /* NaN stays NaN */
+    void (*silu)(float *x, size_t n);                /* x / (1 + exp(-x)) */
+    void (*vexp)(float *x, size_t n);
+    void (*verf)(float *x, size_t n);
+    void (*vtanh)(float *x, size_t n);
+} kernel_set;
+
+/* The sets this CPU can run, best first; NULL past the last. */
+const kernel_set *kernel_at(size_t i);
+/* By name, or the best exact one for NULL or "". Errors: unknown; known but not usable on this CPU; lists what is. */
+const kernel_set *kernel_find(const char *name, pith_err *e);
+
+/* Bytes of the packed form of an [n][k] matrix. -1 on overflow. */
+int kernel_panel_bytes(uint64_t n, uint64_t k, dtype type, uint64_t *bytes);
+/* Packs panels p0 <= p < p1 of W [n][k] (row-major, any alignment, same dtype) into dst (the whole buffer's start). */
+void kernel_pack(void *dst, const void *src, dtype type, size_t n, size_t k, size_t p0, size_t p1);
+/* The same from float activations with row stride ld: rows become lanes (attention's keys).
+ * x [n][ld] -> [ceil(n/32)][k][32], panels p0 <= p < p1. */
+void kernel_pack_rows(float *dst, const float *x, size_t ld, size_t n, size_t k, size_t p0, size_t p1);
+/* x [k][ld], columns become lanes (attention's values): x [k][0..n) -> [ceil(n/32)][k][32]. */
+void kernel_pack_cols(float *dst, const float *x, size_t ld, size_t n, size_t k);
+
+#endif

@@ -1,0 +1,49 @@
+/* op: the operations layers are drawn with, over many rows and several threads. They own no memory: outputs and work
+ * buffers are the caller's. Threads split rows, panels and heads, never a sum. */
+#ifndef COMPUTE_OP_H
+#define COMPUTE_OP_H
+#include "compute/kernel.h"
+
+typedef struct op_ctx {
+    const kernel_set *kernels;
+    int threads;
+} op_ctx;
+
+/* A packed weight matrix [n][k] with its bias. A zeroed struct is valid and empty. */
+typedef struct op_weight {
+    void *panels; /* 64-byte aligned */
+    float *bias;  /* [n] or NULL */
+    size_t n, k;
+    dtype type;
+} op_weight;
+
+typedef enum op_act { OP_ACT_NONE, OP_ACT_GELU, OP_ACT_GELU_TANH, OP_ACT_RELU, OP_ACT_SILU, OP_ACT_TANH } op_act;
+/* "gelu", "gelu_new", "relu", ... as in config.json. -1: unknown; the message lists what there is. */
+int op_act_find(const char *name, const char *where, op_act *out, pith_err *e);
+
+/* Packs w [n][k] and bias [n] (data NULL: none), in parallel. */
+int op_weight_load(op_weight *p, const op_ctx *c, tensor w, tensor bias, pith_err *e);
+void op_weight_free(op_weight *p);
+uint64_t op_weight_bytes(const op_weight *p);
+/* A vector of any float dtype as float [n], malloc'ed. */
+int op_vector_load(float **out, tensor t, pith_err *e);
+
+/* Y[m][n] = act(X[m][k] . W^T + bias) */
+void op_linear(const op_ctx *c, const op_weight *w, const float *x, size_t m, float *y, op_act act);
+/* Y[i] = layernorm(X[i] + R[i]) for m rows of n; r may be NULL, y may be x. X is overwritten with X + R. */
+void op_add_layernorm(const op_ctx *c, float *x, const float *r, const float *gamma, const float *beta, float eps,
+                      float *y, size_t m, size_t n);
+/* y[i][0..n) = table[ids[i]] as float */
+void op_embed(const op_ctx *c, tensor table, const int32_t *ids, size_t m, float *y);
+void op_embed_row(tensor table, uint64_t row, float *y);
+
+/* Full (bidirectional) attention within each sequence:
+ * Y[i][h] = sum_j softmax_j(Q[i][h] . K[j][h] * scale) V[j][h], i and j in the same sequence.
+ * q, k, v, y: [n_tok][n_head * head_dim]; start [n_seq + 1]. work: op_attention_work floats. */
+void op_attention(const op_ctx *c, const float *q, const float *k, const float *v, const size_t *start, size_t n_seq,
+                  size_t n_head, size_t head_dim, float scale, float *work, float *y);
+/* Floats of work for n_tok tokens in n_seq sequences, the longest of max_len. -1 on overflow. */
+int op_attention_work(const op_ctx *c, size_t n_tok, size_t n_seq, size_t max_len, size_t n_head, size_t head_dim,
+                      size_t *floats);
+
+#endif

@@ -1,0 +1,36 @@
+/* bind: the weight binder. A model names each tensor it wants with its shape in one call; the first error
+ * sticks, later calls do nothing, and bind_finish tells it; tensors nobody asked for are reported. */
+#ifndef FORMATS_BIND_H
+#define FORMATS_BIND_H
+#include "base/err.h"
+#include "formats/safetensors.h"
+#include <stdarg.h>
+
+typedef struct bind bind;
+
+bind *bind_new(const safetensors *s, pith_err *e);
+void bind_free(bind *b);
+
+/* Names that old checkpoints use: wherever a wanted name ends in `want` and is not there, the same name ending in
+ * `have` is tried. Strings must outlive b. */
+void bind_alias(bind *b, const char *want, const char *have);
+/* A prefix that a checkpoint may have or lack (base model saved without its head: "bert."). Every wanted name that
+ * starts with it and is not there is tried without it. */
+void bind_prefix(bind *b, const char *prefix);
+/* Tensors that are expected to be there and unused: no report ("*.position_ids"). Matches the end of a name. */
+void bind_ignore(bind *b, const char *suffix);
+
+/* Finds `fmt` (printf, for layer numbers), demands rank and shape. `why` names each dimension's config key, as
+ * "hidden_size,dim" for messages: "...: shape [4864,896], expected [4864,1024] (intermediate_size,hidden_size)".
+ * dtype must be F32, F16 or BF16. On success *t is a view into the file. Returns 0, or -1 with the error kept. */
+int bind_matrix(bind *b, tensor *t, uint64_t rows, uint64_t cols, const char *why, const char *fmt, ...)
+    __attribute__((format(printf, 6, 7)));
+int bind_vector(bind *b, tensor *t, uint64_t n, const char *why, const char *fmt, ...)
+    __attribute__((format(printf, 5, 6)));
+/* Is a tensor of that name there (aliases and prefix tried)? Asks, claims nothing. */
+int bind_has(const bind *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* 0 if every call succeeded and no tensor is left over; else -1: the sticky error, or the leftovers named (a few
+ * and a count; with the hint `hint`, may be NULL). */
+int bind_finish(bind *b, const char *hint, pith_err *e);
+
+#endif
