@@ -21,8 +21,8 @@ static int open_temp(output *o, const struct stat *old, pith_err *e)
     size_t n = strlen(o->path) + 16;
     o->temp = malloc(n);
     if (!o->temp) return err_nomem(e, n, "a path");
-    snprintf(o->temp, n, "%s.XXXXXX.tmp", o->path);
-    int fd = mkstemps(o->temp, 4);
+    snprintf(o->temp, n, "%s.tmp-XXXXXX", o->path);
+    int fd = mkstemp(o->temp);
     if (fd < 0) {
         free(o->temp);
         o->temp = NULL;

@@ -24,8 +24,8 @@ void progress_update(progress *p, uint64_t count, double share)
     if (per_second >= 100) cli_count((uint64_t)per_second, rate);
     else snprintf(rate, sizeof rate, "%.1f", per_second);
     fprintf(stderr, "\r%s %s, %s %s/s", cli_count(count, n), p->unit, rate, p->unit);
-    if (share > 0 && share <= 1) {
-        unsigned long long left = (unsigned long long)(spent / share - spent + 0.5);
+    if (share > p->base && share <= 1) {
+        unsigned long long left = (unsigned long long)(spent * (1 - share) / (share - p->base) + 0.5);
         if (left >= 3600) fprintf(stderr, ", %.0f%%, %llu:%02llu:%02llu left", 100 * share, left / 3600, left / 60 % 60, left % 60);
         else fprintf(stderr, ", %.0f%%, %llu:%02llu left", 100 * share, left / 60, left % 60);
     }

@@ -6,6 +6,7 @@
 typedef struct progress {
     const char *unit; /* "rows" */
     double start, last;
+    double base; /* share that was done before the start (a resumed file) */
     int on, shown;
 } progress;
 
