@@ -282,17 +282,17 @@ typedef struct work {
     op_attention_work attention;
 } work;
 
-static void *bert_layout(const void *model, const op_ctx *op, size_t n_tok, size_t n_seq, size_t max_len, arena *a)
+static void *bert_layout(const void *model, const op_ctx *op, const model_extent *x, arena *a)
 {
     const bert *m = model;
     work measured = {0}, *placed = arena_take(a, 1, sizeof *placed), *w = placed ? placed : &measured;
     float **wide[] = {&w->x, &w->q, &w->k, &w->v, &w->a};
     for (size_t i = 0; i < sizeof wide / sizeof wide[0]; i++)
-        *wide[i] = arena_take(a, n_tok, m->hidden * sizeof(float));
-    w->f = arena_take(a, n_tok, m->intermediate * sizeof(float));
-    w->first = arena_take(a, n_seq, m->hidden * sizeof(float));
-    w->pooled = arena_take(a, n_seq, m->hidden * sizeof(float));
-    op_attention_layout(&w->attention, op, n_tok, n_seq, max_len, m->n_head, m->hidden / m->n_head, a);
+        *wide[i] = arena_take(a, x->n_tok, m->hidden * sizeof(float));
+    w->f = arena_take(a, x->n_tok, m->intermediate * sizeof(float));
+    w->first = arena_take(a, x->n_seq, m->hidden * sizeof(float));
+    w->pooled = arena_take(a, x->n_seq, m->hidden * sizeof(float));
+    op_attention_layout(&w->attention, op, x->n_tok, x->n_seq, x->max_len, m->n_head, m->hidden / m->n_head, a);
     return placed;
 }
 

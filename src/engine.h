@@ -27,4 +27,14 @@ struct pith_session {
     arena memory;
 };
 
+/* One forward. cache: what each sequence has seen ([n]; NULL for encoders), advanced by it. */
+typedef struct engine_run {
+    const pith_seq *seqs;
+    size_t n;
+    kv_cache *const *cache;
+    int every_token; /* logits of every token, not only of each sequence's last */
+    float *logits, *hidden;
+} engine_run;
+int engine_forward(pith_session *s, const engine_run *r, pith_err *e);
+
 #endif

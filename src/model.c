@@ -103,3 +103,53 @@ int model_labels(json cfg, uint64_t *n, char ***labels, pith_err *e)
     *labels = out;
     return 0;
 }
+
+/* transformers 5 keeps theta inside rope_parameters, 4 beside rope_scaling. */
+int model_rope(json cfg, size_t dim, uint64_t max_positions, rope_config *out, pith_err *e)
+{
+    static const char *const types[] = {"default", "linear", "dynamic", "llama3", "yarn"};
+    json p = json_get(cfg, "rope_parameters"), old = json_get(cfg, "rope_scaling");
+    int v5 = json_typeof(p) == JSON_OBJECT;
+    if (!v5) p = old;
+    if (json_typeof(p) != JSON_NONE && json_typeof(p) != JSON_NULL && json_typeof(p) != JSON_OBJECT)
+        return json_expected(p, "an object", e);
+    const char *type, *older;
+    double original;
+    *out = (rope_config){.dim = dim, .max_positions = (size_t)max_positions};
+    if (json_opt_str(p, "type", "default", &older, e) || json_opt_str(p, "rope_type", older, &type, e) ||
+        json_opt_num(cfg, "rope_theta", 10000, &out->theta, e) || json_opt_num(p, "rope_theta", out->theta, &out->theta, e))
+        return -1;
+    int found = -1;
+    for (int i = 0; i < (int)(sizeof types / sizeof types[0]); i++)
+        if (!strcmp(types[i], type)) found = i;
+    if (found < 0)
+        return err_set(e, "config.json: rope_type \"%.80s\" is not supported (supported: default, linear, dynamic, llama3, "
+                          "yarn)", type);
+    out->type = (rope_type)found;
+    if (!(out->theta > 1)) return err_set(e, "config.json: rope_theta must be over 1, found %g", out->theta);
+    if (out->type == ROPE_DEFAULT) return 0;
+    if (json_get_num(p, "factor", &out->factor, e) ||
+        json_opt_num(p, "original_max_position_embeddings", (double)max_positions, &original, e) ||
+        json_opt_num(p, "low_freq_factor", 1, &out->low_freq_factor, e) ||
+        json_opt_num(p, "high_freq_factor", 4, &out->high_freq_factor, e) ||
+        json_opt_num(p, "beta_fast", 32, &out->beta_fast, e) || json_opt_num(p, "beta_slow", 1, &out->beta_slow, e) ||
+        json_opt_num(p, "attention_factor", 0, &out->attention_factor, e) || json_opt_num(p, "mscale", 0, &out->mscale, e) ||
+        json_opt_num(p, "mscale_all_dim", 0, &out->mscale_all_dim, e) || json_opt_bool(p, "truncate", 1, &out->truncate, e))
+        return -1;
+    out->original_max_positions = original;
+    if (!(out->factor >= 1) || !(original >= 1) || !(out->low_freq_factor > 0) || !(out->beta_fast > 0) ||
+        !(out->beta_slow > 0) || (out->type == ROPE_LLAMA3 && !(out->high_freq_factor > out->low_freq_factor)))
+        return json_expected(p, "rope scaling with positive factors", e);
+    return 0;
+}
+
+int model_slides(json cfg, size_t i, int otherwise, int *out, pith_err *e)
+{
+    json list = json_get(cfg, "layer_types"), c = json_first(list);
+    *out = otherwise;
+    if (json_typeof(list) == JSON_NONE || json_typeof(list) == JSON_NULL) return 0;
+    while (c.node && i--) c = json_next(c);
+    *out = !strcmp(json_str(c), "sliding_attention");
+    if (*out || !strcmp(json_str(c), "full_attention")) return 0;
+    return json_expected(c.node ? c : list, "\"full_attention\" or \"sliding_attention\" for each layer", e);
+}

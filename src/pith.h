@@ -67,6 +67,7 @@ PITH_API size_t pith_model_vocab_size(const pith_model *m);
 PITH_API size_t pith_model_max_positions(const pith_model *m);
 /* What classify truncates to: min of the tokenizer's model_max_length and max positions. */
 PITH_API size_t pith_model_max_length(const pith_model *m);
+PITH_API int pith_model_is_causal(const pith_model *m);        /* 1: each token sees those before it (LLaMA and its kin) */
 PITH_API size_t pith_model_n_labels(const pith_model *m);       /* 0: no classification head */
 PITH_API const char *pith_model_label(const pith_model *m, size_t i);
 /* Index of a label by name, else by decimal id; -1: neither. */
@@ -88,7 +89,8 @@ typedef struct pith_seq {
     size_t n;                /* 1 .. pith_model_max_positions */
 } pith_seq;
 
-/* One forward over n sequences, packed without padding. logits: [n][n_labels] or NULL; hidden: final hidden states
+/* One forward over n sequences, packed without padding. logits: [n][n_labels], or [sum of n][vocab_size] of a causal
+ * model without labels, or NULL; hidden: final hidden states
  * [sum of n][hidden_size] or NULL. Errors: an id outside the vocabulary, a sequence too long or empty, memory. */
 PITH_API int pith_run(pith_session *s, const pith_seq *seqs, size_t n, float *logits, float *hidden, pith_err *e);
 

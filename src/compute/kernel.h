@@ -28,7 +28,8 @@ typedef struct kernel_linear {
     const float *bias; /* [n] or NULL */
     float *y;
     size_t ldy;
-    int chain; /* one chain over all of k (attention's P.V), instead of blocks of 256 */
+    int chain;  /* one chain over all of k (attention's P.V), instead of blocks of 256 */
+    int resume; /* with chain: it goes on from what y holds */
 } kernel_linear;
 
 typedef struct kernel_set {
@@ -38,9 +39,12 @@ typedef struct kernel_set {
     void (*linear)(const kernel_linear *a);
     /* y[i] = (x[i] - mean) * (1/sqrtf(var + eps)) * gamma[i] + beta[i], mean and biased variance over n; y may be x */
     void (*layernorm)(const float *x, const float *gamma, const float *beta, float eps, float *y, size_t n);
+    /* y[i] = (x[i] * (1/sqrtf(mean of squares + eps))) * gamma[i]; y may be x */
+    void (*rmsnorm)(const float *x, const float *gamma, float eps, float *y, size_t n);
     /* x[i] = exp(x[i]*scale - max(x*scale)) * (1/sum); in place, n >= 1; any NaN makes the row NaN */
     void (*softmax)(float *x, float scale, size_t n);
     void (*add)(const float *x, float *y, size_t n); /* y[i] += x[i] */
+    void (*mul)(const float *x, float *y, size_t n); /* y[i] *= x[i] */
     void (*gelu)(float *x, size_t n);                /* x * 0.5 * (1 + erf(x / sqrt 2)) */
     void (*gelu_tanh)(float *x, size_t n);           /* 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
     void (*relu)(float *x, size_t n);                /* NaN stays NaN */

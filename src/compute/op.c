@@ -1,10 +1,11 @@
 #include "compute/op.h"
 #include "base/par.h"
+#include "compute/rope.h"
 #include <stdlib.h>
 #include <string.h>
 
 /* Rows that one work item of a linear layer takes: enough to reuse a panel while it lies in the cache. */
-enum { ROW_BLOCK = 192, ATTENTION_ROWS = 64, NORM_ROWS = 32 };
+enum { ROW_BLOCK = 192, ATTENTION_ROWS = 64, NORM_ROWS = 32, MAP_FLOATS = 1 << 14 };
 /* Below this many multiplications a parallel region costs more than it gives. */
 static const size_t SMALL_WORK = 1 << 15;
 
@@ -145,10 +146,12 @@ void op_linear(const op_ctx *c, const op_weight *w, const float *x, size_t m, fl
 
 typedef struct norm_job {
     const op_ctx *c;
-    float *x, *y;
+    const float *x;
+    float *y;
     const float *r, *gamma, *beta;
     float eps;
     size_t m, n;
+    float *sum; /* x again, where it is to become x + r */
 } norm_job;
 
 static void norm_item(void *ctx, size_t i, int tid)
@@ -157,17 +160,63 @@ static void norm_item(void *ctx, size_t i, int tid)
     size_t last = min_size(j->m, (i + 1) * NORM_ROWS);
     (void)tid;
     for (size_t row = i * NORM_ROWS; row < last; row++) {
-        float *x = j->x + row * j->n;
-        if (j->r) j->c->kernels->add(j->r + row * j->n, x, j->n);
-        j->c->kernels->layernorm(x, j->gamma, j->beta, j->eps, j->y + row * j->n, j->n);
+        if (j->r) j->c->kernels->add(j->r + row * j->n, j->sum + row * j->n, j->n);
+        j->c->kernels->layernorm(j->x + row * j->n, j->gamma, j->beta, j->eps, j->y + row * j->n, j->n);
     }
 }
 
 void op_add_layernorm(const op_ctx *c, float *x, const float *r, const float *gamma, const float *beta, float eps,
                       float *y, size_t m, size_t n)
 {
-    norm_job j = {c, x, y, r, gamma, beta, eps, m, n};
+    norm_job j = {c, x, y, r, gamma, beta, eps, m, n, x};
     par_for(m * n < SMALL_WORK ? 1 : c->threads, ceil_div(m, NORM_ROWS), norm_item, &j);
+}
+
+static void rmsnorm_item(void *ctx, size_t i, int tid)
+{
+    const norm_job *j = ctx;
+    size_t last = min_size(j->m, (i + 1) * NORM_ROWS);
+    (void)tid;
+    for (size_t row = i * NORM_ROWS; row < last; row++)
+        j->c->kernels->rmsnorm(j->x + row * j->n, j->gamma, j->eps, j->y + row * j->n, j->n);
+}
+
+void op_rmsnorm(const op_ctx *c, const float *x, const float *gamma, float eps, float *y, size_t m, size_t n)
+{
+    norm_job j = {c, x, y, NULL, gamma, NULL, eps, m, n, NULL};
+    par_for(m * n < SMALL_WORK ? 1 : c->threads, ceil_div(m, NORM_ROWS), rmsnorm_item, &j);
+}
+
+typedef struct map_job {
+    void (*fn)(const float *x, float *y, size_t n);
+    const float *x;
+    float *y;
+    size_t n;
+} map_job;
+
+static void map_item(void *ctx, size_t i, int tid)
+{
+    const map_job *j = ctx;
+    size_t first = i * MAP_FLOATS;
+    (void)tid;
+    j->fn(j->x + first, j->y + first, min_size(MAP_FLOATS, j->n - first));
+}
+
+static void map(const op_ctx *c, void (*fn)(const float *, float *, size_t), const float *x, float *y, size_t n)
+{
+    map_job j = {fn, x, y, n};
+    par_for(n < SMALL_WORK ? 1 : c->threads, ceil_div(n, MAP_FLOATS), map_item, &j);
+}
+
+void op_add(const op_ctx *c, const float *x, float *y, size_t n) { map(c, c->kernels->add, x, y, n); }
+void op_mul(const op_ctx *c, const float *x, float *y, size_t n) { map(c, c->kernels->mul, x, y, n); }
+
+void op_rope(const op_ctx *c, const float *cosine, const float *sine, float *x, size_t m, size_t n_head, size_t dim)
+{
+    size_t half = dim / 2;
+    (void)c;
+    for (size_t i = 0; i < m; i++)
+        for (size_t h = 0; h < n_head; h++) rope_rotate(cosine + i * half, sine + i * half, half, x + (i * n_head + h) * dim);
 }
 
 void op_embed_row(tensor table, uint64_t row, float *y)

@@ -1,0 +1,224 @@
+#include "compute/kv.h"
+#include "base/par.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { TILE_TOKENS = 32 };
+
+static size_t ceil_div(size_t a, size_t b) { return a / b + (a % b != 0); }
+static size_t pad_panel(size_t n) { return ceil_div(n, KERNEL_PANEL) * KERNEL_PANEL; }
+static size_t min_size(size_t a, size_t b) { return a < b ? a : b; }
+
+/* ---- cache ---- */
+
+/* Floats of one head's keys, and of its values. */
+static size_t key_floats(const kv_cache *c) { return c->cap * c->shape.head_dim; }
+static size_t value_floats(const kv_cache *c) { return c->cap * pad_panel(c->shape.head_dim); }
+static float *key_head(const kv_cache *c, size_t layer, size_t head)
+{
+    return c->keys + (layer * c->shape.n_kv_head + head) * key_floats(c);
+}
+static float *value_head(const kv_cache *c, size_t layer, size_t head)
+{
+    return c->values + (layer * c->shape.n_kv_head + head) * value_floats(c);
+}
+
+static int head_bytes(kv_shape s, size_t tokens, uint64_t width, uint64_t *bytes)
+{
+    uint64_t n;
+    return __builtin_mul_overflow((uint64_t)s.n_layer, (uint64_t)s.n_kv_head, &n) ||
+           __builtin_mul_overflow(n, width * sizeof(float), &n) || __builtin_mul_overflow(n, (uint64_t)tokens, bytes);
+}
+
+uint64_t kv_bytes(kv_shape s, size_t tokens)
+{
+    uint64_t k, v, sum;
+    if (tokens > SIZE_MAX - KERNEL_PANEL || head_bytes(s, pad_panel(tokens), s.head_dim, &k) ||
+        head_bytes(s, pad_panel(tokens), pad_panel(s.head_dim), &v) || __builtin_add_overflow(k, v, &sum))
+        return UINT64_MAX;
+    return sum;
+}
+
+int kv_init(kv_cache *c, kv_shape shape, size_t tokens, pith_err *e)
+{
+    uint64_t bytes = kv_bytes(shape, tokens), keys = 0;
+    *c = (kv_cache){.shape = shape};
+    if (bytes > SIZE_MAX / 2) return err_set(e, "a context of %zu tokens does not fit memory; use a smaller --context", tokens);
+    size_t cap = pad_panel(tokens);
+    head_bytes(shape, cap, shape.head_dim, &keys);
+    c->keys = aligned_alloc(64, (size_t)bytes ? (size_t)bytes : 64);
+    if (!c->keys) return err_nomem(e, (size_t)bytes, "the cache of keys and values");
+    /* Lanes past the last key are multiplied and then ignored: they must not be NaN-slow garbage. */
+    memset(c->keys, 0, (size_t)keys);
+    c->values = c->keys + keys / sizeof(float);
+    c->cap = cap;
+    return 0;
+}
+
+void kv_free(kv_cache *c)
+{
+    free(c->keys);
+    *c = (kv_cache){0};
+}
+
+/* Writes token at position `at` of one head. */
+static void store(const kv_cache *c, size_t layer, size_t head, size_t at, const float *k, const float *v)
+{
+    size_t d = c->shape.head_dim;
+    float *key = key_head(c, layer, head) + at / KERNEL_PANEL * KERNEL_PANEL * d + at % KERNEL_PANEL;
+    for (size_t i = 0; i < d; i++) key[i * KERNEL_PANEL] = k[i];
+    float *value = value_head(c, layer, head) + at * KERNEL_PANEL;
+    for (size_t p = 0; p < d; p += KERNEL_PANEL)
+        memcpy(value + p * c->cap, v + p, min_size(KERNEL_PANEL, d - p) * sizeof *v);
+}
+
+/* ---- attention ---- */
+
+void kv_layout(kv_work *w, const op_ctx *c, size_t n_seq, size_t max_new, size_t most, size_t n_head, size_t n_kv_head,
+               arena *a)
+{
+    size_t group = n_head / n_kv_head;
+    w->rows = min_size(max_new, TILE_TOKENS) > group ? min_size(max_new, TILE_TOKENS) : group;
+    w->ld = pad_panel(most + 1); /* and a sink */
+    w->scores = arena_take(a, (size_t)c->threads * w->rows, w->ld * sizeof(float));
+    w->first_tile = arena_take(a, n_seq + 1, sizeof *w->first_tile);
+}
+
+typedef struct job {
+    const op_ctx *c;
+    const kv_work *w;
+    const kv_attention *a;
+    size_t n_kv_head, head_dim, group;
+} job;
+
+static void store_item(void *ctx, size_t i, int tid)
+{
+    const job *j = ctx;
+    const kv_attention *a = j->a;
+    size_t s = i / j->n_kv_head, h = i % j->n_kv_head;
+    (void)tid;
+    for (size_t t = a->start[s]; t < a->start[s + 1]; t++) {
+        size_t from = (t * j->n_kv_head + h) * j->head_dim;
+        store(a->cache[s], a->layer, h, a->cache[s]->n + t - a->start[s], a->k + from, a->v + from);
+    }
+}
+
+/* Softmax of one row over its keys, after cap and with a sink; x [n], with room for one more. */
+static void weigh(const job *j, float *x, size_t n, size_t head)
+{
+    const kernel_set *k = j->c->kernels;
+    const kv_attention *a = j->a;
+    float scale = a->scale;
+    if (a->softcap != 0) {
+        for (size_t i = 0; i < n; i++) x[i] = x[i] * scale / a->softcap;
+        k->vtanh(x, n);
+        for (size_t i = 0; i < n; i++) x[i] *= a->softcap;
+        scale = 1;
+    }
+    if (a->sinks) {
+        for (size_t i = 0; i < n; i++) x[i] *= scale;
+        scale = 1;
+        x[n++] = a->sinks[head];
+    }
+    k->softmax(x, scale, n);
+}
+
+/* y = sum over keys [from, to) of p[key] V[key], one chain, for m rows; resume: y holds the chain so far. */
+static void values_product(const job *j, const float *values, size_t cap, size_t from, size_t to, const float *p, size_t ldp,
+                           size_t m, float *y, size_t ldy, int resume)
+{
+    if (to <= from) return;
+    for (size_t d = 0; d < j->head_dim; d += KERNEL_PANEL) {
+        kernel_linear pv = {.x = p + from, .ldx = ldp, .m = m, .k = to - from, .n = min_size(KERNEL_PANEL, j->head_dim - d),
+                            .w = values + d * cap + from * KERNEL_PANEL, .type = DT_F32, .p0 = 0, .p1 = 1,
+                            .y = y + d, .ldy = ldy, .chain = 1, .resume = resume};
+        j->c->kernels->linear(&pv);
+    }
+}
+
+static size_t first_key(const kv_attention *a, size_t position)
+{
+    return a->window && position + 1 > a->window ? position + 1 - a->window : 0;
+}
+
+/* Rows of one head for tokens at positions pos .. pos + m - 1. Keys that all rows see are multiplied for all rows at
+ * once; the ragged ends, where one row sees a key and another does not, row by row. The chain is the same. */
+static void attend_head(const job *j, const kv_cache *c, size_t kv_head, size_t head, size_t token, size_t pos, size_t m,
+                        float *scores)
+{
+    const kv_attention *a = j->a;
+    size_t d = j->head_dim, ld = j->w->ld, stride = a->n_head * d, at = token * stride + head * d;
+    size_t first = first_key(a, pos) / KERNEL_PANEL, end = pos + m;
+    kernel_linear qk = {.x = a->q + at, .ldx = stride, .m = m, .k = d, .n = end, .w = key_head(c, a->layer, kv_head),
+                        .type = DT_F32, .p0 = first, .p1 = ceil_div(end, KERNEL_PANEL), .y = scores, .ldy = ld};
+    j->c->kernels->linear(&qk);
+    size_t common = first_key(a, pos + m - 1), shared_end = pos + 1;
+    const float *values = value_head(c, a->layer, kv_head);
+    for (size_t r = 0; r < m; r++) {
+        float *row = scores + r * ld;
+        size_t from = first_key(a, pos + r);
+        weigh(j, row + from, pos + r + 1 - from, head);
+        values_product(j, values, c->cap, from, min_size(common, shared_end), row, ld, 1, a->y + at + r * stride, stride, 0);
+    }
+    if (common < shared_end) {
+        /* Rows whose own first key is `common` start their chain here. */
+        size_t started = 0;
+        while (started < m && first_key(a, pos + started) < common) started++;
+        values_product(j, values, c->cap, common, shared_end, scores, ld, started, a->y + at, stride, 1);
+        values_product(j, values, c->cap, common, shared_end, scores + started * ld, ld, m - started,
+                       a->y + at + started * stride, stride, 0);
+    }
+    for (size_t r = 0; r < m; r++) {
+        size_t from = first_key(a, pos + r), tail = from > shared_end ? from : shared_end;
+        values_product(j, values, c->cap, tail, pos + r + 1, scores + r * ld, ld, 1, a->y + at + r * stride, stride,
+                       from < tail);
+    }
+}
+
+/* One new token: the heads that share keys are the rows of one product. */
+static void attend_group(const job *j, const kv_cache *c, size_t kv_head, size_t token, size_t pos, float *scores)
+{
+    const kv_attention *a = j->a;
+    size_t d = j->head_dim, ld = j->w->ld, from = first_key(a, pos), head = kv_head * j->group;
+    size_t at = (token * a->n_head + head) * d;
+    kernel_linear qk = {.x = a->q + at, .ldx = d, .m = j->group, .k = d, .n = pos + 1, .w = key_head(c, a->layer, kv_head),
+                        .type = DT_F32, .p0 = from / KERNEL_PANEL, .p1 = ceil_div(pos + 1, KERNEL_PANEL), .y = scores,
+                        .ldy = ld};
+    j->c->kernels->linear(&qk);
+    for (size_t r = 0; r < j->group; r++) weigh(j, scores + r * ld + from, pos + 1 - from, head + r);
+    values_product(j, value_head(c, a->layer, kv_head), c->cap, from, pos + 1, scores, ld, j->group, a->y + at, d, 0);
+}
+
+static void attend_item(void *ctx, size_t i, int tid)
+{
+    const job *j = ctx;
+    const kv_attention *a = j->a;
+    size_t tile = i / j->n_kv_head, h = i % j->n_kv_head, lo = 0, hi = a->n_seq;
+    while (hi - lo > 1) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (j->w->first_tile[mid] <= tile) lo = mid;
+        else hi = mid;
+    }
+    size_t skip = (tile - j->w->first_tile[lo]) * TILE_TOKENS, token = a->start[lo] + skip;
+    size_t m = min_size(TILE_TOKENS, a->start[lo + 1] - token), pos = a->cache[lo]->n + skip;
+    float *scores = j->w->scores + (size_t)tid * j->w->rows * j->w->ld;
+    if (m == 1) {
+        attend_group(j, a->cache[lo], h, token, pos, scores);
+        return;
+    }
+    for (size_t g = 0; g < j->group; g++) attend_head(j, a->cache[lo], h, h * j->group + g, token, pos, m, scores);
+}
+
+void kv_attend(const op_ctx *c, const kv_work *w, const kv_attention *a)
+{
+    const kv_shape *s = &a->cache[0]->shape;
+    job j = {c, w, a, s->n_kv_head, s->head_dim, a->n_head / s->n_kv_head};
+    size_t tiles = 0;
+    for (size_t i = 0; i < a->n_seq; i++) {
+        w->first_tile[i] = tiles;
+        tiles += ceil_div(a->start[i + 1] - a->start[i], TILE_TOKENS);
+    }
+    w->first_tile[a->n_seq] = tiles;
+    par_for(c->threads, a->n_seq * s->n_kv_head, store_item, &j);
+    par_for(c->threads, tiles * s->n_kv_head, attend_item, &j);
+}
