@@ -184,7 +184,7 @@ static int has_suffix(const char *s, const char *suffix)
 static int emit_array(const values *v, const array *a, pith_err *e)
 {
     size_t odd = 0;
-    for (size_t i = 0; i < a->n; i++) odd += !isfinite(a->x[i]);
+    for (size_t i = 0; i < a->n; i++) odd += isfinite(a->x[i]) ? 0u : 1u;
     if (odd) cli_note("warning: %zu of %zu numbers are NaN or infinite (null in JSON); pith inspect --stats shows whether "
                       "the weights are damaged", odd, a->n);
     if (v->hash) printf("%016llx\n", (unsigned long long)pith_hash(a->x, a->n * sizeof *a->x));
