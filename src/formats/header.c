@@ -314,7 +314,10 @@ static int sort_entries(safetensors_entry *x, size_t n, pith_err *e)
             count[i] = at;
             at += c;
         }
-        for (size_t i = 0; i < n; i++) b[count[DIGIT(a[i])]++] = a[i];
+        for (size_t i = 0; i < n; i++) {
+            __builtin_prefetch(&x[a[i + 16 < n ? i + 16 : i]].offset); /* visits the entries in no order at all */
+            b[count[DIGIT(a[i])]++] = a[i];
+        }
 #undef DIGIT
         uint32_t *t = a;
         a = b;

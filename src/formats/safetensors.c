@@ -31,7 +31,7 @@ struct safetensors {
     header table;
     file *files;
     size_t n_files;
-    uint32_t *slots; /* open addressing: index of an entry + 1, 0 is empty */
+    uint64_t *slots; /* open addressing: 32 bits of hash, 32 bits of index + 1; 0 is empty */
     size_t n_slots;  /* a power of two, at least twice the entries */
     uint64_t key[2]; /* of the hash, so that no file can be made to collide */
     char **warnings;
@@ -73,37 +73,50 @@ static uint64_t hash_name(const uint64_t key[2], const char *s, size_t n)
     return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
-/* The slot that holds `name`, or the empty one where it belongs. */
-static uint32_t *slot_of(const safetensors *s, const char *name)
+/* The slot that holds `name`, or the empty one where it belongs. The upper half of the hash is the tag. */
+static uint64_t *slot_of(const safetensors *s, const char *name, uint64_t hash)
 {
-    size_t i = (size_t)hash_name(s->key, name, strlen(name)) & (s->n_slots - 1);
-    while (s->slots[i] && strcmp(s->table.entries[s->slots[i] - 1].name, name)) i = (i + 1) & (s->n_slots - 1);
+    size_t i = (size_t)hash & (s->n_slots - 1);
+    for (; s->slots[i]; i = (i + 1) & (s->n_slots - 1))
+        if (s->slots[i] >> 32 == hash >> 32 && !strcmp(s->table.entries[(uint32_t)s->slots[i] - 1].name, name)) break;
     return &s->slots[i];
+}
+
+static int duplicate(const safetensors *s, const safetensors_entry *x, const safetensors_entry *y, pith_err *e)
+{
+    char show[SCAN_SHOW];
+    const char *a = s->files[x->file].path, *b = s->files[y->file].path;
+    scan_show(show, x->name, strlen(x->name));
+    if (x->file == y->file) return err_set(e, "%s: duplicate tensor name: %s; which of the two is meant cannot be known", a, show);
+    return err_set(e, "tensor %s is both in %s and in %s", show, a, b);
 }
 
 static int index_names(safetensors *s, pith_err *e)
 {
+    enum { AHEAD = 32 }; /* a big table's slots are cache misses: ask for many at once */
     size_t n = s->table.n;
+    const safetensors_entry *x = s->table.entries;
     struct timespec now = {0, 0};
-    if (n > UINT32_MAX / 4) return err_set(e, "over %u tensors", UINT32_MAX / 4);
+    if (n >= UINT32_MAX) return err_set(e, "over %u tensors", UINT32_MAX - 1);
     for (s->n_slots = 4; s->n_slots < 2 * n;) s->n_slots *= 2;
     s->slots = calloc(s->n_slots, sizeof *s->slots);
     if (!s->slots) return err_nomem(e, s->n_slots * sizeof *s->slots, "the index of names");
     clock_gettime(CLOCK_MONOTONIC, &now);
     s->key[0] = (uint64_t)(uintptr_t)s->slots ^ (uint64_t)now.tv_nsec << 32;
     s->key[1] = (uint64_t)(uintptr_t)&now ^ (uint64_t)now.tv_sec << 32;
-    for (size_t i = 0; i < n; i++) {
-        const safetensors_entry *x = &s->table.entries[i];
-        uint32_t *slot = slot_of(s, x->name);
-        if (!*slot) {
-            *slot = (uint32_t)i + 1;
-            continue;
+    for (size_t first = 0; first < n; first += AHEAD) {
+        uint64_t hash[AHEAD];
+        size_t k = n - first < AHEAD ? n - first : AHEAD;
+        for (size_t i = 0; i < k; i++) __builtin_prefetch(x[first + i].name);
+        for (size_t i = 0; i < k; i++) {
+            hash[i] = hash_name(s->key, x[first + i].name, strlen(x[first + i].name));
+            __builtin_prefetch(&s->slots[hash[i] & (s->n_slots - 1)], 1);
         }
-        char show[SCAN_SHOW];
-        size_t other = s->table.entries[*slot - 1].file;
-        scan_show(show, x->name, strlen(x->name));
-        if (other == x->file) return err_set(e, "%s: duplicate tensor name: %s", s->files[x->file].path, show);
-        return err_set(e, "tensor %s is both in %s and in %s", show, s->files[other].path, s->files[x->file].path);
+        for (size_t i = 0; i < k; i++) {
+            uint64_t *slot = slot_of(s, x[first + i].name, hash[i]);
+            if (*slot) return duplicate(s, &x[(uint32_t)*slot - 1], &x[first + i], e);
+            *slot = hash[i] >> 32 << 32 | (uint32_t)(first + i + 1);
+        }
     }
     return 0;
 }
@@ -376,7 +389,7 @@ const char *safetensors_warning(const safetensors *s, size_t i) { return s->warn
 
 const safetensors_entry *safetensors_find(const safetensors *s, const char *name)
 {
-    uint32_t i = *slot_of(s, name);
+    uint32_t i = (uint32_t)*slot_of(s, name, hash_name(s->key, name, strlen(name)));
     return i ? &s->table.entries[i - 1] : NULL;
 }
 
