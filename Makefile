@@ -17,7 +17,7 @@ ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
 # After the user's flags: the bits contract (DESIGN section 3) depends on them.
 override FLAGS = $(CPPFLAGS) $(CFLAGS) -std=c11 $(WARN) -Isrc -I. -fPIC -fvisibility=hidden -fopenmp \
-  -ffp-contract=off -fno-math-errno -fno-trapping-math -fno-fast-math -MMD -MP $(PKG_CFLAGS) $(SAN)
+  -fno-fast-math -ffp-contract=off -fno-math-errno -fno-trapping-math -MMD -MP $(PKG_CFLAGS) $(SAN)
 LIBS = $(PKG_LIBS) -lm -ldl
 
 LIB_SRC := $(filter-out src/cli/% src/server/%,$(wildcard src/*.c src/*/*.c)) $(wildcard models/*.c tokenizer/*.c)
