@@ -1,0 +1,165 @@
+/* kernel: which kernel sets this CPU can run, how one is chosen, and the packing of weights into panels. */
+#include "compute/kernel.h"
+#include "base/checked.h"
+#include <stdio.h>
+#include <string.h>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+
+/* xcr0: the register state the operating system saves; 0 where there is no xgetbv. */
+static unsigned os_state(void)
+{
+    unsigned a, b, c, d;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE)) return 0;
+    unsigned lo, hi;
+    __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+    return lo;
+}
+
+static int cpu_has_avx2(void)
+{
+    unsigned a, b, c, d;
+    if ((os_state() & 0x6) != 0x6 || !__get_cpuid(1, &a, &b, &c, &d)) return 0;
+    if ((c & (bit_AVX | bit_FMA | bit_F16C)) != (bit_AVX | bit_FMA | bit_F16C)) return 0;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_AVX2);
+}
+
+static int cpu_has_avx512(void)
+{
+    const unsigned need = bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL;
+    unsigned a, b, c, d;
+    if ((os_state() & 0xe6) != 0xe6 || !cpu_has_avx2()) return 0;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & need) == need;
+}
+#endif
+
+#define KERNEL_SET(name, exact, condition) extern const kernel_set kernel_##name;
+#include "compute/kernel_sets.def"
+#undef KERNEL_SET
+
+enum {
+#define KERNEL_SET(name, exact, condition) SET_##name,
+#include "compute/kernel_sets.def"
+#undef KERNEL_SET
+    SET_COUNT
+};
+
+/* Set i of the list if this CPU can run it, else NULL. A set's own `open` is not asked. */
+static const kernel_set *usable(size_t i)
+{
+    switch (i) {
+#define KERNEL_SET(name, exact, condition)                                                                             \
+    case SET_##name: return (condition) ? &kernel_##name : NULL;
+#include "compute/kernel_sets.def"
+#undef KERNEL_SET
+    default: return NULL;
+    }
+}
+
+static const char *const set_names[SET_COUNT] = {
+#define KERNEL_SET(name, exact, condition) #name,
+#include "compute/kernel_sets.def"
+#undef KERNEL_SET
+};
+
+const kernel_set *kernel_at(size_t i)
+{
+    for (size_t s = 0; s < SET_COUNT; s++) {
+        const kernel_set *k = usable(s);
+        if (!k || (k->open && k->open(NULL))) continue;
+        if (i-- == 0) return k;
+    }
+    return NULL;
+}
+
+static int set_error(const char *name, int known, pith_err *e)
+{
+    char list[256] = "";
+    size_t n = 0;
+    const kernel_set *k;
+    for (size_t i = 0; (k = kernel_at(i)) && n < sizeof list; i++)
+        n += (size_t)snprintf(list + n, sizeof list - n, "%s%s", i ? ", " : "", k->name);
+    if (known) return err_set(e, "kernel set '%s': this CPU cannot run it; it can run: %s", name, list);
+    return err_set(e, "kernel set '%s' is unknown; this CPU can run: %s", name, list);
+}
+
+const kernel_set *kernel_find(const char *name, pith_err *e)
+{
+    if (!name || !*name) return kernel_at(0);
+    for (size_t s = 0; s < SET_COUNT; s++) {
+        if (strcmp(set_names[s], name)) continue;
+        const kernel_set *k = usable(s);
+        if (!k) return set_error(name, 1, e), NULL;
+        return k->open && k->open(e) ? NULL : k;
+    }
+    return set_error(name, 0, e), NULL;
+}
+
+int kernel_panel_bytes(uint64_t n, uint64_t k, dtype type, uint64_t *bytes)
+{
+    uint64_t size = type == DT_F32 ? 4 : 2, panels = n / KERNEL_PANEL + (n % KERNEL_PANEL != 0);
+    return checked_product((const uint64_t[]){panels, KERNEL_PANEL, k, size}, 4, bytes);
+}
+
+/* Where lane j of a 16-bit panel lies: 0,16,1,17,... */
+static size_t place16(size_t j) { return j < 16 ? 2 * j : 2 * (j - 16) + 1; }
+
+static void pack_panel16(uint16_t *dst, const unsigned char *src, size_t rows, size_t k)
+{
+    for (size_t j = 0; j < KERNEL_PANEL; j++) {
+        uint16_t *d = dst + place16(j);
+        if (j < rows)
+            for (size_t i = 0; i < k; i++) memcpy(d + i * KERNEL_PANEL, src + 2 * (j * k + i), 2);
+        else
+            for (size_t i = 0; i < k; i++) d[i * KERNEL_PANEL] = 0;
+    }
+}
+
+/* Row-major float rows, `stride` bytes apart and of any alignment, to lanes. */
+static void pack_panel32(float *dst, const unsigned char *src, size_t stride, size_t rows, size_t k)
+{
+    for (size_t j = 0; j < KERNEL_PANEL; j++) {
+        float *d = dst + j;
+        if (j < rows)
+            for (size_t i = 0; i < k; i++) memcpy(d + i * KERNEL_PANEL, src + j * stride + 4 * i, 4);
+        else
+            for (size_t i = 0; i < k; i++) d[i * KERNEL_PANEL] = 0;
+    }
+}
+
+static size_t lanes_of(size_t n, size_t p)
+{
+    return n - p * KERNEL_PANEL < KERNEL_PANEL ? n - p * KERNEL_PANEL : KERNEL_PANEL;
+}
+
+void kernel_pack(void *dst, const void *src, dtype type, size_t n, size_t k, size_t p0, size_t p1)
+{
+    size_t size = type == DT_F32 ? 4 : 2;
+    for (size_t p = p0; p < p1 && p * KERNEL_PANEL < n; p++) {
+        const unsigned char *s = (const unsigned char *)src + p * KERNEL_PANEL * k * size;
+        size_t at = p * KERNEL_PANEL * k;
+        if (type == DT_F32)
+            pack_panel32((float *)dst + at, s, 4 * k, lanes_of(n, p), k);
+        else
+            pack_panel16((uint16_t *)dst + at, s, lanes_of(n, p), k);
+    }
+}
+
+void kernel_pack_rows(float *dst, const float *x, size_t ld, size_t n, size_t k, size_t p0, size_t p1)
+{
+    for (size_t p = p0; p < p1 && p * KERNEL_PANEL < n; p++)
+        pack_panel32(dst + p * KERNEL_PANEL * k, (const unsigned char *)(x + p * KERNEL_PANEL * ld), 4 * ld,
+                     lanes_of(n, p), k);
+}
+
+void kernel_pack_cols(float *dst, const float *x, size_t ld, size_t n, size_t k)
+{
+    for (size_t p = 0; p * KERNEL_PANEL < n; p++) {
+        size_t lanes = lanes_of(n, p);
+        for (size_t i = 0; i < k; i++, dst += KERNEL_PANEL) {
+            memcpy(dst, x + i * ld + p * KERNEL_PANEL, lanes * sizeof *dst);
+            memset(dst + lanes, 0, (KERNEL_PANEL - lanes) * sizeof *dst);
+        }
+    }
+}

@@ -1,0 +1,8 @@
+/* kernel_avx2: x86-64. */
+#include "compute/kernel.h"
+#if defined(__x86_64__)
+#include "compute/kernel_portable.inc"
+
+extern const kernel_set kernel_avx2;
+KERNEL_TABLE(avx2, 1);
+#endif
