@@ -73,7 +73,7 @@ typedef struct slot {
 static void clear(slot *s, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        row_free(&s[i].row);
+        rows_drop(&s[i].row);
         free(s[i].error);
         free(s[i].result.scores);
         s[i] = (slot){0};
@@ -182,7 +182,7 @@ static int gather(batch *b, slot *s, size_t most, size_t *n, int *end, pith_err 
         row *x = &s[*n].row;
         char why[400];
         const char *refused = !x->fault && b->refuse ? b->refuse(b->ctx, x, why, sizeof why) : NULL;
-        if (refused && row_refuse(x, refused, e)) return -1;
+        if (refused && rows_refuse(x, refused, e)) return -1;
         bytes += x->len + x->pair_len + x->raw_len;
         if (x->fault && b->on_error == BATCH_FAIL) {
             ++*n;

@@ -169,7 +169,7 @@ int emit_resume(emit *m, batch *b, uint64_t *done, pith_err *e)
     for (uint64_t i = 2; i < x.rows; i++) {
         row skipped;
         int k = rows_next(b->rows, 1, &skipped, e);
-        row_free(&skipped);
+        rows_drop(&skipped);
         if (k < 0) return -1;
         if (k == 0)
             return err_set(e, "%s: has %llu rows, but the input only %llu; it is no earlier part of this run", m->out.name,
