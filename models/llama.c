@@ -35,7 +35,6 @@ typedef struct llama {
     layer *layers;
     float *norm;
     op_weight head; /* [vocab or n_labels][hidden] */
-    uint64_t vector_bytes;
 } llama;
 
 /* What differs between the model types is data. */
@@ -62,31 +61,13 @@ static const char *const architectures[] = {
 /* ---- load ---- */
 
 typedef struct loader {
+    model_loader w;
     llama *m;
-    bind *b;
-    const op_ctx *op;
     json cfg;
     const traits *t;
     int qkv_bias, o_bias, mlp_bias;
     uint64_t window, max_window_layers;
-    pith_err *e;
 } loader;
-
-static int load_vector(loader *l, float **out, size_t n, const char *why, const char *name)
-{
-    tensor t;
-    if (bind_vector(l->b, &t, n, why, "%s", name)) return -1;
-    l->m->vector_bytes += n * sizeof(float);
-    return op_vector_load(out, t, l->e);
-}
-
-static int load_linear(loader *l, op_weight *out, size_t rows, size_t cols, const char *why, int biased, const char *base)
-{
-    tensor w, bias = {0};
-    if (bind_matrix(l->b, &w, rows, cols, why, "%s.weight", base)) return -1;
-    if (biased && bind_vector(l->b, &bias, rows, why, "%s.bias", base)) return -1;
-    return op_weight_load(out, l->op, w, bias, l->e);
-}
 
 static int load_layer(loader *l, layer *y, size_t i)
 {
@@ -119,14 +100,14 @@ static int load_layer(loader *l, layer *y, size_t i)
     char base[128];
     for (size_t j = 0; j < sizeof linear / sizeof linear[0]; j++) {
         snprintf(base, sizeof base, "model.layers.%zu.%s", i, linear[j].name);
-        if (load_linear(l, linear[j].w, linear[j].rows, linear[j].cols, linear[j].why, linear[j].biased, base)) return -1;
+        if (model_linear(&l->w, linear[j].w, linear[j].rows, linear[j].cols, linear[j].why, linear[j].biased, base)) return -1;
     }
     for (size_t j = 0; j < (l->t->qk_norm ? 4u : 2u); j++) {
         snprintf(base, sizeof base, "model.layers.%zu.%s.weight", i, vectors[j].name);
-        if (load_vector(l, vectors[j].v, vectors[j].n, vectors[j].why, base)) return -1;
+        if (model_vector(&l->w, vectors[j].v, vectors[j].n, vectors[j].why, base)) return -1;
     }
     int slides = l->window && (l->t->window == 1 || i >= l->max_window_layers);
-    if (l->t->window == 2 && model_slides(l->cfg, i, slides, &slides, l->e)) return -1;
+    if (l->t->window == 2 && model_slides(l->cfg, i, slides, &slides, l->w.e)) return -1;
     y->window = slides ? (size_t)l->window : 0;
     return 0;
 }
@@ -134,7 +115,7 @@ static int load_layer(loader *l, layer *y, size_t i)
 static int read_biases(loader *l)
 {
     int attention, mlp;
-    if (json_opt_bool(l->cfg, "attention_bias", 0, &attention, l->e) || json_opt_bool(l->cfg, "mlp_bias", 0, &mlp, l->e))
+    if (json_opt_bool(l->cfg, "attention_bias", 0, &attention, l->w.e) || json_opt_bool(l->cfg, "mlp_bias", 0, &mlp, l->w.e))
         return -1;
     l->qkv_bias = l->t->qkv_bias < 0 ? attention : l->t->qkv_bias;
     l->o_bias = l->t->o_bias < 0 ? attention : l->t->o_bias;
@@ -145,10 +126,10 @@ static int read_biases(loader *l)
 static int read_window(loader *l)
 {
     int use = 1;
-    if (l->t->window == 2 && json_opt_bool(l->cfg, "use_sliding_window", 0, &use, l->e)) return -1;
-    if (json_opt_size(l->cfg, "max_window_layers", 0, INT32_MAX, 28, &l->max_window_layers, l->e)) return -1;
+    if (l->t->window == 2 && json_opt_bool(l->cfg, "use_sliding_window", 0, &use, l->w.e)) return -1;
+    if (json_opt_size(l->cfg, "max_window_layers", 0, INT32_MAX, 28, &l->max_window_layers, l->w.e)) return -1;
     if (!l->t->window || !use) return 0;
-    return json_opt_size(l->cfg, "sliding_window", 1, INT32_MAX, 0, &l->window, l->e);
+    return json_opt_size(l->cfg, "sliding_window", 1, INT32_MAX, 0, &l->window, l->w.e);
 }
 
 static int read_config(loader *l, const char *architecture, model_dims *d)
@@ -158,7 +139,7 @@ static int read_config(loader *l, const char *architecture, model_dims *d)
     const char *act;
     double eps;
     json cfg = l->cfg;
-    pith_err *e = l->e;
+    pith_err *e = l->w.e;
     llama *m = l->m;
     if (json_opt_str(cfg, "hidden_act", "silu", &act, e) || op_act_find(act, "config.json", &m->act, e)) return -1;
     if (json_get_size(cfg, "hidden_size", 1, max, &d->hidden, e) ||
@@ -195,26 +176,15 @@ static int read_config(loader *l, const char *architecture, model_dims *d)
     return 0;
 }
 
-/* Layers are counted by the file, not by the config: an absurd number fails at the first one that is not there. */
 static int load_layers(loader *l)
 {
-    size_t cap = 0;
-    for (size_t i = 0; i < l->m->n_layer; i++) {
-        if (i == cap) {
-            cap = cap ? 2 * cap : 8;
-            layer *more = realloc(l->m->layers, cap * sizeof *more);
-            if (!more) {
-                l->m->n_layer = i;
-                return err_nomem(l->e, cap * sizeof *more, "layers");
-            }
-            l->m->layers = more;
-        }
-        l->m->layers[i] = (layer){0};
-        if (load_layer(l, &l->m->layers[i], i)) {
-            l->m->n_layer = i + 1;
+    size_t n = l->m->n_layer;
+    for (l->m->n_layer = 0; l->m->n_layer < n; l->m->n_layer++)
+        if (model_grow(&l->m->layers, l->m->n_layer, sizeof(layer), l->w.e)) return -1;
+        else if (load_layer(l, &l->m->layers[l->m->n_layer], l->m->n_layer)) {
+            l->m->n_layer++;
             return -1;
         }
-    }
     return 0;
 }
 
@@ -222,11 +192,13 @@ static int load_head(loader *l)
 {
     llama *m = l->m;
     int tied;
-    if (m->n_labels) return load_linear(l, &m->head, m->n_labels, m->hidden, "labels,hidden_size", 0, "score");
-    if (json_opt_bool(l->cfg, "tie_word_embeddings", 0, &tied, l->e)) return -1;
-    if (!tied) return load_linear(l, &m->head, m->vocab, m->hidden, "vocab_size,hidden_size", 0, "lm_head");
-    bind_ignore(l->b, "lm_head.weight"); /* some files keep a copy */
-    return op_weight_load(&m->head, l->op, m->embed, (tensor){0}, l->e);
+    if (m->n_labels) return model_linear(&l->w, &m->head, m->n_labels, m->hidden, "labels,hidden_size", 0, "score");
+    if (json_opt_bool(l->cfg, "tie_word_embeddings", 0, &tied, l->w.e)) return -1;
+    if (!tied) return model_linear(&l->w, &m->head, m->vocab, m->hidden, "vocab_size,hidden_size", 0, "lm_head");
+    bind_ignore(l->w.b, "lm_head.weight"); /* some files keep a copy */
+    if (op_weight_load(&m->head, l->w.op, m->embed, (tensor){0}, l->w.e)) return -1;
+    l->w.bytes += op_weight_bytes(&m->head);
+    return 0;
 }
 
 static void llama_free(void *model)
@@ -256,32 +228,21 @@ static void *llama_load(json cfg, const char *architecture, bind *b, const op_ct
         err_nomem(e, sizeof *m, "model");
         return NULL;
     }
-    loader l = {.m = m, .b = b, .op = op, .cfg = cfg, .e = e};
+    loader l = {.w = {b, op, 0, e}, .m = m, .cfg = cfg};
     for (size_t i = 0; i < sizeof all_traits / sizeof all_traits[0]; i++)
         if (!strcmp(all_traits[i].type, json_str(json_get(cfg, "model_type")))) l.t = &all_traits[i];
     bind_ignore(b, "rotary_emb.inv_freq"); /* a buffer that older versions saved */
     if (read_config(&l, architecture, dims) ||
         bind_matrix(b, &m->embed, dims->vocab, dims->hidden, "vocab_size,hidden_size", "model.embed_tokens.weight") ||
-        load_layers(&l) || load_vector(&l, &m->norm, m->hidden, "hidden_size", "model.norm.weight") || load_head(&l) ||
+        load_layers(&l) || model_vector(&l.w, &m->norm, m->hidden, "hidden_size", "model.norm.weight") || load_head(&l) ||
         bind_finish(b, "is config.json that of these weights?", e)) {
         bind_finish(b, NULL, e);
         llama_free(m);
         return NULL;
     }
     dims->kv = (kv_shape){m->n_layer, m->n_kv_head, m->head_dim};
+    dims->bytes = l.w.bytes + m->embed.nbytes;
     return m;
-}
-
-static uint64_t llama_bytes(const void *model)
-{
-    const llama *m = model;
-    uint64_t bytes = m->vector_bytes + m->embed.nbytes + op_weight_bytes(&m->head);
-    for (size_t i = 0; i < m->n_layer; i++) {
-        const layer *y = &m->layers[i];
-        const op_weight *w[] = {&y->q, &y->k, &y->v, &y->o, &y->gate, &y->up, &y->down};
-        for (size_t j = 0; j < sizeof w / sizeof w[0]; j++) bytes += op_weight_bytes(w[j]);
-    }
-    return bytes;
 }
 
 /* ---- forward ---- */
@@ -363,4 +324,4 @@ static void llama_forward(const void *model, const op_ctx *op, void *memory, con
     op_linear(op, &m->head, w->last, b->n_out, logits, OP_ACT_NONE);
 }
 
-const model_arch llama_arch = {architectures, llama_load, llama_free, llama_bytes, llama_layout, llama_forward};
+const model_arch llama_arch = {architectures, llama_load, llama_free, llama_layout, llama_forward};

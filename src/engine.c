@@ -129,7 +129,7 @@ const char *pith_model_type(const pith_model *m) { return m->type; }
 const char *pith_model_kernels(const pith_model *m) { return m->op.kernels->name; }
 int pith_model_threads(const pith_model *m) { return m->op.threads; }
 uint64_t pith_model_parameters(const pith_model *m) { return m->parameters; }
-uint64_t pith_model_weight_bytes(const pith_model *m) { return m->arch->bytes(m->weights); }
+uint64_t pith_model_weight_bytes(const pith_model *m) { return m->dims.bytes; }
 size_t pith_model_hidden_size(const pith_model *m) { return (size_t)m->dims.hidden; }
 size_t pith_model_vocab_size(const pith_model *m) { return (size_t)m->dims.vocab; }
 size_t pith_model_max_positions(const pith_model *m) { return (size_t)m->dims.max_positions; }

@@ -153,3 +153,33 @@ int model_slides(json cfg, size_t i, int otherwise, int *out, pith_err *e)
     if (*out || !strcmp(json_str(c), "full_attention")) return 0;
     return json_expected(c.node ? c : list, "\"full_attention\" or \"sliding_attention\" for each layer", e);
 }
+
+int model_linear(model_loader *l, op_weight *out, size_t rows, size_t cols, const char *why, int biased, const char *base)
+{
+    tensor w, bias = {0};
+    if (bind_matrix(l->b, &w, rows, cols, why, "%s.weight", base)) return -1;
+    if (biased && bind_vector(l->b, &bias, rows, why, "%s.bias", base)) return -1;
+    if (op_weight_load(out, l->op, w, bias, l->e)) return -1;
+    l->bytes += op_weight_bytes(out);
+    return 0;
+}
+
+int model_vector(model_loader *l, float **out, size_t n, const char *why, const char *name)
+{
+    tensor t;
+    if (bind_vector(l->b, &t, n, why, "%s", name)) return -1;
+    l->bytes += n * sizeof(float);
+    return op_vector_load(out, t, l->e);
+}
+
+int model_grow(void *list, size_t n, size_t size, pith_err *e)
+{
+    void **p = list;
+    size_t bytes;
+    if (__builtin_mul_overflow(n + 1, size, &bytes)) return err_set(e, "%zu layers do not fit memory", n);
+    void *more = realloc(*p, bytes);
+    if (!more) return err_nomem(e, bytes, "layers");
+    memset((char *)more + n * size, 0, size);
+    *p = more;
+    return 0;
+}

@@ -17,6 +17,7 @@ typedef struct model_dims {
     uint64_t n_labels;      /* outputs of the classification head, 0 without one */
     int causal;             /* reads its keys and values from a cache; without labels it predicts the next token */
     kv_shape kv;            /* of that cache */
+    uint64_t bytes;         /* that the weights take in memory */
 } model_dims;
 
 /* Sequences laid end to end, without padding. */
@@ -45,7 +46,6 @@ typedef struct model_arch {
     /* Reads the config, binds the weights and packs them. NULL on error. */
     void *(*load)(json cfg, const char *architecture, bind *b, const op_ctx *op, model_dims *dims, pith_err *e);
     void (*free)(void *model);
-    uint64_t (*bytes)(const void *model); /* that the weights take in memory */
     /* Takes the work buffers of a forward from the arena: only measures while it has no memory. */
     void *(*layout)(const void *model, const op_ctx *op, const model_extent *x, arena *a);
     /* Cannot fail. logits ([n_seq][n_labels], or [n_out][vocab] of a causal model without labels) and hidden
@@ -59,6 +59,22 @@ typedef struct model_arch {
 const model_arch *model_find(json cfg, const char **model_type, const char **architecture, pith_err *e);
 /* Number of labels and the names of config.json's id2label; "LABEL_i" where there are none. *labels is malloc'ed,
  * names inside it: one block, freed with free. */
+/* What loading a weight needs; bytes counts what was taken. */
+typedef struct model_loader {
+    bind *b;
+    const op_ctx *op;
+    uint64_t bytes;
+    pith_err *e;
+} model_loader;
+
+/* "<base>.weight" [rows][cols] and, if biased, "<base>.bias" [rows], packed. why: see bind_matrix. */
+int model_linear(model_loader *l, op_weight *out, size_t rows, size_t cols, const char *why, int biased, const char *base);
+/* The vector `name` [n] as float, malloc'ed. */
+int model_vector(model_loader *l, float **out, size_t n, const char *why, const char *name);
+/* Room for one more element of `size` bytes behind the n that *list holds; the new one is zeroed. Layers are counted by
+ * the file, not by the config: an absurd number of them fails at the first that is not there. */
+int model_grow(void *list, size_t n, size_t size, pith_err *e);
+
 /* Rotary settings in both shapes of config.json: rope_theta with rope_scaling, and rope_parameters. */
 int model_rope(json cfg, size_t dim, uint64_t max_positions, rope_config *out, pith_err *e);
 /* Does layer i slide, by config.json's layer_types? `otherwise` where there is no such list. */
