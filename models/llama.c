@@ -242,6 +242,7 @@ static void *llama_load(json cfg, const char *architecture, bind *b, const op_ct
     }
     dims->kv = (kv_shape){m->n_layer, m->n_kv_head, m->head_dim};
     dims->bytes = l.w.bytes + m->embed.nbytes;
+    dims->streamed = l.w.bytes;
     return m;
 }
 

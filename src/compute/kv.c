@@ -61,6 +61,24 @@ void kv_free(kv_cache *c)
     *c = (kv_cache){0};
 }
 
+int kv_reserve(kv_cache *c, size_t tokens, pith_err *e)
+{
+    kv_cache x;
+    size_t d = c->shape.head_dim, used = pad_panel(c->n), heads = c->shape.n_layer * c->shape.n_kv_head;
+    if (tokens <= c->cap) return 0;
+    if (kv_init(&x, c->shape, tokens, e)) return -1;
+    for (size_t h = 0; h < heads && used; h++) {
+        memcpy(x.keys + h * key_floats(&x), c->keys + h * key_floats(c), used * d * sizeof(float));
+        for (size_t p = 0; p < pad_panel(d); p += KERNEL_PANEL)
+            memcpy(x.values + h * value_floats(&x) + p * x.cap, c->values + h * value_floats(c) + p * c->cap,
+                   used * KERNEL_PANEL * sizeof(float));
+    }
+    x.n = c->n;
+    kv_free(c);
+    *c = x;
+    return 0;
+}
+
 /* Writes token at position `at` of one head. */
 static void store(const kv_cache *c, size_t layer, size_t head, size_t at, const float *k, const float *v)
 {
