@@ -184,9 +184,10 @@ void pith_session_free(pith_session *s)
 static int check_seq(const pith_model *m, const pith_seq *q, size_t before, size_t i, pith_err *e)
 {
     if (!q->n) return err_set(e, "sequence %zu: has no tokens", i);
-    if (q->n > m->dims.max_positions || before > m->dims.max_positions - q->n)
+    uint64_t most = m->dims.stretches ? INT32_MAX : m->dims.max_positions;
+    if (q->n > most || before > most - q->n)
         return err_set(e, "sequence %zu: %zu tokens, but the model has %llu positions (max_position_embeddings); "
-                          "truncate it (--max-length)", i, before + q->n, (unsigned long long)m->dims.max_positions);
+                          "truncate it (--max-length)", i, before + q->n, (unsigned long long)most);
     for (size_t t = 0; t < q->n; t++) {
         if (q->ids[t] < 0 || (uint64_t)q->ids[t] >= m->dims.vocab)
             return err_set(e, "sequence %zu, token %zu: id %d is outside the model's vocabulary of %llu", i, t, q->ids[t],
@@ -240,6 +241,9 @@ int engine_forward(pith_session *s, const engine_run *r, pith_err *e)
     for (size_t i = 0; i < r->n; i++) {
         size_t before = r->cache ? r->cache[i]->n : 0;
         if (check_seq(m, &r->seqs[i], before, i, e)) return -1;
+        if (r->cache && r->seqs[i].n > r->cache[i]->length - before)
+            return err_set(e, "sequence %zu: %zu tokens, but its context was opened for %zu; use a larger --context", i,
+                           before + r->seqs[i].n, r->cache[i]->length);
         x.n_tok += r->seqs[i].n;
         if (r->seqs[i].n > x.max_len) x.max_len = r->seqs[i].n;
         if (before + r->seqs[i].n > x.most) x.most = before + r->seqs[i].n;

@@ -30,6 +30,7 @@ typedef struct slot {
 struct pith_generator {
     const pith_model *m;
     pith_session *session;
+    kv_shape shape; /* of the caches */
     size_t context, chunk, n_slot;
     slot *slots;
     uint64_t clock;
@@ -66,7 +67,7 @@ static int allocate(pith_generator *g, pith_err *e)
     g->which = calloc(n, sizeof *g->which);
     g->logits = malloc((size_t)logits);
     if (!g->slots || !g->seqs || !g->caches || !g->which || !g->logits) return err_nomem(e, (size_t)logits, "logits");
-    for (size_t i = 0; i < n; i++) g->slots[i].cache.shape = g->m->dims.kv;
+    for (size_t i = 0; i < n; i++) g->slots[i].cache.shape = g->shape;
     g->session = pith_session_new(g->m, e);
     return !g->session || sample_work_init(&g->work, vocab, e) ? -1 : 0;
 }
@@ -87,7 +88,9 @@ pith_generator *pith_generator_new(const pith_model *m, const pith_generator_opt
     }
     size_t most = pith_model_max_positions(m);
     g->m = m;
-    g->context = o->context && o->context < most ? o->context : most;
+    g->shape = m->dims.kv;
+    g->shape.half = o->half_cache;
+    g->context = o->context && (o->context < most || m->dims.stretches) ? o->context : most;
     g->chunk = o->chunk ? o->chunk : DEFAULT_CHUNK;
     g->n_slot = o->sequences ? o->sequences : 1;
     if (allocate(g, e) == 0) return g;
@@ -134,7 +137,7 @@ size_t pith_generator_room(const pith_generator *g)
 pith_generator_stats pith_generator_statistics(const pith_generator *g)
 {
     pith_generator_stats s = g->stats;
-    for (size_t i = 0; i < g->n_slot; i++) s.cache_bytes += kv_bytes(g->m->dims.kv, g->slots[i].cache.cap);
+    for (size_t i = 0; i < g->n_slot; i++) s.cache_bytes += kv_bytes(g->shape, g->slots[i].cache.cap);
     return s;
 }
 
@@ -158,7 +161,7 @@ static int check_prompt(const pith_generator *g, const int32_t *ids, size_t n, p
         return err_set(e, "the prompt has %zu tokens, but the context holds %zu, the answer included (%s); shorten the prompt%s", n,
                        g->context,
                        g->context == pith_model_max_positions(g->m) ? "the model's max_position_embeddings" : "--context",
-                       g->context == pith_model_max_positions(g->m) ? "" : " or enlarge the context");
+                       g->context < pith_model_max_positions(g->m) ? " or enlarge the context" : "");
     for (size_t i = 0; i < n; i++)
         if (ids[i] < 0 || (uint64_t)ids[i] >= vocab)
             return err_set(e, "prompt, token %zu: id %d is outside the model's vocabulary of %llu", i, ids[i],
@@ -231,7 +234,8 @@ static int begin(pith_generator *g, slot *s, const pith_request *r, const int32_
         s->cache.n = 0;
         return -1;
     }
-    if (kv_reserve(&s->cache, n, e) || sample_init(&s->sample, &r->sampling, (size_t)g->m->dims.vocab, e)) return -1;
+    /* Past the model's own positions the rotation depends on the length a cache is opened for: the context's. */
+    if (kv_reserve(&s->cache, g->context > g->m->dims.max_positions ? g->context : n, e) || sample_init(&s->sample, &r->sampling, (size_t)g->m->dims.vocab, e)) return -1;
     if (stream_open(&s->text, g->m->tokenizer.t, ids, n, r->stop, r->n_stop, e)) {
         sample_free(&s->sample);
         return -1;
@@ -321,7 +325,7 @@ static int reserve(const pith_generator *g, slot *s, pith_err *e)
         s->cap = cap;
     }
     size_t want = s->n + s->n / 2 + 256;
-    return s->n <= s->cache.cap ? 0 : kv_reserve(&s->cache, want < most ? want : most, e);
+    return s->n <= s->cache.length ? 0 : kv_reserve(&s->cache, want < most ? want : most, e);
 }
 
 /* What every slot computes now; *n tokens together. Returns how many slots. */
@@ -360,7 +364,7 @@ static void account(pith_generator *g, size_t count, size_t n, int prompts, doub
     t->decode_seconds += seconds;
     t->decode_tokens += n;
     t->decode_bytes += g->m->dims.streamed ? g->m->dims.streamed : g->m->dims.bytes;
-    for (size_t k = 0; k < count; k++) t->decode_bytes += kv_bytes(g->m->dims.kv, g->caches[k]->n);
+    for (size_t k = 0; k < count; k++) t->decode_bytes += kv_bytes(g->shape, g->caches[k]->n);
 }
 
 int pith_generator_step(pith_generator *g, pith_err *e)

@@ -1,4 +1,5 @@
 #include "model.h"
+#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,6 +29,13 @@ const model_arch *model_find(json cfg, const char **model_type, const char **arc
     }
     if (!arch) {
         err_set(e, "config.json: model_type \"%.80s\" is not supported (supported: %s)", *model_type, list);
+        return NULL;
+    }
+    json quantised = json_get(cfg, "quantization_config");
+    if (json_typeof(quantised) == JSON_OBJECT) {
+        const char *method = json_str(json_get(quantised, "quant_method"));
+        err_set(e, "config.json: quantization_config: weights quantised as \"%.40s\" are not supported; use a copy in F32, F16 "
+                   "or BF16", *method ? method : "unknown");
         return NULL;
     }
     json names = json_get(cfg, "architectures");
@@ -114,10 +122,10 @@ int model_rope(json cfg, size_t dim, uint64_t max_positions, rope_config *out, p
     if (json_typeof(p) != JSON_NONE && json_typeof(p) != JSON_NULL && json_typeof(p) != JSON_OBJECT)
         return json_expected(p, "an object", e);
     const char *type, *older;
-    double original;
-    *out = (rope_config){.dim = dim, .max_positions = (size_t)max_positions};
+    double original, partial;
+    *out = (rope_config){.dim = dim, .max_positions = (size_t)max_positions, .theta = out->theta};
     if (json_opt_str(p, "type", "default", &older, e) || json_opt_str(p, "rope_type", older, &type, e) ||
-        json_opt_num(cfg, "rope_theta", 10000, &out->theta, e) || json_opt_num(p, "rope_theta", out->theta, &out->theta, e))
+        json_opt_num(cfg, "rope_theta", out->theta, &out->theta, e) || json_opt_num(p, "rope_theta", out->theta, &out->theta, e))
         return -1;
     int found = -1;
     for (int i = 0; i < (int)(sizeof types / sizeof types[0]); i++)
@@ -126,7 +134,14 @@ int model_rope(json cfg, size_t dim, uint64_t max_positions, rope_config *out, p
         return err_set(e, "config.json: rope_type \"%.80s\" is not supported (supported: default, linear, dynamic, llama3, "
                           "yarn)", type);
     out->type = (rope_type)found;
-    if (!(out->theta > 1)) return err_set(e, "config.json: rope_theta must be over 1, found %g", out->theta);
+    if (json_opt_num(cfg, "partial_rotary_factor", 1, &partial, e) ||
+        json_opt_num(p, "partial_rotary_factor", partial, &partial, e))
+        return -1;
+    if (!(partial >= 1 && partial <= 1))
+        return err_set(e, "config.json: partial_rotary_factor %g is not supported (supported: 1)", partial);
+    if (!(out->theta > 1 && out->theta <= FLT_MAX))
+        return err_set(e, "config.json: rope_theta must be over 1, found %g", out->theta);
+    if (out->type == ROPE_DYNAMIC && dim < 4) return err_set(e, "config.json: dynamic rope needs a head_dim of 4 or more, found %zu", dim);
     if (out->type == ROPE_DEFAULT) return 0;
     if (json_get_num(p, "factor", &out->factor, e) ||
         json_opt_num(p, "original_max_position_embeddings", (double)max_positions, &original, e) ||

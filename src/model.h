@@ -12,7 +12,8 @@
 typedef struct model_dims {
     uint64_t hidden;        /* width of the final hidden states */
     uint64_t vocab;         /* rows of the token embedding */
-    uint64_t max_positions; /* longest sequence */
+    uint64_t max_positions; /* longest sequence, unless it stretches: max_position_embeddings */
+    int stretches;          /* rotary positions go on past max_positions (dynamic): a cache may be opened for more */
     uint64_t n_types;       /* segment ids 0..n_types-1; 1 where the model has none */
     uint64_t n_labels;      /* outputs of the classification head, 0 without one */
     int causal;             /* reads its keys and values from a cache; without labels it predicts the next token */
@@ -58,8 +59,6 @@ typedef struct model_arch {
 /* The architecture for a config.json; *model_type and *architecture point into it or into the arch. NULL: unsupported,
  * with a message that lists what is. */
 const model_arch *model_find(json cfg, const char **model_type, const char **architecture, pith_err *e);
-/* Number of labels and the names of config.json's id2label; "LABEL_i" where there are none. *labels is malloc'ed,
- * names inside it: one block, freed with free. */
 /* What loading a weight needs; bytes counts what was taken. */
 typedef struct model_loader {
     bind *b;
@@ -76,10 +75,13 @@ int model_vector(model_loader *l, float **out, size_t n, const char *why, const 
  * the file, not by the config: an absurd number of them fails at the first that is not there. */
 int model_grow(void *list, size_t n, size_t size, pith_err *e);
 
-/* Rotary settings in both shapes of config.json: rope_theta with rope_scaling, and rope_parameters. */
+/* Rotary settings in both shapes of config.json: rope_theta with rope_scaling, and rope_parameters. out->theta holds what
+ * theta is where neither names it. */
 int model_rope(json cfg, size_t dim, uint64_t max_positions, rope_config *out, pith_err *e);
 /* Does layer i slide, by config.json's layer_types? `otherwise` where there is no such list. */
 int model_slides(json cfg, size_t i, int otherwise, int *out, pith_err *e);
+/* Number of labels and the names of config.json's id2label; "LABEL_i" where there are none. *labels is malloc'ed,
+ * names inside it: one block, freed with free. */
 int model_labels(json cfg, uint64_t *n, char ***labels, pith_err *e);
 
 #endif

@@ -257,9 +257,12 @@ PITH_API pith_request pith_request_new(const pith_model *m);
 PITH_API const int32_t *pith_model_eos(const pith_model *m, size_t *n);
 
 typedef struct pith_generator_options {
-    size_t context;   /* tokens of one sequence, prompt and answer; 0, or more than max positions: max positions */
+    /* Tokens of one sequence, prompt and answer. 0: max positions; more only where the model's rotary positions stretch
+     * (dynamic): its texts then have the frequencies of that length. */
+    size_t context;
     size_t sequences; /* at once; 0: 1 */
     size_t chunk;     /* tokens of prompts computed in one step; 0: 512. Changes no result */
+    int half_cache;   /* keys and values are rounded to F16: half the memory */
 } pith_generator_options;
 
 typedef struct pith_generator_stats {

@@ -10,7 +10,7 @@ typedef struct gen_opts {
     const char *top_k, *seed;
     double temp, top_p, min_p, typical, repeat_penalty, presence_penalty, frequency_penalty;
     cli_list bias, stop;
-    int ignore_eos, no_parse_special;
+    int kv, ignore_eos, no_parse_special;
 } gen_opts;
 
 /* The bundled model that writes when -m names none. */
@@ -23,6 +23,8 @@ typedef struct gen_opts {
      offsetof(T, o.max_tokens), 1, UINT64_MAX},                                                                        \
     {CLI_SIZE, 'c', "context", "N", 0, 0, "tokens of prompt and answer together, at most [what the model allows]",     \
      offsetof(T, o.context), 1, UINT32_MAX},                                                                           \
+    {CLI_CHOICE, 0, "kv", "f32|f16", "f32", 0, "how keys and values are kept; f16 halves their memory",                \
+     offsetof(T, o.kv), 0, 0},                                                                                         \
     {CLI_LIST, 0, "stop", "TEXT", 0, 0, "ends the answer where this text would come; may be given several times",      \
      offsetof(T, o.stop), 0, 0},                                                                                       \
     {CLI_FLAG, 0, "ignore-eos", 0, 0, 0, "go on past the model's end of text", offsetof(T, o.ignore_eos), 0, 0},       \

@@ -102,13 +102,10 @@ int kernel_panel_bytes(uint64_t n, uint64_t k, dtype type, uint64_t *bytes)
     return checked_product((const uint64_t[]){panels, KERNEL_PANEL, k, size}, 4, bytes);
 }
 
-/* Where lane j of a 16-bit panel lies: 0,16,1,17,... */
-static size_t place16(size_t j) { return j < 16 ? 2 * j : 2 * (j - 16) + 1; }
-
 static void pack_panel16(uint16_t *dst, const unsigned char *src, size_t rows, size_t k)
 {
     for (size_t j = 0; j < KERNEL_PANEL; j++) {
-        uint16_t *d = dst + place16(j);
+        uint16_t *d = dst + kernel_lane16(j);
         if (j < rows)
             for (size_t i = 0; i < k; i++) memcpy(d + i * KERNEL_PANEL, src + 2 * (j * k + i), 2);
         else
@@ -143,6 +140,20 @@ void kernel_pack(void *dst, const void *src, dtype type, size_t n, size_t k, siz
             pack_panel32((float *)dst + at, s, 4 * k, lanes_of(n, p), k);
         else
             pack_panel16((uint16_t *)dst + at, s, lanes_of(n, p), k);
+    }
+}
+
+void kernel_pack_transposed(void *dst, const void *src, dtype type, size_t n, size_t k, size_t p0, size_t p1)
+{
+    size_t size = type == DT_F32 ? 4 : 2;
+    for (size_t p = p0; p < p1 && p * KERNEL_PANEL < n; p++) {
+        size_t lanes = lanes_of(n, p);
+        for (size_t i = 0; i < k; i++) {
+            const unsigned char *s = (const unsigned char *)src + (i * n + p * KERNEL_PANEL) * size;
+            unsigned char *d = (unsigned char *)dst + (p * k + i) * KERNEL_PANEL * size;
+            memset(d, 0, KERNEL_PANEL * size);
+            for (size_t j = 0; j < lanes; j++) memcpy(d + (size == 4 ? j : kernel_lane16(j)) * size, s + j * size, size);
+        }
     }
 }
 

@@ -63,7 +63,11 @@ const kernel_set *kernel_find(const char *name, pith_err *e);
 int kernel_panel_bytes(uint64_t n, uint64_t k, dtype type, uint64_t *bytes);
 /* Packs panels p0 <= p < p1 of W [n][k] (row-major, any alignment, same dtype) into dst (the whole buffer's start). */
 void kernel_pack(void *dst, const void *src, dtype type, size_t n, size_t k, size_t p0, size_t p1);
-/* The same from float activations with row stride ld: rows become lanes (attention's keys).
+/* The same from W^T [k][n]. */
+void kernel_pack_transposed(void *dst, const void *src, dtype type, size_t n, size_t k, size_t p0, size_t p1);
+/* Where output (or key) j of 32 lies in a row of a 16-bit panel: 0,16,1,17,... */
+static inline size_t kernel_lane16(size_t j) { return j < 16 ? 2 * j : 2 * (j - 16) + 1; }
+/* Panels from float activations with row stride ld: rows become lanes (attention's keys).
  * x [n][ld] -> [ceil(n/32)][k][32], panels p0 <= p < p1. */
 void kernel_pack_rows(float *dst, const float *x, size_t ld, size_t n, size_t k, size_t p0, size_t p1);
 /* x [k][ld], columns become lanes (attention's values): x [k][0..n) -> [ceil(n/32)][k][32]. */

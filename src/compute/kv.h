@@ -7,16 +7,20 @@
 
 typedef struct kv_shape {
     size_t n_layer, n_kv_head, head_dim;
+    int half; /* keys and values are rounded to F16 as they are stored; else F32 */
 } kv_shape;
 
 /* A zeroed struct is valid and empty. n is advanced by the engine once a forward has stored every layer. */
 typedef struct kv_cache {
     kv_shape shape;
-    size_t cap, n; /* tokens: room for, held */
-    float *keys;   /* [n_layer][n_kv_head][cap/32][head_dim][32] */
-    float *values; /* [n_layer][n_kv_head][ceil(head_dim/32)][cap][32] */
+    size_t length, n; /* tokens: what it was opened for, held */
+    size_t cap;       /* length, in whole panels */
+    void *block;
+    char *keys;   /* [n_layer][n_kv_head][cap/32][head_dim][32], in block, 64-byte aligned */
+    char *values; /* [n_layer][n_kv_head][ceil(head_dim/32)][cap][32] */
 } kv_cache;
 
+/* Memory is taken from the system page by page as tokens come, not here. */
 int kv_init(kv_cache *c, kv_shape shape, size_t tokens, pith_err *e);
 void kv_free(kv_cache *c);
 /* Room for at least `tokens`; what is held stays. */

@@ -39,6 +39,7 @@ int op_act_find(const char *name, const char *where, op_act *out, pith_err *e)
 typedef struct pack_job {
     op_weight *w;
     const void *src;
+    void (*pack)(void *dst, const void *src, dtype type, size_t n, size_t k, size_t p0, size_t p1);
     size_t group;
 } pack_job;
 
@@ -47,7 +48,7 @@ static void pack_item(void *ctx, size_t i, int tid)
     const pack_job *j = ctx;
     size_t panels = ceil_div(j->w->n, KERNEL_PANEL);
     (void)tid;
-    kernel_pack(j->w->panels, j->src, j->w->type, j->w->n, j->w->k, i * j->group, min_size(panels, (i + 1) * j->group));
+    j->pack(j->w->panels, j->src, j->w->type, j->w->n, j->w->k, i * j->group, min_size(panels, (i + 1) * j->group));
 }
 
 int op_vector_load(float **out, tensor t, pith_err *e)
@@ -60,18 +61,31 @@ int op_vector_load(float **out, tensor t, pith_err *e)
     return 0;
 }
 
-int op_weight_load(op_weight *p, const op_ctx *c, tensor w, tensor bias, pith_err *e)
+/* p: n, k and type are set */
+static int load(op_weight *p, const op_ctx *c, pack_job job, tensor bias, pith_err *e)
 {
     uint64_t bytes;
-    *p = (op_weight){.n = (size_t)w.shape[0], .k = (size_t)w.shape[1], .type = w.type};
-    if (kernel_panel_bytes(p->n, p->k, w.type, &bytes) || bytes > SIZE_MAX)
+    if (kernel_panel_bytes(p->n, p->k, p->type, &bytes) || bytes > SIZE_MAX)
         return err_set(e, "a weight matrix of %zu x %zu does not fit memory", p->n, p->k);
     p->panels = aligned_alloc(64, bytes ? (size_t)bytes : 64); /* panels are whole cache lines */
     if (!p->panels) return err_nomem(e, (size_t)bytes, "weights");
     size_t panels = ceil_div(p->n, KERNEL_PANEL);
-    pack_job job = {p, w.data, ceil_div(panels, 4 * (size_t)c->threads)};
+    job.w = p;
+    job.group = ceil_div(panels, 4 * (size_t)c->threads);
     if (panels) par_for(c->threads, ceil_div(panels, job.group), pack_item, &job);
     return bias.data ? op_vector_load(&p->bias, bias, e) : 0;
+}
+
+int op_weight_load(op_weight *p, const op_ctx *c, tensor w, tensor bias, pith_err *e)
+{
+    *p = (op_weight){.n = (size_t)w.shape[0], .k = (size_t)w.shape[1], .type = w.type};
+    return load(p, c, (pack_job){.src = w.data, .pack = kernel_pack}, bias, e);
+}
+
+int op_weight_load_transposed(op_weight *p, const op_ctx *c, tensor w, tensor bias, pith_err *e)
+{
+    *p = (op_weight){.n = (size_t)w.shape[1], .k = (size_t)w.shape[0], .type = w.type};
+    return load(p, c, (pack_job){.src = w.data, .pack = kernel_pack_transposed}, bias, e);
 }
 
 void op_weight_free(op_weight *p)
@@ -211,12 +225,64 @@ static void map(const op_ctx *c, void (*fn)(const float *, float *, size_t), con
 void op_add(const op_ctx *c, const float *x, float *y, size_t n) { map(c, c->kernels->add, x, y, n); }
 void op_mul(const op_ctx *c, const float *x, float *y, size_t n) { map(c, c->kernels->mul, x, y, n); }
 
+typedef struct scale_job {
+    const kernel_set *k;
+    float *y;
+    size_t n;
+    float by;
+} scale_job;
+
+static void scale_item(void *ctx, size_t i, int tid)
+{
+    const scale_job *j = ctx;
+    size_t last = min_size(j->n, (i + 1) * MAP_FLOATS);
+    (void)tid;
+    for (size_t at = i * MAP_FLOATS; at < last; at++) j->y[at] *= j->by;
+}
+
+static void softcap_item(void *ctx, size_t i, int tid)
+{
+    const scale_job *j = ctx;
+    float *y = j->y + i * MAP_FLOATS;
+    size_t n = min_size(MAP_FLOATS, j->n - i * MAP_FLOATS);
+    (void)tid;
+    for (size_t at = 0; at < n; at++) y[at] /= j->by;
+    j->k->vtanh(y, n);
+    for (size_t at = 0; at < n; at++) y[at] *= j->by;
+}
+
+void op_scale(const op_ctx *c, float s, float *y, size_t n)
+{
+    scale_job j = {c->kernels, y, n, s};
+    par_for(n < SMALL_WORK ? 1 : c->threads, ceil_div(n, MAP_FLOATS), scale_item, &j);
+}
+
+void op_softcap(const op_ctx *c, float cap, float *y, size_t n)
+{
+    scale_job j = {c->kernels, y, n, cap};
+    par_for(n < SMALL_WORK ? 1 : c->threads, ceil_div(n, MAP_FLOATS), softcap_item, &j);
+}
+
+typedef struct rope_job {
+    const float *cosine, *sine;
+    float *x;
+    size_t m, n_head, half;
+} rope_job;
+
+static void rope_item(void *ctx, size_t i, int tid)
+{
+    const rope_job *j = ctx;
+    size_t last = min_size(j->m, (i + 1) * NORM_ROWS), half = j->half;
+    (void)tid;
+    for (size_t row = i * NORM_ROWS; row < last; row++)
+        for (size_t h = 0; h < j->n_head; h++)
+            rope_rotate(j->cosine + row * half, j->sine + row * half, half, j->x + (row * j->n_head + h) * 2 * half);
+}
+
 void op_rope(const op_ctx *c, const float *cosine, const float *sine, float *x, size_t m, size_t n_head, size_t dim)
 {
-    size_t half = dim / 2;
-    (void)c;
-    for (size_t i = 0; i < m; i++)
-        for (size_t h = 0; h < n_head; h++) rope_rotate(cosine + i * half, sine + i * half, half, x + (i * n_head + h) * dim);
+    rope_job j = {cosine, sine, x, m, n_head, dim / 2};
+    par_for(m * n_head * dim < SMALL_WORK ? 1 : c->threads, ceil_div(m, NORM_ROWS), rope_item, &j);
 }
 
 void op_embed_row(tensor table, uint64_t row, float *y)

@@ -11,7 +11,7 @@ typedef enum rope_type { ROPE_DEFAULT, ROPE_LINEAR, ROPE_DYNAMIC, ROPE_LLAMA3, R
 typedef struct rope_config {
     rope_type type;
     size_t dim;           /* of a head; even */
-    size_t max_positions; /* the model's own, before any stretching at run time */
+    size_t max_positions; /* max_position_embeddings */
     double theta, factor;
     double original_max_positions;              /* llama3, yarn */
     double low_freq_factor, high_freq_factor;   /* llama3 */
@@ -21,8 +21,10 @@ typedef struct rope_config {
     int truncate;                               /* yarn: round the correction range to whole dimensions */
 } rope_config;
 
-/* Frequencies of rotation a position, [dim/2], as float like transformers; *scale: yarn's attention factor, else 1.
- * length: tokens that will be seen at most (only the dynamic type looks at it). */
+/* Frequencies of rotation a position, [dim/2]; *scale: yarn's attention factor, else 1. length: tokens that will be seen
+ * at most. Only the dynamic type looks at it, and only past max_positions: transformers stretches the base by the length
+ * seen so far, so that what it answers depends on how a text was cut; here a sequence keeps the frequencies of the length
+ * that its cache was opened for, which are transformers' for one forward over that many tokens. */
 void rope_frequencies(const rope_config *c, size_t length, float *freq, float *scale);
 /* cos and sin [half] of the angles at a position, times scale. */
 void rope_angles(const float *freq, size_t half, float scale, size_t position, float *cosine, float *sine);

@@ -197,6 +197,15 @@ int bind_vector(bind *b, tensor *t, uint64_t n, const char *why, const char *fmt
     return bad;
 }
 
+int bind_tensor(bind *b, tensor *t, const uint64_t *shape, size_t rank, const char *why, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    int bad = want(b, t, shape, rank, why, fmt, ap);
+    va_end(ap);
+    return bad;
+}
+
 int bind_has(const bind *b, const char *fmt, ...)
 {
     char name[NAME_MAX_BYTES];
