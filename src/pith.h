@@ -301,6 +301,21 @@ PITH_API int pith_generator_step(pith_generator *g, pith_err *e);
 PITH_API void pith_generator_cancel(pith_generator *g, const void *ctx);
 PITH_API pith_generator_stats pith_generator_statistics(const pith_generator *g);
 
+typedef struct pith_score_options {
+    size_t window; /* tokens the model sees at once, 2 .. max positions; 0: the smaller of max positions and 2048 */
+    size_t stride; /* new tokens of each window after the first, 1 .. window - 1; 0: half the window */
+    int (*on_progress)(void *ctx, size_t done); /* tokens done so far; not 0: stop. NULL: none */
+    void *ctx;
+} pith_score_options;
+
+/* How well the model predicts a text: logprobs[i], the natural logarithm of the probability of ids[i] after the tokens
+ * before it; [n], the first is 0, for nothing stands before it. The model sees windows: the first scores all of its
+ * tokens, each later one begins window - stride tokens before what it scores, at position 0. So every token but the first
+ * is scored once, after at least window - stride others or all there are. Perplexity is e^(-mean of logprobs[1..n)).
+ * 0; 1: on_progress stopped it; -1: an id outside the vocabulary, windows out of range, NaN logits, memory. */
+PITH_API int pith_score(pith_session *s, const int32_t *ids, size_t n, const pith_score_options *o, float *logprobs,
+                        pith_err *e);
+
 /* ---- weights: the files themselves, without a model ---- */
 
 typedef struct pith_weights pith_weights;

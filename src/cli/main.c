@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const cli_verb *const verbs[] = {&cmd_classify, &cmd_eval,    &cmd_generate, &cmd_logits,
-                                        &cmd_tokenize, &cmd_inspect, &cmd_version};
+static const cli_verb *const verbs[] = {&cmd_classify,   &cmd_eval,   &cmd_generate, &cmd_perplexity,
+                                        &cmd_tokenize,   &cmd_logits, &cmd_inspect,  &cmd_version};
 enum { N_VERBS = sizeof verbs / sizeof *verbs };
 
 static const cli_verb *find(const char *name)

@@ -269,13 +269,19 @@ static void penalise(const sample_state *s, float *x)
     }
 }
 
-int sample_next(sample_state *s, const kernel_set *k, sample_work *w, const float *logits, int32_t *id, pith_err *e)
+int sample_check(const float *logits, size_t vocab, pith_err *e)
 {
-    size_t n = s->vocab, best = 0, m = 0;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < vocab; i++)
         if (!(logits[i] <= 3.4028235e38f))
             return err_set(e, "the model's logit of token %zu is %s; are the weights damaged? (pith inspect --stats)", i,
                            isnan(logits[i]) ? "NaN" : "infinite");
+    return 0;
+}
+
+int sample_next(sample_state *s, const kernel_set *k, sample_work *w, const float *logits, int32_t *id, pith_err *e)
+{
+    size_t n = s->vocab, best = 0, m = 0;
+    if (sample_check(logits, n, e)) return -1;
     memcpy(w->x, logits, n * sizeof *w->x);
     penalise(s, w->x);
     for (size_t i = 1; i < n; i++)

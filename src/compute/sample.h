@@ -31,9 +31,11 @@ void sample_free(sample_state *s);
 /* A token of the prompt (answer = 0) or of the answer. */
 void sample_see(sample_state *s, int32_t id, int answer);
 
-/* The next token for logits [vocab], which stay as they are. -1: a logit is NaN or +infinity, or none is finite. */
+/* -1: a logit is NaN or +infinity; the message names the first such token. */
+int sample_check(const float *logits, size_t vocab, pith_err *e);
+/* The next token for logits [vocab], which stay as they are. -1: as sample_check, or no logit is finite. */
 int sample_next(sample_state *s, const kernel_set *k, sample_work *w, const float *logits, int32_t *id, pith_err *e);
-/* log softmax(logits)[id], and the n_top <= vocab most probable, best first. Logits as sample_next accepts them. */
+/* log softmax(logits)[id], and the n_top <= vocab most probable, best first. Logits as sample_check accepts them. */
 void sample_logprobs(const kernel_set *k, sample_work *w, const float *logits, int32_t id, float *logprob, pith_logprob *top,
                      size_t n_top);
 /* The next number of xoshiro256**, in [0, 1). */
