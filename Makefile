@@ -29,7 +29,7 @@ TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
 TOOLS := $(patsubst tools/%.c,$(BUILD)/tools/%,$(TOOL_SRC))
 PITH := $(if $(filter build,$(BUILD)),pith,$(BUILD)/pith)
 
-.PHONY: all demo test check asan tsan neon bench install clean deps tests tools
+.PHONY: all demo test check asan tsan neon bench fuzz install clean deps tests tools
 all: $(PITH) $(BUILD)/libpith.a $(BUILD)/libpith.so
 
 $(BUILD)/%.o: %.c Makefile
@@ -83,6 +83,9 @@ tsan:
 	@OMP_TOOL_LIBRARIES=$$(ls /usr/lib/llvm-*/lib/libarcher.so | tail -1) TSAN_OPTIONS=ignore_noninstrumented_modules=1 \
 	  $(MAKE) --no-print-directory check BUILD=build/tsan CC=clang CFLAGS="-O1 -g" SAN=-fsanitize=thread \
 	  ONLY='^test_(op|engine|classify)$$$$'
+
+fuzz:
+	@BUILD=$(BUILD) tools/fuzz.sh
 
 bench: all tools
 	@$(BUILD)/tools/bench
