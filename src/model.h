@@ -25,14 +25,12 @@ typedef struct model_batch {
 } model_batch;
 
 typedef struct model_arch {
-    const char *model_type;
-    /* "Class" names of config.json "architectures" it can compute, NULL-terminated. */
+    /* What config.json "architectures" may name, NULL-terminated; an absent or empty list is the first of them. */
     const char *const *architectures;
-    /* Reads the config and binds and packs the weights. NULL on error. */
-    void *(*load)(json cfg, const char *architecture, bind *b, op_ctx *op, model_dims *dims, pith_err *e);
+    /* Reads the config, binds the weights and packs them. NULL on error. */
+    void *(*load)(json cfg, const char *architecture, bind *b, const op_ctx *op, model_dims *dims, pith_err *e);
     void (*free)(void *model);
-    /* Bytes packed weights take in memory, and parameters. */
-    void (*size)(const void *model, uint64_t *bytes, uint64_t *parameters);
+    uint64_t (*bytes)(const void *model); /* that the weights take in memory */
     /* Takes the work buffers of a forward over n_tok tokens in n_seq sequences (longest max_len) from the arena: only
      * measures while it has no memory. */
     void *(*layout)(const void *model, const op_ctx *op, size_t n_tok, size_t n_seq, size_t max_len, arena *a);
@@ -41,7 +39,11 @@ typedef struct model_arch {
                     float *hidden);
 } model_arch;
 
-/* NULL with a message that lists what is supported. */
-const model_arch *model_find(json cfg, const char **architecture, pith_err *e);
+/* The architecture for a config.json; *model_type and *architecture point into it or into the arch. NULL: unsupported,
+ * with a message that lists what is. */
+const model_arch *model_find(json cfg, const char **model_type, const char **architecture, pith_err *e);
+/* Number of labels and the names of config.json's id2label; "LABEL_i" where there are none. *labels is malloc'ed,
+ * names inside it: one block, freed with free. */
+int model_labels(json cfg, uint64_t *n, char ***labels, pith_err *e);
 
 #endif

@@ -29,6 +29,8 @@ typedef struct tokenizer_options {
 
 /* dir: holds tokenizer.json, else vocab.txt (with tokenizer_config.json). Unknown components are refused by name. */
 tokenizer *tokenizer_open(const char *dir, pith_err *e);
+/* From the text of a tokenizer.json; name stands for it in messages. */
+tokenizer *tokenizer_from_json(const char *name, const char *text, size_t len, pith_err *e);
 void tokenizer_free(tokenizer *t);
 
 /* Encodes text (and pair, may be NULL) with truncation and special tokens; *n_full, if not NULL, is the number of

@@ -1,9 +1,11 @@
 #!/bin/sh
-# Installs the Debian packages that building ("build") and testing ("test") need, where they are missing.
+# Installs the Debian packages that building ("build"), testing ("test") and the race detector ("tsan") need, where
+# they are missing.
 # On other systems it names what is missing and leaves the installing to you.
 set -eu
 build="gcc:gcc libc6-dev:/usr/include/stdio.h pkg-config:pkg-config libcjson-dev:pc=libcjson libutf8proc-dev:pc=libutf8proc libxxhash-dev:pc=libxxhash"
 test="libcmocka-dev:pc=cmocka bats:bats python3:python3 libopenblas0-pthread:lib=libopenblas.so.0 gcc-aarch64-linux-gnu:aarch64-linux-gnu-gcc libc6-dev-arm64-cross:/usr/aarch64-linux-gnu/include/stdio.h qemu-user-static:qemu-aarch64-static"
+tsan="clang:clang libomp-dev:lib=libarcher.so libclang-rt-14-dev:lib=libclang_rt.tsan-x86_64.a"
 have() {
     case $1 in
     /*) [ -e "$1" ] ;;
@@ -17,7 +19,8 @@ for tier in ${*:-build}; do
     case $tier in
     build) list=$build ;;
     test) list=$test ;;
-    *) echo "deps.sh: unknown tier '$tier' (build, test)" >&2; exit 2 ;;
+    tsan) list=$tsan ;;
+    *) echo "deps.sh: unknown tier '$tier' (build, test, tsan)" >&2; exit 2 ;;
     esac
     for item in $list; do
         have "${item#*:}" || want="$want ${item%%:*}"

@@ -23,7 +23,7 @@ void json_free(json_doc *d);
 json json_root(const json_doc *d);
 
 json_type json_typeof(json v);
-/* Member by exact name; the first of duplicates. node NULL if v is no object or has none. Linear. */
+/* Member by exact name; the last of duplicates, as Python's json. node NULL if v is no object or has none. Linear. */
 json json_get(json v, const char *key);
 /* Walk an array or object: for (json c = json_first(v); c.node; c = json_next(c)). */
 json json_first(json v);

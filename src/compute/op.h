@@ -2,6 +2,7 @@
  * buffers are the caller's. Threads split rows, panels and heads, never a sum. */
 #ifndef COMPUTE_OP_H
 #define COMPUTE_OP_H
+#include "base/arena.h"
 #include "compute/kernel.h"
 
 typedef struct op_ctx {
@@ -37,13 +38,20 @@ void op_add_layernorm(const op_ctx *c, float *x, const float *r, const float *ga
 void op_embed(const op_ctx *c, tensor table, const int32_t *ids, size_t m, float *y);
 void op_embed_row(tensor table, uint64_t row, float *y);
 
+/* Work memory of one attention: packed keys and values of every sequence, and a tile of scores a thread. */
+typedef struct op_attention_work {
+    float *keys, *values, *scores;
+    size_t *first_tile; /* [n_seq + 1] */
+    size_t ld_scores, max_len;
+} op_attention_work;
+/* Takes it from the arena, for n_tok tokens in n_seq sequences, the longest of max_len. */
+void op_attention_layout(op_attention_work *w, const op_ctx *c, size_t n_tok, size_t n_seq, size_t max_len,
+                         size_t n_head, size_t head_dim, arena *a);
+
 /* Full (bidirectional) attention within each sequence:
  * Y[i][h] = sum_j softmax_j(Q[i][h] . K[j][h] * scale) V[j][h], i and j in the same sequence.
- * q, k, v, y: [n_tok][n_head * head_dim]; start [n_seq + 1]. work: op_attention_work floats. */
-void op_attention(const op_ctx *c, const float *q, const float *k, const float *v, const size_t *start, size_t n_seq,
-                  size_t n_head, size_t head_dim, float scale, float *work, float *y);
-/* Floats of work for n_tok tokens in n_seq sequences, the longest of max_len. -1 on overflow. */
-int op_attention_work(const op_ctx *c, size_t n_tok, size_t n_seq, size_t max_len, size_t n_head, size_t head_dim,
-                      size_t *floats);
+ * q, k, v, y: [n_tok][n_head * head_dim]; start [n_seq + 1]. */
+void op_attention(const op_ctx *c, const op_attention_work *w, const float *q, const float *k, const float *v,
+                  const size_t *start, size_t n_seq, size_t n_head, size_t head_dim, float scale, float *y);
 
 #endif

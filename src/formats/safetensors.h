@@ -9,7 +9,7 @@
 typedef struct safetensors safetensors;
 
 typedef struct safetensors_entry {
-    const char *name; /* UTF-8 without NUL */
+    const char *name; /* UTF-8; an escaped NUL stays written as the six characters \u0000 */
     tensor t;         /* t.data is NULL where the file was opened for its header only */
     size_t file;      /* index of the shard it lies in */
     uint64_t offset;  /* of its first byte in that file */
@@ -30,6 +30,7 @@ size_t safetensors_count(const safetensors *s);
 const safetensors_entry *safetensors_at(const safetensors *s, size_t i);
 const safetensors_entry *safetensors_find(const safetensors *s, const char *name); /* NULL: not there */
 size_t safetensors_files(const safetensors *s);
+/* The path it was opened by. */
 const char *safetensors_file_name(const safetensors *s, size_t file);
 uint64_t safetensors_file_size(const safetensors *s, size_t file);
 /* The __metadata__ pairs of a file, in the order written. */

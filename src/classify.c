@@ -1,0 +1,305 @@
+/* classify: texts -> sequences of the model's length -> one packed forward at a time -> labels and scores. A text over
+ * the length is cut, cut in the middle, or read in windows whose logits are pooled. */
+#include "engine.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { DEFAULT_BATCH_TOKENS = 8192 };
+
+/* One sequence for the model and the text it comes from. */
+typedef struct piece {
+    tokenizer_encoding x;
+    size_t text;
+} piece;
+
+typedef struct job {
+    pith_session *s;
+    const tokenizer *t;
+    pith_classify_options o; /* defaults filled in */
+    const pith_text *texts;
+    pith_result *results;
+    size_t n;
+    piece *pieces; /* of the batch being filled */
+    size_t n_pieces, cap_pieces, n_tokens;
+    pith_seq *seqs; /* [cap_pieces] */
+    float *logits;  /* [cap_pieces][n_labels] */
+} job;
+
+static int text_error(size_t i, pith_err *e) { return err_where(e, "text %zu", i); }
+
+/* ---- results ---- */
+
+static void score(const job *j, pith_result *r)
+{
+    size_t n = (size_t)j->s->m->dims.n_labels;
+    pith_activation a = j->o.activation;
+    r->label = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (r->logits[i] != r->logits[i]) r->label = -1;
+        else if (r->label >= 0 && r->logits[i] > r->logits[r->label]) r->label = (int)i;
+    }
+    memcpy(r->scores, r->logits, n * sizeof *r->scores);
+    if (a == PITH_ACTIVATION_SOFTMAX) j->s->m->op.kernels->softmax(r->scores, 1.0f, n);
+    if (a != PITH_ACTIVATION_SIGMOID) return;
+    for (size_t i = 0; i < n; i++) r->scores[i] = -r->scores[i];
+    j->s->m->op.kernels->vexp(r->scores, n);
+    for (size_t i = 0; i < n; i++) r->scores[i] = 1.0f / (1.0f + r->scores[i]);
+}
+
+/* Mean or maximum over a text's windows; the mean is a sum in window order and one division. */
+static void pool(const job *j, pith_result *r, const float *logits)
+{
+    size_t n = (size_t)j->s->m->dims.n_labels;
+    for (size_t i = 0; i < n; i++) {
+        if (r->n_windows == 0) r->logits[i] = logits[i];
+        else if (j->o.pool == PITH_POOL_MEAN) r->logits[i] += logits[i];
+        else if (!(logits[i] <= r->logits[i])) r->logits[i] = logits[i]; /* a NaN stays */
+    }
+    r->n_windows++;
+}
+
+static void finish(const job *j, pith_result *r)
+{
+    if (j->o.pool == PITH_POOL_MEAN && r->n_windows > 1)
+        for (size_t i = 0; i < j->s->m->dims.n_labels; i++) r->logits[i] /= (float)r->n_windows;
+    score(j, r);
+}
+
+/* ---- batches ---- */
+
+static int flush(job *j, pith_err *e)
+{
+    if (!j->n_pieces) return 0;
+    size_t labels = (size_t)j->s->m->dims.n_labels;
+    for (size_t i = 0; i < j->n_pieces; i++)
+        j->seqs[i] = (pith_seq){j->pieces[i].x.ids, j->pieces[i].x.type_ids, j->pieces[i].x.n};
+    if (pith_run(j->s, j->seqs, j->n_pieces, j->logits, NULL, e)) return -1;
+    for (size_t i = 0; i < j->n_pieces; i++)
+        pool(j, &j->results[j->pieces[i].text], j->logits + i * labels);
+    j->n_pieces = j->n_tokens = 0;
+    return 0;
+}
+
+static int grow(job *j, pith_err *e)
+{
+    size_t cap = j->cap_pieces ? 2 * j->cap_pieces : 64, labels = (size_t)j->s->m->dims.n_labels;
+    piece *p = realloc(j->pieces, cap * sizeof *p);
+    if (p) j->pieces = p;
+    pith_seq *q = realloc(j->seqs, cap * sizeof *q);
+    if (q) j->seqs = q;
+    float *l = realloc(j->logits, cap * labels * sizeof *l);
+    if (l) j->logits = l;
+    if (!p || !q || !l) return err_nomem(e, cap * sizeof *p, "a batch");
+    memset(j->pieces + j->cap_pieces, 0, (cap - j->cap_pieces) * sizeof *p);
+    j->cap_pieces = cap;
+    return 0;
+}
+
+/* Adds the sequence a[a0,a1) (b[0,nb)) to the batch; a full batch is computed first. */
+static int add(job *j, size_t text, const tokenizer_encoding *a, size_t a0, size_t a1, const tokenizer_encoding *b,
+               size_t nb, pith_err *e)
+{
+    size_t n = a1 - a0 + nb + tokenizer_n_special(j->t, b != NULL);
+    if (j->n_pieces && (j->n_tokens + n > j->o.batch_tokens) && flush(j, e)) return -1;
+    if (j->n_pieces == j->cap_pieces && grow(j, e)) return -1;
+    piece *p = &j->pieces[j->n_pieces];
+    p->text = text;
+    if (tokenizer_assemble(j->t, a, a0, a1, b, 0, nb, &p->x, e)) return -1;
+    j->n_pieces++;
+    j->n_tokens += p->x.n;
+    j->results[text].n_tokens += p->x.n;
+    return 0;
+}
+
+/* ---- long texts ---- */
+
+/* Drops the tokens [from, to) of a plain encoding. */
+static void cut(tokenizer_encoding *x, size_t from, size_t to)
+{
+    size_t rest = x->n - to;
+    memmove(x->ids + from, x->ids + to, rest * sizeof *x->ids);
+    memmove(x->type_ids + from, x->type_ids + to, rest * sizeof *x->type_ids);
+    memmove(x->special + from, x->special + to, rest * sizeof *x->special);
+    memmove(x->second + from, x->second + to, rest * sizeof *x->second);
+    memmove(x->begin + from, x->begin + to, rest * sizeof *x->begin);
+    memmove(x->end + from, x->end + to, rest * sizeof *x->end);
+    x->n = from + rest;
+}
+
+static int add_text(job *j, size_t i, tokenizer_encoding *a, tokenizer_encoding *b, pith_err *e)
+{
+    size_t special = tokenizer_n_special(j->t, b != NULL), na = a->n, nb = b ? b->n : 0;
+    pith_result *r = &j->results[i];
+    if (special >= j->o.max_length)
+        return err_set(e, "max length %zu leaves no room beside %zu special tokens", j->o.max_length, special);
+    size_t room = j->o.max_length - special;
+    r->n_full = na + nb + special;
+    if (na + nb <= room) return add(j, i, a, 0, na, b, nb, e);
+    r->truncated = 1;
+    if (j->o.long_text == PITH_LONG_TRUNCATE || (b && nb >= room)) {
+        tokenizer_truncate_pair(&na, &nb, room);
+        return add(j, i, a, 0, na, b, nb, e);
+    }
+    size_t width = room - nb; /* a pair stays whole; the text is what is long */
+    if (j->o.long_text == PITH_LONG_HEAD_TAIL) {
+        /* A quarter of the head, the rest of the tail: what Sun et al. 2019 found best (128 + 382 of 510). */
+        cut(a, width / 4, a->n - (width - width / 4));
+        return add(j, i, a, 0, a->n, b, nb, e);
+    }
+    r->truncated = 0;
+    size_t stride = j->o.stride && j->o.stride < width ? j->o.stride : width > 1 ? width / 2 : 1;
+    for (size_t at = 0;; at += stride) {
+        size_t end = at + width < na ? at + width : na;
+        if (add(j, i, a, at, end, b, nb, e)) return -1;
+        if (end == na) return 0;
+    }
+}
+
+static int encode_text(job *j, size_t i, tokenizer_encoding *a, tokenizer_encoding *b, pith_err *e)
+{
+    const pith_text *t = &j->texts[i];
+    tokenizer_options to = {.strict = j->o.strict, .no_parse_special = j->o.no_parse_special};
+    if (tokenizer_encode_plain(j->t, t->text, t->len, &to, a, e)) return -1;
+    j->results[i].n_replaced = a->n_replaced;
+    if (!t->pair) return 0;
+    if (tokenizer_encode_plain(j->t, t->pair, t->pair_len, &to, b, e)) return -1;
+    j->results[i].n_replaced += b->n_replaced;
+    return 0;
+}
+
+static int run(job *j, pith_err *e)
+{
+    tokenizer_encoding a = {0}, b = {0};
+    int failed = 0;
+    for (size_t i = 0; i < j->n && !failed; i++) {
+        pith_result *r = &j->results[i];
+        *r = (pith_result){.scores = r->scores, .logits = r->logits, .label = -1};
+        if (encode_text(j, i, &a, &b, e) || add_text(j, i, &a, j->texts[i].pair ? &b : NULL, e))
+            failed = text_error(i, e);
+    }
+    failed = failed || flush(j, e);
+    for (size_t i = 0; i < j->n && !failed; i++) finish(j, &j->results[i]);
+    tokenizer_encoding_free(&a);
+    tokenizer_encoding_free(&b);
+    return failed ? -1 : 0;
+}
+
+static int set_options(job *j, const pith_classify_options *o, pith_err *e)
+{
+    const pith_model *m = j->s->m;
+    if (o) j->o = *o;
+    size_t most = pith_model_max_positions(m);
+    if (!m->dims.n_labels)
+        return err_set(e, "the model has no classification head (its architecture is a bare %s encoder)", m->type);
+    if (!m->tokenizer.t)
+        return err_set(e, "the model's directory holds no tokenizer (tokenizer.json or vocab.txt), so it cannot read text");
+    if (j->o.max_length > most)
+        return err_set(e, "max length %zu is over the model's %zu positions (max_position_embeddings)", j->o.max_length, most);
+    if (!j->o.max_length) j->o.max_length = pith_model_max_length(m);
+    if (!j->o.batch_tokens) j->o.batch_tokens = DEFAULT_BATCH_TOKENS;
+    if (j->o.activation == PITH_ACTIVATION_AUTO) j->o.activation = m->activation;
+    j->t = m->tokenizer.t;
+    return 0;
+}
+
+int pith_classify(pith_session *s, const pith_text *texts, size_t n, const pith_classify_options *o, pith_result *results,
+                  pith_err *e)
+{
+    job j = {.s = s, .texts = texts, .results = results, .n = n};
+    int failed = set_options(&j, o, e) || run(&j, e);
+    for (size_t i = 0; i < j.cap_pieces; i++) tokenizer_encoding_free(&j.pieces[i].x);
+    free(j.pieces);
+    free(j.seqs);
+    free(j.logits);
+    return failed ? -1 : 0;
+}
+
+/* ---- explain ---- */
+
+static int is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+
+/* Words of text[0..len): [begin, end) pairs; returns how many, writing at most cap of them. */
+static size_t find_words(const char *text, size_t len, pith_word *words, size_t cap)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < len;) {
+        while (i < len && is_blank(text[i])) i++;
+        size_t begin = i;
+        while (i < len && !is_blank(text[i])) i++;
+        if (i > begin && n++ < cap) words[n - 1] = (pith_word){begin, i, 0};
+    }
+    return n;
+}
+
+/* Bytes of the text that the model saw; all of it unless it was cut. */
+static int seen_bytes(const job *j, const char *text, size_t len, size_t *bytes, pith_err *e)
+{
+    tokenizer_options to = {.strict = j->o.strict, .no_parse_special = j->o.no_parse_special, .max_length = j->o.max_length};
+    tokenizer_encoding x = {0};
+    size_t n_full;
+    *bytes = len;
+    if (j->o.long_text != PITH_LONG_TRUNCATE) return 0;
+    int failed = tokenizer_encode(j->t, text, len, NULL, 0, &to, &x, &n_full, e);
+    if (!failed && n_full > x.n) {
+        *bytes = 0;
+        for (size_t i = 0; i < x.n; i++)
+            if (x.end[i] > *bytes) *bytes = (size_t)x.end[i];
+    }
+    tokenizer_encoding_free(&x);
+    return failed;
+}
+
+enum { EXPLAIN_GROUP = 32 }; /* texts without one word, classified together */
+
+static int explain_group(pith_session *s, const char *text, size_t len, pith_word *words, size_t n, int label, float whole,
+                         const pith_classify_options *o, pith_err *e)
+{
+    size_t labels = (size_t)s->m->dims.n_labels;
+    char *copies = malloc(EXPLAIN_GROUP * (len + 1));
+    float *values = malloc(2 * EXPLAIN_GROUP * labels * sizeof *values);
+    pith_text texts[EXPLAIN_GROUP];
+    pith_result results[EXPLAIN_GROUP];
+    int failed = !copies || !values ? err_nomem(e, EXPLAIN_GROUP * (len + 1), "texts without a word") : 0;
+    for (size_t i = 0; i < n && !failed; i++) {
+        char *c = copies + i * (len + 1);
+        size_t left = len - words[i].end;
+        memcpy(c, text, words[i].begin);
+        memcpy(c + words[i].begin, text + words[i].end, left);
+        texts[i] = (pith_text){.text = c, .len = words[i].begin + left};
+        results[i] = (pith_result){.scores = values + 2 * i * labels, .logits = values + (2 * i + 1) * labels};
+    }
+    if (!failed) failed = pith_classify(s, texts, n, o, results, e);
+    for (size_t i = 0; i < n && !failed; i++) words[i].influence = whole - results[i].scores[label];
+    free(copies);
+    free(values);
+    return failed;
+}
+
+int pith_explain(pith_session *s, const char *text, size_t len, int label, const pith_classify_options *o,
+                 pith_word **words, size_t *n_words, pith_err *e)
+{
+    job j = {.s = s};
+    *words = NULL;
+    *n_words = 0;
+    if (set_options(&j, o, e)) return -1;
+    size_t labels = (size_t)s->m->dims.n_labels, bytes;
+    if (label < 0 || (size_t)label >= labels) return err_set(e, "label %d: the model has %zu", label, labels);
+    if (seen_bytes(&j, text, len, &bytes, e)) return -1;
+    size_t n = find_words(text, bytes, NULL, 0);
+    pith_word *w = malloc((n ? n : 1) * sizeof *w);
+    float *values = malloc(2 * labels * sizeof *values);
+    pith_text t = {.text = text, .len = len};
+    pith_result r = {.scores = values, .logits = values ? values + labels : NULL};
+    int failed = !w || !values ? err_nomem(e, n * sizeof *w, "words") : pith_classify(s, &t, 1, o, &r, e);
+    if (!failed) find_words(text, bytes, w, n);
+    for (size_t i = 0; i < n && !failed; i += EXPLAIN_GROUP)
+        failed = explain_group(s, text, len, w + i, n - i < EXPLAIN_GROUP ? n - i : EXPLAIN_GROUP, label, r.scores[label], o, e);
+    free(values);
+    if (failed) {
+        free(w);
+        return -1;
+    }
+    *words = w;
+    *n_words = n;
+    return 0;
+}

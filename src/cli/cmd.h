@@ -1,0 +1,8 @@
+/* cmd: the verbs. Each file cmd_<verb>.c exports one of these; main.c's table names them all. */
+#ifndef CLI_CMD_H
+#define CLI_CMD_H
+#include "cli/cli.h"
+
+extern const cli_verb cmd_classify, cmd_eval, cmd_inspect, cmd_logits, cmd_tokenize, cmd_version;
+
+#endif

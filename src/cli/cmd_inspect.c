@@ -1,0 +1,273 @@
+/* pith inspect: what is in weight files. */
+#define _POSIX_C_SOURCE 200809L
+#include "cli/cmd.h"
+#include "cli/guard.h"
+#include "base/checked.h"
+#include "base/err.h"
+#include "base/json.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct values {
+    cli_globals g;
+    int json, stats, no_mmap;
+} values;
+
+static const cli_opt options[] = {
+    {CLI_TITLE, 0, 0, 0, 0, 0, "Output", 0, 0, 0},
+    {CLI_FLAG, 0, "stats", 0, 0, 0, "minimum, maximum, mean, NaN and infinities of every tensor (reads all of it)",
+     offsetof(values, stats), 0, 0},
+    {CLI_FLAG, 0, "json", 0, 0, 0, "one JSON object", offsetof(values, json), 0, 0},
+    {CLI_FLAG, 0, "no-mmap", 0, 0, 0, "read the files instead of mapping them", offsetof(values, no_mmap), 0, 0},
+    CLI_GLOBAL_OPTIONS(values),
+};
+
+static const char notes[] =
+    "PATH is a .safetensors file, a .safetensors.index.json, or a directory that holds one of them. Every rule of the\n"
+    "format is checked; exit status 0 means that all hold.\n"
+    "\n"
+    "  pith inspect model.safetensors\n"
+    "  pith inspect --stats --json path/to/model\n";
+
+typedef struct type_sum {
+    const char *dtype;
+    uint64_t tensors, elements, bytes;
+} type_sum;
+
+typedef struct summary {
+    type_sum *types;
+    size_t n_types;
+    uint64_t elements, bytes;
+    int name_width, dtype_width, shape_width, bytes_width;
+} summary;
+
+static uint64_t elements(const pith_tensor *t)
+{
+    uint64_t n = 0;
+    return checked_product(t->shape, t->rank, &n) ? 0 : n; /* the reader refused what overflows */
+}
+
+static void shape_text(const pith_tensor *t, char **buf, size_t *cap)
+{
+    size_t need = t->rank * 22 + 4, n = 0;
+    if (need > *cap) {
+        char *p = realloc(*buf, need);
+        if (!p) {
+            *cap = 0;
+            return;
+        }
+        *buf = p;
+        *cap = need;
+    }
+    (*buf)[n++] = '[';
+    for (size_t i = 0; i < t->rank; i++)
+        n += (size_t)snprintf(*buf + n, *cap - n, "%s%llu", i ? "," : "", (unsigned long long)t->shape[i]);
+    snprintf(*buf + n, *cap - n, "]");
+}
+
+static int add_type(summary *s, const pith_tensor *t, pith_err *e)
+{
+    size_t i = 0;
+    while (i < s->n_types && strcmp(s->types[i].dtype, t->dtype) != 0) i++;
+    if (i == s->n_types) {
+        type_sum *p = realloc(s->types, (i + 1) * sizeof *p);
+        if (!p) return err_nomem(e, (i + 1) * sizeof *p, "dtypes");
+        s->types = p;
+        s->types[s->n_types++] = (type_sum){.dtype = t->dtype};
+    }
+    uint64_t n = elements(t);
+    s->types[i].tensors++;
+    s->types[i].elements += n;
+    s->types[i].bytes += t->nbytes;
+    s->elements += n;
+    s->bytes += t->nbytes;
+    return 0;
+}
+
+static int wider(int width, size_t n, int most) { return (int)n > width && n <= (size_t)most ? (int)n : width; }
+
+static int summarize(const pith_weights *w, summary *s, pith_err *e)
+{
+    char *shape = NULL, b[32];
+    size_t cap = 0;
+    int bad = 0;
+    s->name_width = 4, s->dtype_width = 5, s->shape_width = 5, s->bytes_width = 5;
+    for (size_t i = 0; i < pith_weights_count(w) && !bad; i++) {
+        pith_tensor t;
+        pith_weights_at(w, i, &t);
+        bad = add_type(s, &t, e);
+        shape_text(&t, &shape, &cap);
+        s->name_width = wider(s->name_width, strlen(t.name), 72);
+        s->dtype_width = wider(s->dtype_width, strlen(t.dtype), 16);
+        s->shape_width = wider(s->shape_width, cap ? strlen(shape) : 0, 40);
+        s->bytes_width = wider(s->bytes_width, strlen(cli_count(t.nbytes, b)), 32);
+    }
+    free(shape);
+    return bad;
+}
+
+/* ---- table ---- */
+
+static void put_stats(const pith_weights *w, size_t i)
+{
+    pith_tensor_stats st;
+    pith_err none = {{0}};
+    char n[32], m[32];
+    if (pith_weights_stats(w, i, &st, &none)) {
+        printf("  %11s %11s %11s %8s %8s", "-", "-", "-", "-", "-");
+        return;
+    }
+    if (isnan(st.min)) printf("  %11s %11s %11s", "-", "-", "-");
+    else printf("  %11.4g %11.4g %11.4g", st.min, st.max, st.mean);
+    printf(" %8s %8s", cli_count(st.n_nan, n), cli_count(st.n_inf, m));
+}
+
+static void put_row(const pith_weights *w, size_t i, const summary *s, int stats, char **shape, size_t *cap)
+{
+    pith_tensor t;
+    char b[32];
+    pith_weights_at(w, i, &t);
+    shape_text(&t, shape, cap);
+    size_t len = strlen(t.name);
+    cli_put_text(stdout, t.name, len, 0);
+    printf("%*s  %-*s  %-*s  %*s", (int)len < s->name_width ? s->name_width - (int)len : 0, "", s->dtype_width, t.dtype,
+           s->shape_width, *cap ? *shape : "", s->bytes_width, cli_count(t.nbytes, b));
+    if (stats) put_stats(w, i);
+    putchar('\n');
+}
+
+static void put_totals(const pith_weights *w, const summary *s)
+{
+    char a[32], b[32], c[32];
+    for (size_t f = 0; f < pith_weights_files(w); f++)
+        for (size_t k = 0; k < pith_weights_metadata_count(w, f); k++) {
+            const char *key, *value;
+            if (pith_weights_metadata(w, f, k, &key, &value)) continue;
+            fputs(f + k == 0 ? "\nmetadata  " : "metadata  ", stdout);
+            cli_put_text(stdout, key, strlen(key), 0);
+            fputs(" = ", stdout);
+            cli_put_text(stdout, value, strlen(value), 200);
+            putchar('\n');
+        }
+    putchar('\n');
+    for (size_t i = 0; i < s->n_types; i++)
+        printf("%-*s  %9s tensors  %15s elements  %9s\n", s->dtype_width, s->types[i].dtype,
+               cli_count(s->types[i].tensors, a), cli_count(s->types[i].elements, b), cli_bytes(s->types[i].bytes, c));
+    printf("%-*s  %9s tensors  %15s elements  %9s in %zu file%s\n", s->dtype_width, "total",
+           cli_count(pith_weights_count(w), a), cli_count(s->elements, b), cli_bytes(s->bytes, c), pith_weights_files(w),
+           pith_weights_files(w) == 1 ? "" : "s");
+}
+
+static void put_table(const pith_weights *w, const summary *s, int stats)
+{
+    char *shape = NULL;
+    size_t cap = 0;
+    printf("%-*s  %-*s  %-*s  %*s", s->name_width, "name", s->dtype_width, "dtype", s->shape_width, "shape",
+           s->bytes_width, "bytes");
+    if (stats) printf("  %11s %11s %11s %8s %8s", "min", "max", "mean", "NaN", "Inf");
+    putchar('\n');
+    for (size_t i = 0; i < pith_weights_count(w); i++) put_row(w, i, s, stats, &shape, &cap);
+    put_totals(w, s);
+    for (size_t i = 0; i < pith_weights_warnings(w); i++) cli_note("warning: %s", pith_weights_warning(w, i));
+    free(shape);
+}
+
+/* ---- JSON ---- */
+
+static void put_string(const char *s) { json_put_str(stdout, s, strlen(s)); }
+
+static void put_files(const pith_weights *w)
+{
+    fputs("{\"files\":[", stdout);
+    for (size_t f = 0; f < pith_weights_files(w); f++) {
+        uint64_t size = 0;
+        fputs(f ? ",{\"file\":" : "{\"file\":", stdout);
+        put_string(pith_weights_file(w, f, &size));
+        printf(",\"bytes\":%llu,\"metadata\":{", (unsigned long long)size);
+        for (size_t k = 0; k < pith_weights_metadata_count(w, f); k++) {
+            const char *key, *value;
+            if (pith_weights_metadata(w, f, k, &key, &value)) continue;
+            if (k) putchar(',');
+            put_string(key);
+            putchar(':');
+            put_string(value);
+        }
+        fputs("}}", stdout);
+    }
+    fputs("]", stdout);
+}
+
+static void put_tensor(const pith_weights *w, size_t i, int stats)
+{
+    pith_tensor t;
+    pith_tensor_stats st;
+    pith_err none = {{0}};
+    pith_weights_at(w, i, &t);
+    fputs(i ? ",\n{\"name\":" : "\n{\"name\":", stdout);
+    put_string(t.name);
+    fputs(",\"dtype\":", stdout);
+    put_string(t.dtype);
+    fputs(",\"shape\":[", stdout);
+    for (size_t k = 0; k < t.rank; k++) printf("%s%llu", k ? "," : "", (unsigned long long)t.shape[k]);
+    printf("],\"bytes\":%llu,\"file\":%zu,\"offset\":%llu", (unsigned long long)t.nbytes, t.file,
+           (unsigned long long)t.offset);
+    if (stats && pith_weights_stats(w, i, &st, &none)) {
+        fputs(",\"stats\":null", stdout);
+    } else if (stats) {
+        fputs(",\"stats\":{\"min\":", stdout);
+        json_put_f64(stdout, st.min);
+        fputs(",\"max\":", stdout);
+        json_put_f64(stdout, st.max);
+        fputs(",\"mean\":", stdout);
+        json_put_f64(stdout, st.mean);
+        printf(",\"nan\":%llu,\"inf\":%llu,\"zero\":%llu}", (unsigned long long)st.n_nan, (unsigned long long)st.n_inf,
+               (unsigned long long)st.n_zero);
+    }
+    putchar('}');
+}
+
+static void put_json(const pith_weights *w, const summary *s, int stats)
+{
+    put_files(w);
+    fputs(",\n\"tensors\":[", stdout);
+    for (size_t i = 0; i < pith_weights_count(w); i++) put_tensor(w, i, stats);
+    fputs("],\n\"dtypes\":{", stdout);
+    for (size_t i = 0; i < s->n_types; i++) {
+        if (i) putchar(',');
+        put_string(s->types[i].dtype);
+        printf(":{\"tensors\":%llu,\"elements\":%llu,\"bytes\":%llu}", (unsigned long long)s->types[i].tensors,
+               (unsigned long long)s->types[i].elements, (unsigned long long)s->types[i].bytes);
+    }
+    printf("},\n\"parameters\":%llu,\"bytes\":%llu,\"warnings\":[", (unsigned long long)s->elements,
+           (unsigned long long)s->bytes);
+    for (size_t i = 0; i < pith_weights_warnings(w); i++) {
+        if (i) putchar(',');
+        put_string(pith_weights_warning(w, i));
+    }
+    fputs("]}\n", stdout);
+}
+
+static int run_inspect(void *opts, int argc, char **argv)
+{
+    const values *v = opts;
+    summary s = {0};
+    pith_err e = {{0}};
+    if (argc != 1) return cli_usage(argc ? "one path at a time; this is one too many: '%s'" : "no path%s", argc ? argv[1] : "");
+    guard_mapped(argv[0], NULL, NULL);
+    pith_weights *w = pith_weights_open(argv[0], (v->no_mmap ? PITH_WEIGHTS_NO_MMAP : 0) | (v->stats ? 0 : PITH_WEIGHTS_HEADER_ONLY), &e);
+    if (w) guard_mapped(argv[0], NULL, w);
+    int bad = !w || summarize(w, &s, &e);
+    if (bad) cli_error("%s", e.msg);
+    else if (v->json) put_json(w, &s, v->stats);
+    else put_table(w, &s, v->stats);
+    guard_mapped(NULL, NULL, NULL);
+    pith_weights_close(w);
+    free(s.types);
+    return bad ? CLI_FAILED : CLI_OK;
+}
+
+const cli_verb cmd_inspect = {
+    "inspect", "[--stats] [--json] PATH", "the tensors of weight files: names, dtypes, shapes, bytes, metadata", notes,
+    options, sizeof(values), run_inspect,
+};

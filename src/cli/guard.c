@@ -1,0 +1,92 @@
+#define _POSIX_C_SOURCE 200809L
+#include "cli/guard.h"
+#include "cli/cli.h"
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *volatile mapped_path;
+static const pith_model *volatile mapped_model;
+static const pith_weights *volatile mapped_weights;
+static const char *volatile temp_path;
+static volatile int append_fd = -1;
+static volatile off_t append_complete;
+
+static void put(const char *s)
+{
+    size_t n = strlen(s);
+    while (n) {
+        ssize_t k = write(STDERR_FILENO, s, n);
+        if (k <= 0) return;
+        s += k;
+        n -= (size_t)k;
+    }
+}
+
+/* Nothing half-written stays behind. Only async-signal-safe calls. */
+static void tidy(void)
+{
+    if (temp_path) unlink(temp_path);
+    if (append_fd >= 0 && ftruncate(append_fd, append_complete)) put("pith: the output may end in half a row\n");
+}
+
+static void on_bus(int sig, siginfo_t *info, void *context)
+{
+    (void)context;
+    const char *file = mapped_path;
+    if (mapped_model) file = pith_model_mapped_at(mapped_model, info->si_addr);
+    else if (mapped_weights) file = pith_weights_mapped_at(mapped_weights, info->si_addr);
+    if (!file) { /* not ours: die as if there were no handler */
+        signal(sig, SIG_DFL);
+        return;
+    }
+    put("pith: ");
+    put(file);
+    put(": the file changed or shrank while it was mapped (a download still running, or replaced in place?); "
+        "try again when it is complete, or use --no-mmap\n");
+    tidy();
+    _exit(CLI_FAILED);
+}
+
+static void on_end(int sig)
+{
+    tidy();
+    if (isatty(STDERR_FILENO)) put("\n");
+    _exit(128 + sig);
+}
+
+static void handle(int sig, const struct sigaction *a)
+{
+    struct sigaction old;
+    /* What the caller ignores (nohup, background jobs) stays ignored. */
+    if (sig != SIGBUS && sigaction(sig, NULL, &old) == 0 && old.sa_handler == SIG_IGN) return;
+    sigaction(sig, a, NULL);
+}
+
+void guard_install(void)
+{
+    struct sigaction bus = {.sa_sigaction = on_bus, .sa_flags = SA_SIGINFO}, end = {.sa_handler = on_end};
+    sigemptyset(&bus.sa_mask);
+    sigfillset(&end.sa_mask);
+    handle(SIGBUS, &bus);
+    handle(SIGINT, &end);
+    handle(SIGTERM, &end);
+    handle(SIGHUP, &end);
+    /* `pith ... | head` ends quietly even under a parent that ignores SIGPIPE. */
+    signal(SIGPIPE, SIG_DFL);
+}
+
+void guard_mapped(const char *path, const pith_model *m, const pith_weights *w)
+{
+    mapped_path = path;
+    mapped_model = m;
+    mapped_weights = w;
+}
+
+void guard_temp(const char *path) { temp_path = path; }
+
+void guard_append(int fd, off_t complete)
+{
+    append_complete = complete;
+    append_fd = fd;
+}

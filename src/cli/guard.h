@@ -1,0 +1,16 @@
+/* guard: what happens when a signal ends the program. A mapped file that shrank becomes a message; an interrupt leaves
+ * no half-written output. Only the command line installs handlers, the library never does. */
+#ifndef CLI_GUARD_H
+#define CLI_GUARD_H
+#include "pith.h"
+#include <sys/types.h>
+
+void guard_install(void);
+/* Whose mapped files a fault may lie in: path names them until (or unless) m or w can say which file it is. */
+void guard_mapped(const char *path, const pith_model *m, const pith_weights *w);
+/* A temporary file to remove; NULL: none any more. The string must outlive its use here. */
+void guard_temp(const char *path);
+/* A file being appended to: it is cut back to `complete` bytes. fd -1: none any more. */
+void guard_append(int fd, off_t complete);
+
+#endif

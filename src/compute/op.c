@@ -1,0 +1,286 @@
+#include "compute/op.h"
+#include "base/par.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* Rows that one work item of a linear layer takes: enough to reuse a panel while it lies in the cache. */
+enum { ROW_BLOCK = 192, ATTENTION_ROWS = 64, NORM_ROWS = 32 };
+/* Below this many multiplications a parallel region costs more than it gives. */
+static const size_t SMALL_WORK = 1 << 15;
+
+static size_t ceil_div(size_t a, size_t b) { return a / b + (a % b != 0); }
+static size_t min_size(size_t a, size_t b) { return a < b ? a : b; }
+
+/* ---- weights ---- */
+
+static const struct {
+    const char *name;
+    op_act act;
+} acts[] = {{"gelu", OP_ACT_GELU},           {"gelu_python", OP_ACT_GELU},
+            {"gelu_new", OP_ACT_GELU_TANH},  {"gelu_fast", OP_ACT_GELU_TANH},
+            {"gelu_pytorch_tanh", OP_ACT_GELU_TANH}, {"relu", OP_ACT_RELU},
+            {"silu", OP_ACT_SILU},           {"swish", OP_ACT_SILU}};
+
+int op_act_find(const char *name, const char *where, op_act *out, pith_err *e)
+{
+    char list[256] = "";
+    for (size_t i = 0; i < sizeof acts / sizeof acts[0]; i++) {
+        if (strcmp(acts[i].name, name) == 0) {
+            *out = acts[i].act;
+            return 0;
+        }
+        strncat(list, i ? ", " : "", sizeof list - strlen(list) - 1);
+        strncat(list, acts[i].name, sizeof list - strlen(list) - 1);
+    }
+    return err_set(e, "%s: activation \"%.80s\" is not supported (supported: %s)", where, name, list);
+}
+
+typedef struct pack_job {
+    op_weight *w;
+    const void *src;
+    size_t group;
+} pack_job;
+
+static void pack_item(void *ctx, size_t i, int tid)
+{
+    const pack_job *j = ctx;
+    size_t panels = ceil_div(j->w->n, KERNEL_PANEL);
+    (void)tid;
+    kernel_pack(j->w->panels, j->src, j->w->type, j->w->n, j->w->k, i * j->group, min_size(panels, (i + 1) * j->group));
+}
+
+int op_vector_load(float **out, tensor t, pith_err *e)
+{
+    size_t n = (size_t)tensor_count(t);
+    *out = malloc(n ? n * sizeof **out : 1);
+    if (!*out) return err_nomem(e, n * sizeof **out, "weights");
+    if (tensor_read_f32(t, 0, n, *out))
+        return err_set(e, "weights of dtype %s cannot be computed with", tensor_dtypes[t.type].name);
+    return 0;
+}
+
+int op_weight_load(op_weight *p, const op_ctx *c, tensor w, tensor bias, pith_err *e)
+{
+    uint64_t bytes;
+    *p = (op_weight){.n = (size_t)w.shape[0], .k = (size_t)w.shape[1], .type = w.type};
+    if (kernel_panel_bytes(p->n, p->k, w.type, &bytes) || bytes > SIZE_MAX)
+        return err_set(e, "a weight matrix of %zu x %zu does not fit memory", p->n, p->k);
+    p->panels = aligned_alloc(64, bytes ? (size_t)bytes : 64); /* panels are whole cache lines */
+    if (!p->panels) return err_nomem(e, (size_t)bytes, "weights");
+    size_t panels = ceil_div(p->n, KERNEL_PANEL);
+    pack_job job = {p, w.data, ceil_div(panels, 4 * (size_t)c->threads)};
+    if (panels) par_for(c->threads, ceil_div(panels, job.group), pack_item, &job);
+    return bias.data ? op_vector_load(&p->bias, bias, e) : 0;
+}
+
+void op_weight_free(op_weight *p)
+{
+    free(p->panels);
+    free(p->bias);
+    *p = (op_weight){0};
+}
+
+uint64_t op_weight_bytes(const op_weight *p)
+{
+    uint64_t bytes = 0;
+    if (p->panels) kernel_panel_bytes(p->n, p->k, p->type, &bytes);
+    return bytes + (p->bias ? p->n * sizeof(float) : 0);
+}
+
+/* ---- linear ---- */
+
+typedef struct linear_job {
+    const op_ctx *c;
+    kernel_linear a; /* all of it; items narrow rows and panels */
+    size_t panels, row_block, panel_group, row_items;
+    op_act act;
+} linear_job;
+
+static void activate(const kernel_set *k, op_act act, float *x, size_t n)
+{
+    switch (act) {
+    case OP_ACT_NONE: break;
+    case OP_ACT_GELU: k->gelu(x, n); break;
+    case OP_ACT_GELU_TANH: k->gelu_tanh(x, n); break;
+    case OP_ACT_RELU: k->relu(x, n); break;
+    case OP_ACT_SILU: k->silu(x, n); break;
+    case OP_ACT_TANH: k->vtanh(x, n); break;
+    }
+}
+
+static void linear_item(void *ctx, size_t i, int tid)
+{
+    const linear_job *j = ctx;
+    kernel_linear a = j->a;
+    size_t row = i % j->row_items * j->row_block;
+    (void)tid;
+    a.x += row * a.ldx;
+    a.y += row * a.ldy;
+    a.m = min_size(j->row_block, a.m - row);
+    a.p0 = i / j->row_items * j->panel_group;
+    a.p1 = min_size(j->panels, a.p0 + j->panel_group);
+    j->c->kernels->linear(&a);
+    if (j->act == OP_ACT_NONE) return;
+    size_t first = a.p0 * KERNEL_PANEL, last = min_size(a.n, a.p1 * KERNEL_PANEL);
+    for (size_t r = 0; r < a.m; r++) activate(j->c->kernels, j->act, a.y + r * a.ldy + first, last - first);
+}
+
+void op_linear(const op_ctx *c, const op_weight *w, const float *x, size_t m, float *y, op_act act)
+{
+    linear_job j = {.c = c, .act = act, .panels = ceil_div(w->n, KERNEL_PANEL)};
+    if (!m || !w->n) return;
+    j.a = (kernel_linear){.x = x, .ldx = w->k, .m = m, .k = w->k, .n = w->n, .w = w->panels, .type = w->type,
+                          .bias = w->bias, .y = y, .ldy = w->n};
+    size_t threads = (size_t)c->threads;
+    j.row_block = m <= ROW_BLOCK ? m : ceil_div(m, ceil_div(m, ROW_BLOCK));
+    j.row_items = ceil_div(m, j.row_block);
+    /* Enough items that no worker waits long for the last one. */
+    size_t groups = threads > 1 ? ceil_div(4 * threads, j.row_items) : 1;
+    j.panel_group = ceil_div(j.panels, min_size(groups, j.panels));
+    size_t items = j.row_items * ceil_div(j.panels, j.panel_group);
+    par_for(m * w->n < SMALL_WORK / (w->k + 1) ? 1 : c->threads, items, linear_item, &j);
+}
+
+/* ---- rows ---- */
+
+typedef struct norm_job {
+    const op_ctx *c;
+    float *x, *y;
+    const float *r, *gamma, *beta;
+    float eps;
+    size_t m, n;
+} norm_job;
+
+static void norm_item(void *ctx, size_t i, int tid)
+{
+    const norm_job *j = ctx;
+    size_t last = min_size(j->m, (i + 1) * NORM_ROWS);
+    (void)tid;
+    for (size_t row = i * NORM_ROWS; row < last; row++) {
+        float *x = j->x + row * j->n;
+        if (j->r) j->c->kernels->add(j->r + row * j->n, x, j->n);
+        j->c->kernels->layernorm(x, j->gamma, j->beta, j->eps, j->y + row * j->n, j->n);
+    }
+}
+
+void op_add_layernorm(const op_ctx *c, float *x, const float *r, const float *gamma, const float *beta, float eps,
+                      float *y, size_t m, size_t n)
+{
+    norm_job j = {c, x, y, r, gamma, beta, eps, m, n};
+    par_for(m * n < SMALL_WORK ? 1 : c->threads, ceil_div(m, NORM_ROWS), norm_item, &j);
+}
+
+void op_embed_row(tensor table, uint64_t row, float *y)
+{
+    tensor_read_f32(table, row * table.shape[1], (size_t)table.shape[1], y);
+}
+
+typedef struct embed_job {
+    tensor table;
+    const int32_t *ids;
+    size_t m;
+    float *y;
+} embed_job;
+
+static void embed_item(void *ctx, size_t i, int tid)
+{
+    const embed_job *j = ctx;
+    size_t last = min_size(j->m, (i + 1) * NORM_ROWS), n = (size_t)j->table.shape[1];
+    (void)tid;
+    for (size_t row = i * NORM_ROWS; row < last; row++)
+        op_embed_row(j->table, (uint64_t)j->ids[row], j->y + row * n);
+}
+
+void op_embed(const op_ctx *c, tensor table, const int32_t *ids, size_t m, float *y)
+{
+    embed_job j = {table, ids, m, y};
+    par_for(m * (size_t)table.shape[1] < SMALL_WORK ? 1 : c->threads, ceil_div(m, NORM_ROWS), embed_item, &j);
+}
+
+/* ---- attention ---- */
+
+typedef struct attention_job {
+    const op_ctx *c;
+    const op_attention_work *w;
+    const float *q, *k, *v;
+    const size_t *start;
+    size_t n_seq, n_head, head_dim, stride; /* stride: floats between tokens */
+    float scale;
+    float *y;
+} attention_job;
+
+/* pad32(t) = floor32(t + 31), and floor32(a + b) >= floor32(a) + floor32(b): so sequence s may begin at key row
+ * floor32(start[s] + 31 s) without meeting the one before it, and no table of offsets is needed. */
+static size_t key_row(size_t start, size_t s) { return (start + s * (KERNEL_PANEL - 1)) / KERNEL_PANEL * KERNEL_PANEL; }
+static size_t pad_panel(size_t n) { return ceil_div(n, KERNEL_PANEL) * KERNEL_PANEL; }
+static size_t seq_len(const attention_job *j, size_t s) { return j->start[s + 1] - j->start[s]; }
+
+static float *key_at(const attention_job *j, size_t s, size_t h)
+{
+    return j->w->keys + (key_row(j->start[s], s) * j->n_head + h * pad_panel(seq_len(j, s))) * j->head_dim;
+}
+static float *value_at(const attention_job *j, size_t s, size_t h)
+{
+    return j->w->values + (j->start[s] * j->n_head + h * seq_len(j, s)) * pad_panel(j->head_dim);
+}
+
+void op_attention_layout(op_attention_work *w, const op_ctx *c, size_t n_tok, size_t n_seq, size_t max_len,
+                         size_t n_head, size_t head_dim, arena *a)
+{
+    size_t rows = max_len < ATTENTION_ROWS ? max_len : ATTENTION_ROWS;
+    w->keys = arena_take(a, key_row(n_tok, n_seq), n_head * head_dim * sizeof(float));
+    w->values = arena_take(a, n_tok, n_head * pad_panel(head_dim) * sizeof(float));
+    w->max_len = max_len;
+    w->ld_scores = pad_panel(max_len);
+    w->scores = arena_take(a, (size_t)c->threads * rows, w->ld_scores * sizeof(float));
+    w->first_tile = arena_take(a, n_seq + 1, sizeof(size_t));
+}
+
+static void attention_pack(void *ctx, size_t i, int tid)
+{
+    const attention_job *j = ctx;
+    size_t s = i / j->n_head, h = i % j->n_head, t = seq_len(j, s);
+    size_t at = j->start[s] * j->stride + h * j->head_dim;
+    (void)tid;
+    kernel_pack_rows(key_at(j, s, h), j->k + at, j->stride, t, j->head_dim, 0, ceil_div(t, KERNEL_PANEL));
+    kernel_pack_cols(value_at(j, s, h), j->v + at, j->stride, j->head_dim, t);
+}
+
+/* One tile of query rows of one head: scores = Q K^T, softmax, P V. */
+static void attention_item(void *ctx, size_t i, int tid)
+{
+    const attention_job *j = ctx;
+    size_t tile = i / j->n_head, h = i % j->n_head, lo = 0, hi = j->n_seq;
+    while (hi - lo > 1) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (j->w->first_tile[mid] <= tile) lo = mid;
+        else hi = mid;
+    }
+    size_t t = seq_len(j, lo), row = (tile - j->w->first_tile[lo]) * ATTENTION_ROWS;
+    size_t at = (j->start[lo] + row) * j->stride + h * j->head_dim, rows = min_size(ATTENTION_ROWS, t - row);
+    float *scores = j->w->scores + (size_t)tid * min_size(ATTENTION_ROWS, j->w->max_len) * j->w->ld_scores;
+    kernel_linear qk = {.x = j->q + at, .ldx = j->stride, .m = rows, .k = j->head_dim, .n = t, .w = key_at(j, lo, h),
+                        .type = DT_F32, .p0 = 0, .p1 = ceil_div(t, KERNEL_PANEL), .y = scores,
+                        .ldy = j->w->ld_scores};
+    j->c->kernels->linear(&qk);
+    for (size_t r = 0; r < rows; r++) j->c->kernels->softmax(scores + r * j->w->ld_scores, j->scale, t);
+    kernel_linear pv = {.x = scores, .ldx = j->w->ld_scores, .m = rows, .k = t, .n = j->head_dim,
+                        .w = value_at(j, lo, h), .type = DT_F32, .p0 = 0, .p1 = ceil_div(j->head_dim, KERNEL_PANEL),
+                        .y = j->y + at, .ldy = j->stride, .chain = 1};
+    j->c->kernels->linear(&pv);
+}
+
+void op_attention(const op_ctx *c, const op_attention_work *w, const float *q, const float *k, const float *v,
+                  const size_t *start, size_t n_seq, size_t n_head, size_t head_dim, float scale, float *y)
+{
+    attention_job j = {c, w, q, k, v, start, n_seq, n_head, head_dim, n_head * head_dim, scale, y};
+    size_t tiles = 0;
+    for (size_t s = 0; s < n_seq; s++) {
+        w->first_tile[s] = tiles;
+        tiles += ceil_div(seq_len(&j, s), ATTENTION_ROWS);
+    }
+    w->first_tile[n_seq] = tiles;
+    int threads = start[n_seq] * j.stride < SMALL_WORK / 8 ? 1 : c->threads;
+    par_for(threads, n_seq * n_head, attention_pack, &j);
+    par_for(threads, tiles * n_head, attention_item, &j);
+}

@@ -1,0 +1,229 @@
+/* bind: resolves wanted names, checks them, remembers which tensors were asked for and the first thing that failed. */
+#include "formats/bind.h"
+#include "formats/scan.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct alias { const char *want, *have; } alias; /* have is NULL for a prefix and for an ignored suffix */
+typedef struct list { alias *items; size_t n, cap; } list;
+
+struct bind {
+    const safetensors *s;
+    list aliases, prefixes, ignored;
+    unsigned char *claimed; /* [tensors] */
+    pith_err first;         /* the error that sticks */
+};
+
+enum { NAME_MAX_BYTES = 1024 }; /* of a wanted name: a program's own, not a stranger's */
+
+bind *bind_new(const safetensors *s, pith_err *e)
+{
+    size_t n = safetensors_count(s) + 1;
+    bind *b = calloc(1, sizeof *b);
+    if (b) b->claimed = calloc(n, 1);
+    if (b && b->claimed) {
+        b->s = s;
+        return b;
+    }
+    free(b);
+    return err_nomem(e, n, "binding weights"), NULL;
+}
+
+void bind_free(bind *b)
+{
+    if (!b) return;
+    free(b->aliases.items);
+    free(b->prefixes.items);
+    free(b->ignored.items);
+    free(b->claimed);
+    free(b);
+}
+
+static void add(bind *b, list *l, const char *want, const char *have)
+{
+    if (l->n == l->cap) {
+        size_t cap = l->cap ? 2 * l->cap : 8;
+        alias *p = realloc(l->items, cap * sizeof *p);
+        if (!p) {
+            err_nomem(&b->first, cap * sizeof *p, "binding weights");
+            return;
+        }
+        l->items = p;
+        l->cap = cap;
+    }
+    l->items[l->n++] = (alias){want, have};
+}
+
+void bind_alias(bind *b, const char *want, const char *have) { add(b, &b->aliases, want, have); }
+void bind_prefix(bind *b, const char *prefix) { add(b, &b->prefixes, prefix, NULL); }
+void bind_ignore(bind *b, const char *suffix) { add(b, &b->ignored, suffix, NULL); }
+
+static int ends_with(const char *s, const char *tail)
+{
+    size_t n = strlen(s), k = strlen(tail);
+    return n >= k && !memcmp(s + n - k, tail, k);
+}
+
+/* The name itself, else under each alias. */
+static const safetensors_entry *find_aliased(const bind *b, const char *name)
+{
+    const safetensors_entry *x = safetensors_find(b->s, name);
+    char old[2 * NAME_MAX_BYTES];
+    for (size_t i = 0; i < b->aliases.n && !x; i++) {
+        const alias *a = &b->aliases.items[i];
+        if (!ends_with(name, a->want)) continue;
+        int k = snprintf(old, sizeof old, "%.*s%s", (int)(strlen(name) - strlen(a->want)), name, a->have);
+        if (k > 0 && (size_t)k < sizeof old) x = safetensors_find(b->s, old);
+    }
+    return x;
+}
+
+static const safetensors_entry *find(const bind *b, const char *name)
+{
+    const safetensors_entry *x = find_aliased(b, name);
+    for (size_t i = 0; i < b->prefixes.n && !x; i++) {
+        const char *p = b->prefixes.items[i].want;
+        size_t n = strlen(p);
+        if (!strncmp(name, p, n)) x = find_aliased(b, name + n);
+    }
+    return x;
+}
+
+/* "[a,b]" */
+static const char *show_shape(char *buf, size_t cap, const uint64_t *shape, size_t rank)
+{
+    size_t n = (size_t)snprintf(buf, cap, "[");
+    for (size_t i = 0; i < rank && n < cap; i++) {
+        if (i == 8) {
+            n += (size_t)snprintf(buf + n, cap - n, ",...");
+            break;
+        }
+        n += (size_t)snprintf(buf + n, cap - n, "%s%llu", i ? "," : "", (unsigned long long)shape[i]);
+    }
+    if (n < cap) snprintf(buf + n, cap - n, "]");
+    return buf;
+}
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* Length of the common ending of a and b, counted from a dot. */
+static size_t common_tail(const char *a, const char *b)
+{
+    size_t n = strlen(a), m = strlen(b), best = 0;
+    for (size_t k = 0; k < n && k < m && a[n - 1 - k] == b[m - 1 - k]; k++)
+        if (a[n - 1 - k] == '.' || k + 1 == n || k + 1 == m) best = k + 1;
+    return best;
+}
+
+/* The unclaimed tensor whose name ends most like `name`, in two parts at least ("q_lin.weight"); NULL: none. */
+static const safetensors_entry *nearest(const bind *b, const char *name)
+{
+    const safetensors_entry *best = NULL;
+    size_t most = 0;
+    for (size_t i = 0; i < safetensors_count(b->s); i++) {
+        const safetensors_entry *x = safetensors_at(b->s, i);
+        size_t n = b->claimed[i] ? 0 : common_tail(name, x->name);
+        const char *tail = x->name + strlen(x->name) - n;
+        if (n <= most || !memchr(tail + (*tail == '.'), '.', n - (*tail == '.'))) continue;
+        best = x;
+        most = n;
+    }
+    return best;
+}
+
+static int missing(bind *b, const char *name, const uint64_t *want, size_t rank, const char *why)
+{
+    char shape[64], file[SCAN_SHOW], near[SCAN_SHOW];
+    size_t n = safetensors_files(b->s);
+    const char *where = base_name(safetensors_file_name(b->s, 0));
+    const safetensors_entry *x = nearest(b, name);
+    char shards[32];
+    snprintf(shards, sizeof shards, "the %zu shards", n);
+    return err_set(&b->first, "%s: not in %s (expected %s %s)%s%s", name, n > 1 ? shards : scan_show(file, where, strlen(where)), show_shape(shape, sizeof shape, want, rank), why,
+                   x ? "; the nearest name there is " : "; is this file of another model?", x ? scan_show(near, x->name, strlen(x->name)) : "");
+}
+
+static int take(bind *b, tensor *t, const uint64_t *want, size_t rank, const char *why, const char *name)
+{
+    const safetensors_entry *x = find(b, name);
+    if (!x) return missing(b, name, want, rank, why);
+    char has[256], need[64], called[SCAN_SHOW + 16] = "", show[SCAN_SHOW];
+    if (strcmp(x->name, name)) snprintf(called, sizeof called, " (here %s)", scan_show(show, x->name, strlen(x->name)));
+    if (x->t.rank != rank || memcmp(x->t.shape, want, rank * sizeof *want))
+        return err_set(&b->first, "%s%s: shape %s, expected %s (%s): config.json and weights contradict each other", name, called,
+                       show_shape(has, sizeof has, x->t.shape, x->t.rank), show_shape(need, sizeof need, want, rank), why);
+    if (x->t.type != DT_F32 && x->t.type != DT_F16 && x->t.type != DT_BF16)
+        return err_set(&b->first, "%s%s: dtype %s, supported are F32, F16 and BF16; convert the weights to one of them", name, called, tensor_dtypes[x->t.type].name);
+    b->claimed[x - safetensors_at(b->s, 0)] = 1;
+    *t = x->t;
+    return 0;
+}
+
+/* The wanted name in buf; -1 if it does not fit. */
+static int format_name(char buf[NAME_MAX_BYTES], const char *fmt, va_list ap)
+{
+    int n = vsnprintf(buf, NAME_MAX_BYTES, fmt, ap);
+    return n < 0 || n >= NAME_MAX_BYTES ? -1 : 0;
+}
+
+static int want(bind *b, tensor *t, const uint64_t *shape, size_t rank, const char *why, const char *fmt, va_list ap)
+{
+    char name[NAME_MAX_BYTES];
+    if (b->first.msg[0]) return -1;
+    if (format_name(name, fmt, ap)) return err_set(&b->first, "%.64s...: a tensor's name over %d bytes", name, NAME_MAX_BYTES);
+    return take(b, t, shape, rank, why, name);
+}
+
+int bind_matrix(bind *b, tensor *t, uint64_t rows, uint64_t cols, const char *why, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    int bad = want(b, t, (const uint64_t[]){rows, cols}, 2, why, fmt, ap);
+    va_end(ap);
+    return bad;
+}
+
+int bind_vector(bind *b, tensor *t, uint64_t n, const char *why, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    int bad = want(b, t, &n, 1, why, fmt, ap);
+    va_end(ap);
+    return bad;
+}
+
+int bind_has(const bind *b, const char *fmt, ...)
+{
+    char name[NAME_MAX_BYTES];
+    va_list ap;
+    va_start(ap, fmt);
+    int bad = format_name(name, fmt, ap);
+    va_end(ap);
+    return !bad && find(b, name) != NULL;
+}
+
+static int is_ignored(const bind *b, const char *name)
+{
+    for (size_t i = 0; i < b->ignored.n; i++)
+        if (ends_with(name, b->ignored.items[i].want)) return 1;
+    return 0;
+}
+
+int bind_finish(bind *b, const char *hint, pith_err *e)
+{
+    if (b->first.msg[0]) return err_set(e, "%s", b->first.msg);
+    char text[4 * SCAN_SHOW] = "", show[SCAN_SHOW];
+    size_t left = 0, n = 0;
+    for (size_t i = 0; i < safetensors_count(b->s); i++) {
+        const char *name = safetensors_at(b->s, i)->name;
+        if (b->claimed[i] || is_ignored(b, name)) continue;
+        if (left++ < 3) n += (size_t)snprintf(text + n, sizeof text - n, "%s%s", n ? ", " : "", scan_show(show, name, strlen(name)));
+    }
+    if (!left) return 0;
+    return err_set(e, "%zu tensor%s that this model does not use: %s%s%s%s", left, left > 1 ? "s" : "", text, left > 3 ? ", ..." : "", hint ? "; " : "", hint ? hint : "");
+}

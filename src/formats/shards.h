@@ -1,0 +1,20 @@
+/* shards: the index of a model in several files (model.safetensors.index.json). Owns the index's rules: plain file
+ * names, every shard present, every tensor in exactly the shard it is mapped to. Opens no shard. */
+#ifndef FORMATS_SHARDS_H
+#define FORMATS_SHARDS_H
+#include "formats/safetensors.h"
+
+typedef struct shards shards;
+
+/* Reads the index at `path`; all shards it lists must lie in the same directory. NULL on error. */
+shards *shards_open(const char *path, pith_err *e);
+void shards_close(shards *x);
+size_t shards_count(const shards *x);
+/* Path of shard i; sorted by name. Lives as long as x. */
+const char *shards_path(const shards *x, size_t i);
+/* s: all shards opened, in the order of shards_path. Compares s with the map. 0, or -1. */
+int shards_check(const shards *x, const safetensors *s, pith_err *e);
+/* Where the index tells a total_size that the tensors do not have: writes a warning to buf and returns 1, else 0. */
+int shards_odd_size(const shards *x, const safetensors *s, char *buf, size_t cap);
+
+#endif

@@ -1,0 +1,39 @@
+#!/bin/bash
+# What a user of the library does: make install into a prefix, build the example of pith.h with pkg-config, run it; and
+# the installed command finds its bundled model. Speaks TAP.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+# An uninstrumented program cannot load an instrumented library.
+if [[ ${BUILD:-build} != build ]]; then echo "ok - install # skip: only for the release build"; exit 0; fi
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+failed=0
+check() { # name command...
+    local name=$1; shift
+    if "$@" >"$dir/log" 2>&1; then echo "ok - $name"; else echo "not ok - $name"; sed 's/^/#   /' "$dir/log"; failed=1; fi
+}
+check "make install" make -s install PREFIX="$dir/usr"
+check "DESTDIR is honoured" make -s install PREFIX=/usr DESTDIR="$dir/stage"
+check "the staged tree is whole" test -x "$dir/stage/usr/bin/pith" -a -f "$dir/stage/usr/lib/libpith.a" -a -f "$dir/stage/usr/include/pith.h"
+export PKG_CONFIG_PATH=$dir/usr/lib/pkgconfig LD_LIBRARY_PATH=$dir/usr/lib
+{
+    echo '#include <pith.h>'
+    echo '#include <stdio.h>'
+    echo 'int main(int argc, char **argv) { (void)argc;'
+    # The example in the header's first comment, with the model's path filled in.
+    sed -n '/^ \*     pith_err e/,/^ \*     pith_model_close/s/^ \*//p' src/pith.h | sed 's|"path/to/model"|argv[1]|'
+    echo 'return 0; }'
+} >"$dir/example.c"
+cp "$dir/example.c" "$dir/example.cpp"
+flags=$(pkg-config --cflags --libs pith)
+check "the header's example builds as C11" cc -std=c11 -Wall -Wextra -Wpedantic -Werror "$dir/example.c" -o "$dir/example" $flags
+check "and says what the command says" bash -c '[[ $("$1/example" "$1/usr/share/pith/sentiment") == POSITIVE* ]]' _ "$dir"
+check "it links statically too" cc -std=c11 "$dir/example.c" -o "$dir/static" $(pkg-config --cflags pith) "$dir/usr/lib/libpith.a" \
+    $(pkg-config --libs --static pith | sed 's/-lpith//') -fopenmp
+if command -v c++ >/dev/null; then
+    check "and as C++" c++ -Wall -Wextra -Wpedantic -Werror "$dir/example.cpp" -o "$dir/example++" $flags
+else
+    echo "ok - and as C++ # skip: no C++ compiler"
+fi
+check "the installed command finds its bundled model" bash -c 'cd / && [[ $("$1/usr/bin/pith" classify "A wonderful film.") == POSITIVE* ]]' _ "$dir"
+exit $failed

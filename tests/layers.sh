@@ -1,0 +1,68 @@
+#!/bin/bash
+# Enforces DESIGN's include law, the one-door rule of each outside library, and the limits on size. Speaks TAP.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+check() { # name, offenders (one a line)
+    if [[ -z $2 ]]; then echo "ok - $1"; else
+        echo "not ok - $1"
+        sed 's/^/#   /' <<<"$2"
+        failed=1
+    fi
+}
+failed=0
+sources=$(find src models tokenizer tools tests -name '*.[ch]' -o -name '*.inc' -o -name '*.def' | sort)
+
+# room of a file, and the headers that files of that room may include ("" quotes; globs)
+allowed() {
+    case $1 in
+    src/pith.h) echo "" ;;
+    src/base/err.h) echo "pith.h base/*" ;;
+    src/base/*) echo "base/*" ;;
+    src/compute/op.*|src/compute/kv.*|src/compute/sample.*) echo "base/* compute/op.h compute/kv.h compute/sample.h compute/kernel.h compute/tensor.h" ;;
+    src/compute/*) echo "base/* compute/kernel* compute/tensor.h" ;;
+    src/formats/bind.*) echo "base/* formats/* compute/tensor.h" ;;
+    src/formats/*) echo "base/* formats/* compute/tensor.h" ;;
+    tokenizer/*) echo "base/* tokenizer/*" ;;
+    models/*.def) echo "" ;;
+    models/*) echo "base/* model.h compute/op.h compute/kv.h formats/bind.h" ;;
+    src/model.*) echo "base/* model.h models/archs.def compute/op.h formats/bind.h" ;;
+    src/cli/*|src/server/*) echo "pith.h base/* cli/* server/*" ;;
+    tools/bench*) echo "pith.h base/* compute/* tokenizer/tokenizer.h" ;; # a benchmark measures the inside
+    tools/*) echo "pith.h base/*" ;;
+    tests/*) echo "*" ;;
+    src/*) echo "pith.h engine.h model.h base/* compute/* formats/* tokenizer/tokenizer.h" ;; # the engine
+    esac
+}
+set -f
+offenders=$(for f in $sources; do
+    rules=$(allowed "$f")
+    sed -n 's/^[[:space:]]*#[[:space:]]*include "\([^"]*\)".*/\1/p' "$f" | while read -r inc; do
+        good=
+        for r in $rules; do [[ $inc == $r ]] && good=1; done
+        [[ $good ]] || echo "$f includes $inc"
+    done
+done)
+check "each room includes only what lies below it" "$offenders"
+
+door() { # what, pattern, the one file
+    check "$1 is met only in $3" "$(grep -nE "$2" $sources | grep -vE "^$3:" | grep -vE "^(tests|tools)/")"
+}
+door cJSON '#include <cjson' src/base/json.c
+door utf8proc '#include <utf8proc' tokenizer/unicode.c
+door OpenMP '#include <omp|pragma omp (parallel|for|task|single|critical)' src/base/par.c
+door xxhash '#include <xxhash' src/weights.c
+door "the exit of a process" '(^|[^_a-z])(exit|abort|_exit) *\(' 'src/cli/(main|guard).c' # guard: signal handlers
+check "the library prints nothing" "$(grep -nE '(^|[^a-z_])(printf|puts|perror) *\(|std(out|err)' $(grep -vE '^(src/cli|src/server|tools|tests)/' <<<"$sources") | grep -v '^src/pith.h:[0-9]*: \*')"
+
+check "files have at most 700 lines" "$(for f in $sources; do n=$(wc -l <"$f"); ((n <= 700)) || echo "$f: $n lines"; done)"
+check "the Makefile has at most 150 lines" "$(n=$(wc -l <Makefile); ((n <= 150)) || echo "$n lines")"
+check "functions have at most 80 lines (a forward 160)" "$(awk '
+    FNR == 1 { open = 0 }
+    /^[a-zA-Z_].*[)]$/ || /^[ ].*[)]$/ && !open { name = $0 }
+    /^[{]/ { start = FNR; open = 1 }
+    /^[}]/ && open { n = FNR - start; max = name ~ /forward/ ? 160 : 80
+        if (n > max) print FILENAME ":" start ": " n " lines: " name
+        open = 0 }' $(grep -E '\.c$|\.inc$' <<<"$sources"))"
+check "the top level holds only what DESIGN names" "$(ls | grep -vxE 'src|models|tokenizer|tests|tools|Makefile|README.md|LICENSE|build|pith')"
+check "nothing is left behind" "$(grep -nwE 'TODO|FIXME|XXX|#if 0' $sources)"
+exit $failed

@@ -1,0 +1,233 @@
+/* The engine against float64 goldens, and the bits contract: one hash of the logits for every number of threads,
+ * batch, and exact kernel set. */
+#include "util.h"
+#include "base/json.h"
+#include "compute/kernel.h"
+#include "pith.h"
+#include <dirent.h>
+#include <math.h>
+
+enum { MAX_SEQS = 64 };
+
+typedef struct golden {
+    char dir[512], expected[512];
+    int32_t *ids[MAX_SEQS];
+    pith_seq seqs[MAX_SEQS];
+    size_t n;
+} golden;
+
+static const char *const models[] = {"bert-bf16-sharded", "bert-eps-relu", "bert-f32", "bert-gelu_new", "bert-legacy",
+                                     "distilbert-bf16", "distilbert-f16", "distilbert-f32", "distilbert-odd",
+                                     "distilbert-sharded", "distilbert-single"};
+enum { N_MODELS = sizeof models / sizeof models[0] };
+
+static void golden_load(golden *g, const char *name)
+{
+    char path[1024];
+    *g = (golden){0};
+    snprintf(g->dir, sizeof g->dir, "tests/golden/models/%s", name);
+    snprintf(g->expected, sizeof g->expected, "tests/golden/expected/%s", name);
+    snprintf(path, sizeof path, "%s/ids.jsonl", g->expected);
+    char *text = util_read(path, NULL);
+    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+        pith_err e = {0};
+        json_doc *d = json_parse(path, line, strlen(line), &e);
+        assert_non_null(d);
+        size_t n = json_len(json_root(d)), i = 0;
+        g->ids[g->n] = malloc(n * sizeof(int32_t));
+        for (json c = json_first(json_root(d)); c.node; c = json_next(c)) g->ids[g->n][i++] = (int32_t)json_num(c);
+        g->seqs[g->n] = (pith_seq){g->ids[g->n], NULL, n};
+        g->n++;
+        json_free(d);
+    }
+    free(text);
+    assert_int_equal(g->n, 8);
+}
+
+static void golden_free(golden *g)
+{
+    for (size_t i = 0; i < g->n; i++) free(g->ids[i]);
+}
+
+static pith_model *open_model(const char *dir, const pith_model_options *o)
+{
+    pith_err e = {0};
+    pith_model *m = pith_model_open(dir, o, &e);
+    if (!m) fail_msg("%s: %s", dir, e.msg);
+    return m;
+}
+
+static void run(pith_session *s, const pith_seq *seqs, size_t n, float *logits, float *hidden)
+{
+    pith_err e = {0};
+    if (pith_run(s, seqs, n, logits, hidden, &e)) fail_msg("%s", e.msg);
+}
+
+/* Largest difference from a raw float file, which must hold exactly n values. */
+static double difference(const char *dir, size_t i, const char *what, const float *got, size_t n)
+{
+    char path[1024];
+    size_t len;
+    snprintf(path, sizeof path, "%s/np.%zu.%s.f32", dir, i, what);
+    char *raw = util_read(path, &len);
+    assert_int_equal(len, n * sizeof(float));
+    double worst = 0;
+    for (size_t k = 0; k < n; k++) {
+        float want;
+        memcpy(&want, raw + k * sizeof want, sizeof want);
+        double d = fabs((double)got[k] - (double)want);
+        if (!(d <= worst)) worst = d; /* NaN counts */
+    }
+    free(raw);
+    return worst;
+}
+
+static void test_goldens(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_MODELS; i++) {
+        golden g;
+        golden_load(&g, models[i]);
+        pith_model *m = open_model(g.dir, NULL);
+        pith_err e = {0};
+        pith_session *s = pith_session_new(m, &e);
+        size_t labels = pith_model_n_labels(m), h = pith_model_hidden_size(m), total = 0, at = 0;
+        for (size_t q = 0; q < g.n; q++) total += g.seqs[q].n;
+        float *logits = malloc(g.n * labels * sizeof(float)), *hidden = malloc(total * h * sizeof(float));
+        run(s, g.seqs, g.n, logits, hidden);
+        double worst_logit = 0, worst_hidden = 0;
+        for (size_t q = 0; q < g.n; q++) {
+            double a = difference(g.expected, q, "logits", logits + q * labels, labels);
+            double b = difference(g.expected, q, "hidden", hidden + at * h, g.seqs[q].n * h);
+            if (!(a <= worst_logit)) worst_logit = a;
+            if (!(b <= worst_hidden)) worst_hidden = b;
+            at += g.seqs[q].n;
+        }
+        printf("# %-20s logits %.2e hidden %.2e\n", models[i], worst_logit, worst_hidden);
+        if (!(worst_logit <= 1e-4) || !(worst_hidden <= 1e-4)) fail_msg("%s is past 1e-4", models[i]);
+        free(logits);
+        free(hidden);
+        pith_session_free(s);
+        pith_model_close(m);
+        golden_free(&g);
+    }
+}
+
+/* Hash of all logits, computed in batches of `batch` sequences (0: sizes 1, 2, 3, ...), each result put where its
+ * sequence belongs. */
+static uint64_t hash_of(const golden *g, int threads, const char *kernels, size_t batch)
+{
+    pith_model *m = open_model(g->dir, &(pith_model_options){.threads = threads, .kernels = kernels});
+    pith_err e = {0};
+    pith_session *s = pith_session_new(m, &e);
+    size_t labels = pith_model_n_labels(m), h = pith_model_hidden_size(m), total = 0, at = 0, row = 0, size = batch;
+    for (size_t q = 0; q < g->n; q++) total += g->seqs[q].n;
+    size_t n_floats = g->n * labels + total * h;
+    float *all = malloc(n_floats * sizeof(float));
+    while (at < g->n) {
+        size = batch ? batch : size + 1;
+        size_t n = at + size < g->n ? size : g->n - at, tokens = 0;
+        for (size_t q = at; q < at + n; q++) tokens += g->seqs[q].n;
+        run(s, g->seqs + at, n, all + at * labels, all + g->n * labels + row * h);
+        at += n;
+        row += tokens;
+    }
+    uint64_t hash = pith_hash(all, n_floats * sizeof(float));
+    free(all);
+    pith_session_free(s);
+    pith_model_close(m);
+    return hash;
+}
+
+static void test_bits(void **state)
+{
+    (void)state;
+    static const int threads[] = {1, 2, 4};
+    static const size_t batches[] = {1, 2, 7, 32, 0};
+    static const char *const names[] = {"distilbert-f32", "distilbert-odd", "bert-bf16-sharded", "distilbert-f16"};
+    size_t runs = 0;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        golden g;
+        golden_load(&g, names[i]);
+        while (g.n < 40) { /* mixed lengths, repeated so that a batch of 32 is a batch of 32 */
+            g.seqs[g.n] = g.seqs[(g.n * 5 + 3) % 8];
+            g.ids[g.n++] = NULL;
+        }
+        uint64_t want = hash_of(&g, 1, "generic", 1);
+        printf("# %s: %016llx\n", names[i], (unsigned long long)want);
+        for (size_t k = 0; kernel_at(k); k++) {
+            if (!kernel_at(k)->exact) continue;
+            for (size_t t = 0; t < 3; t++)
+                for (size_t b = 0; b < 5; b++, runs++)
+                    if (hash_of(&g, threads[t], kernel_at(k)->name, batches[b]) != want)
+                        fail_msg("%s: other bits with %s, %d threads, batch %zu", names[i], kernel_at(k)->name, threads[t],
+                                 batches[b]);
+        }
+        golden_free(&g);
+    }
+    printf("# %zu runs, one hash a model\n", runs);
+    assert_true(runs >= 60);
+}
+
+/* openblas promises no bits, but it must be right. */
+static void test_openblas(void **state)
+{
+    (void)state;
+    pith_err e = {0};
+    golden g;
+    float want[8 * 5], got[8 * 5];
+    if (!kernel_find("openblas", &e)) {
+        printf("# skip: %s\n", e.msg);
+        skip();
+    }
+    golden_load(&g, "distilbert-odd");
+    const char *const sets[] = {"generic", "openblas"};
+    for (int i = 0; i < 2; i++) {
+        pith_model *m = open_model(g.dir, &(pith_model_options){.kernels = sets[i]});
+        pith_session *s = pith_session_new(m, &e);
+        run(s, g.seqs, g.n, i ? got : want, NULL);
+        pith_session_free(s);
+        pith_model_close(m);
+    }
+    for (size_t i = 0; i < g.n * 5; i++) assert_true(fabsf(want[i] - got[i]) < 1e-4f);
+    golden_free(&g);
+}
+
+static void expect_run_error(pith_session *s, pith_seq q, const char *part)
+{
+    pith_err e = {0};
+    float logits[8];
+    assert_int_equal(pith_run(s, &q, 1, logits, NULL, &e), -1);
+    if (!strstr(e.msg, part)) fail_msg("\"%s\" does not say \"%s\"", e.msg, part);
+}
+
+static void test_bad_sequences(void **state)
+{
+    (void)state;
+    int32_t ids[100] = {0};
+    uint8_t types[100] = {0};
+    pith_err e = {0};
+    pith_model *m = open_model("tests/golden/models/bert-f32", NULL);
+    pith_session *s = pith_session_new(m, &e);
+    expect_run_error(s, (pith_seq){ids, NULL, 0}, "no tokens");
+    expect_run_error(s, (pith_seq){ids, NULL, 73}, "72 positions");
+    ids[3] = 515;
+    expect_run_error(s, (pith_seq){ids, NULL, 5}, "id 515 is outside the model's vocabulary of 515");
+    ids[3] = -1;
+    expect_run_error(s, (pith_seq){ids, NULL, 5}, "id -1");
+    types[2] = 2;
+    expect_run_error(s, (pith_seq){ids, types, 3}, "type_vocab_size is 2");
+    pith_session_free(s);
+    pith_model_close(m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_goldens),
+        cmocka_unit_test(test_bits),
+        cmocka_unit_test(test_openblas),
+        cmocka_unit_test(test_bad_sequences),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

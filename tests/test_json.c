@@ -1,0 +1,160 @@
+#define _POSIX_C_SOURCE 200809L
+#include "util.h"
+#include "base/json.h"
+#include <math.h>
+
+static json_doc *parse(const char *text, pith_err *e) { return json_parse("doc.json", text, strlen(text), e); }
+
+static void expect_bad(const char *text, size_t len, const char *part)
+{
+    pith_err e = {0};
+    json_doc *d = json_parse("doc.json", text, len, &e);
+    assert_null(d);
+    if (!strstr(e.msg, part)) fail_msg("\"%s\" does not say \"%s\"", e.msg, part);
+}
+
+static void test_parse_errors(void **state)
+{
+    (void)state;
+    expect_bad("", 0, "it is empty");
+    expect_bad("{\"a\":1,\n  oops}", 15, "line 2");
+    expect_bad("{} x", 4, "text after the end");
+    expect_bad("{\"a\":\"\xff\"}", 9, "line 1, column 7: not valid UTF-8");
+    expect_bad("\"\xed\xa0\x80\"", 5, "not valid UTF-8");  /* a surrogate */
+    expect_bad("\"\xc0\x80\"", 4, "not valid UTF-8");      /* overlong */
+    expect_bad("\"\xf4\x90\x80\x80\"", 6, "not valid UTF-8"); /* past U+10FFFF */
+    char deep[100000];
+    memset(deep, '[', sizeof deep);
+    expect_bad(deep, sizeof deep, "not valid JSON");
+}
+
+typedef int getter(json obj, pith_err *e);
+static int get_layers(json o, pith_err *e)
+{
+    uint64_t v;
+    return json_get_size(o, "n_layers", 1, 100, &v, e);
+}
+static int get_deep(json o, pith_err *e)
+{
+    double v;
+    return json_get_num(json_get(o, "rope"), "factor", &v, e);
+}
+static int get_second(json o, pith_err *e)
+{
+    uint64_t v;
+    return json_as_size(json_next(json_first(json_get(o, "list"))), 0, 9, &v, e);
+}
+
+static void expect_get(const char *text, getter *get, const char *message)
+{
+    pith_err e = {0};
+    json_doc *d = parse(text, &e);
+    assert_non_null(d);
+    int failed = get(json_root(d), &e);
+    assert_int_equal(failed, *message ? -1 : 0);
+    assert_string_equal(e.msg, message);
+    json_free(d);
+}
+
+static void test_getters_name_the_path(void **state)
+{
+    (void)state;
+    const char *range = "doc.json: n_layers: expected a whole number from 1 to 100, found ";
+    char want[256];
+    const char *const values[][2] = {{"0", "0"}, {"-1", "-1"}, {"101", "101"}, {"2147483648", "2147483648"},
+                                     {"9223372036854775808", "9.2233720368547758e+18"}, {"1e400", "inf"}, {"1.5", "1.5"},
+                                     {"null", "null"}, {"\"6\"", "\"6\""}, {"true", "true"}, {"[6]", "an array"},
+                                     {"{}", "an object"}};
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        char text[128];
+        snprintf(text, sizeof text, "{\"n_layers\": %s}", values[i][0]);
+        snprintf(want, sizeof want, "%s%s", range, values[i][1]);
+        expect_get(text, get_layers, want);
+    }
+    expect_get("{\"n_layers\": 6}", get_layers, "");
+    expect_get("{\"n_layers\": 5, \"n_layers\": 0}", get_layers, "doc.json: n_layers: expected a whole number from 1 to 100, found 0");
+    expect_get("{}", get_layers, "doc.json: n_layers is missing");
+    expect_get("{\"rope\":{\"factor\":\"x\"}}", get_deep, "doc.json: rope.factor: expected a number, found \"x\"");
+    expect_get("{\"rope\":{}}", get_deep, "doc.json: rope.factor is missing");
+    expect_get("{\"list\":[1,true]}", get_second, "doc.json: list[1]: expected a whole number from 0 to 9, found true");
+}
+
+static void test_optional(void **state)
+{
+    (void)state;
+    pith_err e = {0};
+    json_doc *d = parse("{\"a\":null,\"b\":2.5,\"c\":\"t\",\"d\":false}", &e);
+    json o = json_root(d);
+    uint64_t n;
+    double f;
+    const char *s;
+    int b;
+    assert_int_equal(json_opt_size(o, "a", 0, 9, 7, &n, &e), 0);
+    assert_int_equal(n, 7);
+    assert_int_equal(json_opt_num(o, "b", 1, &f, &e), 0);
+    assert_true(f == 2.5);
+    assert_int_equal(json_opt_str(o, "none", "def", &s, &e), 0);
+    assert_string_equal(s, "def");
+    assert_int_equal(json_opt_bool(o, "d", 1, &b, &e), 0);
+    assert_int_equal(b, 0);
+    assert_int_equal(json_opt_bool(o, "c", 1, &b, &e), -1);
+    assert_string_equal(e.msg, "doc.json: c: expected true or false, found \"t\"");
+    json_free(d);
+}
+
+/* What was put comes back: strings as JSON, floats to the bit. */
+static void test_put(void **state)
+{
+    (void)state;
+    char *out = NULL;
+    size_t len = 0;
+    FILE *f = open_memstream(&out, &len);
+    json_put_str(f, "a\"\\\n\t\r\x01\x7f\xc3\xa9\xff\xe2\x82z\0y", 16);
+    putc(' ', f);
+    json_put_f32(f, NAN);
+    putc(' ', f);
+    json_put_f64(f, 0.1);
+    fclose(f);
+    assert_string_equal(out, "\"a\\\"\\\\\\n\\t\\r\\u0001\\u007f\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdz\\u0000y\" null 0.1");
+    free(out);
+    uint32_t seed = 1;
+    for (int i = 0; i < 20000; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        float v, back;
+        memcpy(&v, &seed, sizeof v);
+        if (!isfinite(v)) continue;
+        f = open_memstream(&out, &len);
+        json_put_f32(f, v);
+        fclose(f);
+        back = strtof(out, NULL);
+        assert_memory_equal(&v, &back, sizeof v);
+        free(out);
+    }
+}
+
+static void collect(void *ctx, const char *key, size_t key_len, const char *value, size_t value_len)
+{
+    char *out = ctx;
+    sprintf(out + strlen(out), "%.*s=%.*s;", (int)key_len, key, (int)value_len, value);
+}
+
+static void test_raw_members(void **state)
+{
+    (void)state;
+    char out[512] = "";
+    const char *t = " { \"id\" : 12345678901234567890 , \"a\\\"b\":\"x,}\\\"\",\"n\":{\"q\":[1,{\"r\":2}]},\"l\":[ 1 , 2 ], \"e\":1e400 } ";
+    json_raw_members(t, strlen(t), collect, out);
+    assert_string_equal(out, "id=12345678901234567890;a\\\"b=\"x,}\\\"\";n={\"q\":[1,{\"r\":2}]};l=[ 1 , 2 ];e=1e400;");
+    out[0] = 0;
+    json_raw_members("{}", 2, collect, out);
+    assert_string_equal(out, "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_parse_errors), cmocka_unit_test(test_getters_name_the_path), cmocka_unit_test(test_optional),
+        cmocka_unit_test(test_put),          cmocka_unit_test(test_raw_members),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

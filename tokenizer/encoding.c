@@ -1,0 +1,37 @@
+#include "tokenizer/encoding.h"
+#include <stdlib.h>
+
+static int grow_one(void **p, size_t cap, size_t size, pith_err *e)
+{
+    void *q = cap > SIZE_MAX / size ? NULL : realloc(*p, cap * size);
+    if (!q) return err_nomem(e, cap > SIZE_MAX / size ? SIZE_MAX : cap * size, "tokens");
+    *p = q;
+    return 0;
+}
+
+int encoding_grow(tokenizer_encoding *x, size_t more, pith_err *e)
+{
+    if (more > SIZE_MAX / 16 - x->n) return err_nomem(e, SIZE_MAX, "tokens");
+    size_t cap = x->n + more;
+    if (cap < x->cap + x->cap / 2) cap = x->cap + x->cap / 2;
+    if (cap < 64) cap = 64;
+    /* One by one: after a failure the arrays that did grow are merely larger than x->cap says. */
+    if (grow_one((void **)&x->ids, cap, sizeof *x->ids, e) || grow_one((void **)&x->type_ids, cap, 1, e) ||
+        grow_one((void **)&x->special, cap, 1, e) || grow_one((void **)&x->second, cap, 1, e) ||
+        grow_one((void **)&x->begin, cap, sizeof *x->begin, e) || grow_one((void **)&x->end, cap, sizeof *x->end, e))
+        return -1;
+    x->cap = cap;
+    return 0;
+}
+
+void tokenizer_encoding_free(tokenizer_encoding *x)
+{
+    if (!x) return;
+    free(x->ids);
+    free(x->type_ids);
+    free(x->special);
+    free(x->second);
+    free(x->begin);
+    free(x->end);
+    *x = (tokenizer_encoding){0};
+}

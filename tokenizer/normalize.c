@@ -1,0 +1,399 @@
+#include "tokenizer/normalize.h"
+#include "tokenizer/unicode.h"
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NORMALIZE_SLOW 0xff
+/* A run of characters is cut here once it is this long and the next character stands alone in every step. */
+#define RUN_CUT 256
+
+/* A character on its way through the steps, and the bytes of the text that it stands for, counted from the start of
+ * its run. */
+typedef struct norm_char {
+    uint32_t c, begin, end;
+    uint8_t order, added; /* within NFD: combining class; put there by a decomposition */
+} norm_char;
+
+typedef struct normalize_run {
+    norm_char *v, *spare;
+    size_t n, cap;
+} normalize_run;
+
+static int run_reserve(normalize_run *r, size_t n, pith_err *e)
+{
+    if (n <= r->cap) return 0;
+    size_t cap = r->cap * 2 > n ? r->cap * 2 : n + RUN_CUT;
+    norm_char *v = realloc(r->v, cap * sizeof *v);
+    if (v) r->v = v;
+    norm_char *w = v ? realloc(r->spare, cap * sizeof *w) : NULL;
+    if (!w) return err_nomem(e, cap * sizeof *w, "normalisation");
+    r->spare = w;
+    r->cap = cap;
+    return 0;
+}
+
+static void run_swap(normalize_run *r, size_t n)
+{
+    norm_char *v = r->v;
+    r->v = r->spare;
+    r->spare = v;
+    r->n = n;
+}
+
+static void drop_class(normalize_run *r, unsigned flag)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < r->n; i++)
+        if (!(unicode_class(r->v[i].c) & flag)) r->v[n++] = r->v[i];
+    r->n = n;
+}
+
+/* ---- steps ---- */
+
+static int step_clean(normalize_run *r, pith_err *e)
+{
+    (void)e;
+    drop_class(r, UNICODE_CLEAN_DROP);
+    for (size_t i = 0; i < r->n; i++)
+        if (unicode_class(r->v[i].c) & UNICODE_CLEAN_SPACE) r->v[i].c = ' ';
+    return 0;
+}
+
+static int step_chinese(normalize_run *r, pith_err *e)
+{
+    size_t n = 0, cjk = 0;
+    for (size_t i = 0; i < r->n; i++) cjk += (unicode_class(r->v[i].c) & UNICODE_CJK) != 0;
+    if (!cjk) return 0;
+    if (run_reserve(r, r->n + 2 * cjk, e)) return -1;
+    for (size_t i = 0; i < r->n; i++) {
+        norm_char x = r->v[i], space = {' ', x.begin, x.end, 0, 0};
+        bool wide = unicode_class(x.c) & UNICODE_CJK;
+        if (wide) r->spare[n++] = space;
+        r->spare[n++] = x;
+        if (wide) r->spare[n++] = space;
+    }
+    run_swap(r, n);
+    return 0;
+}
+
+/* Sorts v[0..n) by combining class; equal ones keep their order (Unicode 3.11, D109). Linear for long runs. */
+static int canonical_order(norm_char *v, size_t n, pith_err *e)
+{
+    if (n < 16) {
+        for (size_t i = 1; i < n; i++) {
+            norm_char x = v[i];
+            size_t j = i;
+            for (; j > 0 && v[j - 1].order > x.order; j--) v[j] = v[j - 1];
+            v[j] = x;
+        }
+        return 0;
+    }
+    norm_char *sorted = malloc(n * sizeof *sorted);
+    if (!sorted) return err_nomem(e, n * sizeof *sorted, "normalisation");
+    size_t start[257] = {0};
+    for (size_t i = 0; i < n; i++) start[v[i].order + 1]++;
+    for (size_t k = 1; k < 257; k++) start[k] += start[k - 1];
+    for (size_t i = 0; i < n; i++) sorted[start[v[i].order]++] = v[i];
+    memcpy(v, sorted, n * sizeof *v);
+    free(sorted);
+    return 0;
+}
+
+static int step_nfd(normalize_run *r, pith_err *e)
+{
+    uint32_t d[UNICODE_DECOMPOSED_MAX];
+    unsigned any = 0;
+    size_t total = r->n, n = 0, marks = 0, next = 0;
+    for (size_t i = 0; i < r->n; i++) {
+        unsigned class = unicode_class(r->v[i].c);
+        if (class & UNICODE_DECOMPOSES) total += unicode_decompose(r->v[i].c, d) - 1;
+        any |= class;
+    }
+    if (!(any & (UNICODE_DECOMPOSES | UNICODE_COMBINING))) return 0;
+    if (run_reserve(r, total, e)) return -1;
+    for (size_t i = 0; i < r->n; i++) {
+        size_t k = unicode_decompose(r->v[i].c, d);
+        for (size_t j = 0; j < k; j++)
+            r->spare[n++] = (norm_char){d[j], 0, 0, (uint8_t)unicode_combining(d[j]), j > 0};
+    }
+    norm_char *out = r->spare;
+    for (size_t i = 0; i <= n; i++) {
+        if (i < n && out[i].order) continue;
+        if (i > marks && canonical_order(out + marks, i - marks, e)) return -1;
+        marks = i + 1;
+    }
+    /* As the reference does it: each character that is not `added` stands for the next one of the text, in the order
+     * after sorting; an added one for the same as the one before it. */
+    for (size_t i = 0; i < n; i++) {
+        if (!out[i].added) next++;
+        out[i].begin = r->v[next - 1].begin;
+        out[i].end = r->v[next - 1].end;
+    }
+    run_swap(r, n);
+    return 0;
+}
+
+static int step_strip_mn(normalize_run *r, pith_err *e)
+{
+    (void)e;
+    drop_class(r, UNICODE_MN);
+    return 0;
+}
+
+static int step_strip_marks(normalize_run *r, pith_err *e)
+{
+    (void)e;
+    drop_class(r, UNICODE_MARK);
+    return 0;
+}
+
+static int step_lower(normalize_run *r, pith_err *e)
+{
+    size_t more = 0, n = 0;
+    for (size_t i = 0; i < r->n; i++) {
+        uint32_t to[2];
+        if (unicode_lower(r->v[i].c, to) == 2)
+            more++;
+        else
+            r->v[i].c = to[0];
+    }
+    if (!more) return 0;
+    if (run_reserve(r, r->n + more, e)) return -1;
+    for (size_t i = 0; i < r->n; i++) {
+        uint32_t to[2];
+        size_t k = unicode_lower(r->v[i].c, to);
+        for (size_t j = 0; j < k; j++) r->spare[n++] = (norm_char){to[j], r->v[i].begin, r->v[i].end, 0, 0};
+    }
+    run_swap(r, n);
+    return 0;
+}
+
+/* ---- the result ---- */
+
+static int reserve_text(normalized *x, size_t more, pith_err *e)
+{
+    if (x->cap - x->len >= more) return 0;
+    size_t cap = x->cap + x->cap / 2 > x->len + more ? x->cap + x->cap / 2 : x->len + more + 64;
+    char *p = realloc(x->text, cap);
+    if (!p) return err_nomem(e, cap, "normalised text");
+    x->text = p;
+    x->cap = cap;
+    return 0;
+}
+
+/* What comes next in the result came from [begin, end), or from begin on byte for byte. */
+static int align(normalized *x, uint64_t begin, uint64_t end, pith_err *e)
+{
+    if (x->n_segments) {
+        const align_segment *s = &x->segment[x->n_segments - 1];
+        if (s->end == ALIGN_LINEAR) {
+            /* A character that kept its length goes on byte for byte. */
+            uint64_t here = s->begin + (x->len - s->at);
+            if (here == begin && end == ALIGN_LINEAR) return 0;
+        } else if (s->begin == begin && s->end == end) {
+            return 0;
+        }
+    }
+    if (x->n_segments == x->cap_segments) {
+        size_t cap = x->cap_segments ? x->cap_segments * 2 : 16;
+        align_segment *p = realloc(x->segment, cap * sizeof *p);
+        if (!p) return err_nomem(e, cap * sizeof *p, "offsets");
+        x->segment = p;
+        x->cap_segments = cap;
+    }
+    x->segment[x->n_segments++] = (align_segment){x->len, begin, end};
+    return 0;
+}
+
+/* Appends c, which came from [begin, end). */
+static int put(normalized *x, uint32_t c, uint64_t begin, uint64_t end, pith_err *e)
+{
+    char utf8[4];
+    size_t len = unicode_encode(c, utf8);
+    const align_segment *s = x->n_segments ? &x->segment[x->n_segments - 1] : NULL;
+    bool same = s && s->begin == begin && s->end == end;
+    if (reserve_text(x, len, e) || align(x, begin, len == end - begin && !same ? ALIGN_LINEAR : end, e)) return -1;
+    memcpy(x->text + x->len, utf8, len);
+    x->len += len;
+    return 0;
+}
+
+void normalized_origin(const normalized *x, size_t *cursor, uint64_t *begin, uint64_t *end)
+{
+    size_t k = *cursor;
+    while (k > 0 && x->segment[k].at > *begin) k--;
+    while (k + 1 < x->n_segments && x->segment[k + 1].at <= *begin) k++;
+    *cursor = k;
+    const align_segment *s = &x->segment[k];
+    uint64_t b = s->end == ALIGN_LINEAR ? s->begin + (*begin - s->at) : s->begin;
+    while (k + 1 < x->n_segments && x->segment[k + 1].at < *end) k++;
+    s = &x->segment[k];
+    *end = s->end == ALIGN_LINEAR ? s->begin + (*end - s->at) : s->end;
+    *begin = b;
+}
+
+void normalized_free(normalized *x)
+{
+    free(x->text);
+    free(x->segment);
+    if (x->scratch) {
+        free(x->scratch->v);
+        free(x->scratch->spare);
+        free(x->scratch);
+    }
+    *x = (normalized){0};
+}
+
+int normalized_repair(const char *text, size_t len, normalized *out, size_t *n_replaced, pith_err *e)
+{
+    out->len = out->n_segments = *n_replaced = 0;
+    for (size_t i = 0; i < len;) {
+        size_t ok = unicode_valid(text + i, len - i), bad;
+        if (ok) {
+            if (reserve_text(out, ok, e) || align(out, i, ALIGN_LINEAR, e)) return -1;
+            memcpy(out->text + out->len, text + i, ok);
+            out->len += ok;
+            i += ok;
+            continue;
+        }
+        unicode_sequence(text + i, len - i, &bad);
+        if (put(out, 0xfffd, i, i + bad, e)) return -1;
+        i += bad;
+        ++*n_replaced;
+    }
+    return 0;
+}
+
+/* ---- running ---- */
+
+/* May the run be cut before c? Only marks look back beyond the character before them. */
+static bool stands_alone(uint32_t c)
+{
+    uint32_t d[UNICODE_DECOMPOSED_MAX];
+    unicode_decompose(c, d);
+    return !(unicode_class(d[0]) & UNICODE_COMBINING);
+}
+
+/* Collects the characters from text[at] on that are not plain ASCII; returns where they end. */
+static size_t collect(normalize_run *r, const uint8_t ascii[256], const char *text, size_t at, size_t len, pith_err *e)
+{
+    size_t i = at, k;
+    r->n = 0;
+    while (i < len && ascii[(unsigned char)text[i]] == NORMALIZE_SLOW) {
+        uint32_t c = unicode_decode(text + i, &k);
+        if (r->n >= RUN_CUT && stands_alone(c)) break;
+        if (i + k - at > UINT32_MAX) {
+            err_set(e, "text: more than 4 GB of combining marks in a row");
+            return SIZE_MAX;
+        }
+        if (r->n == r->cap && run_reserve(r, r->n + 1, e)) return SIZE_MAX;
+        r->v[r->n++] = (norm_char){c, (uint32_t)(i - at), (uint32_t)(i + k - at), 0, 0};
+        i += k;
+    }
+    return i;
+}
+
+int normalizer_run(const normalizer *z, const char *text, size_t len, normalized *out, pith_err *e)
+{
+    out->len = out->n_segments = 0;
+    if (!out->scratch && !(out->scratch = calloc(1, sizeof *out->scratch)))
+        return err_nomem(e, sizeof *out->scratch, "normalisation");
+    normalize_run *r = out->scratch;
+    for (size_t i = 0; i < len;) {
+        if (reserve_text(out, len - i, e)) return -1;
+        size_t from = i;
+        char *to = out->text + out->len;
+        uint8_t b;
+        while (i < len && (b = z->ascii[(unsigned char)text[i]]) != NORMALIZE_SLOW) to[i++ - from] = (char)b;
+        if (i > from) {
+            if (align(out, from, ALIGN_LINEAR, e)) return -1;
+            out->len += i - from;
+            continue;
+        }
+        size_t end = collect(r, z->ascii, text, i, len, e);
+        if (end == SIZE_MAX) return -1;
+        for (size_t k = 0; k < z->n; k++)
+            if (z->step[k](r, e)) return -1;
+        for (size_t k = 0; k < r->n; k++)
+            if (put(out, r->v[k].c, i + r->v[k].begin, i + r->v[k].end, e)) return -1;
+        i = end;
+    }
+    return 0;
+}
+
+/* ---- tokenizer.json ---- */
+
+static int add_step(normalizer *z, normalize_fn *step, pith_err *e)
+{
+    normalize_fn **p = realloc(z->step, (z->n + 1) * sizeof *p);
+    if (!p) return err_nomem(e, (z->n + 1) * sizeof *p, "the normalizer");
+    p[z->n++] = step;
+    z->step = p;
+    return 0;
+}
+
+static int read_bert(normalizer *z, json v, pith_err *e)
+{
+    int clean, chinese, lower, strip;
+    if (json_get_bool(v, "clean_text", &clean, e) || json_get_bool(v, "handle_chinese_chars", &chinese, e) ||
+        json_get_bool(v, "lowercase", &lower, e) || json_opt_bool(v, "strip_accents", lower, &strip, e))
+        return -1;
+    if (clean && add_step(z, step_clean, e)) return -1;
+    if (chinese && add_step(z, step_chinese, e)) return -1;
+    if (strip && (add_step(z, step_nfd, e) || add_step(z, step_strip_mn, e))) return -1;
+    return lower ? add_step(z, step_lower, e) : 0;
+}
+
+static int read_one(normalizer *z, json v, int depth, pith_err *e)
+{
+    const char *type;
+    json list;
+    if (json_typeof(v) != JSON_OBJECT) return json_expected(v, "an object or null", e);
+    if (json_get_str(v, "type", &type, e)) return -1;
+    if (strcmp(type, "BertNormalizer") == 0) return read_bert(z, v, e);
+    if (strcmp(type, "Lowercase") == 0) return add_step(z, step_lower, e);
+    if (strcmp(type, "NFD") == 0) return add_step(z, step_nfd, e);
+    if (strcmp(type, "StripAccents") == 0) return add_step(z, step_strip_marks, e);
+    if (strcmp(type, "Sequence") != 0)
+        return err_set(e,
+                       "tokenizer.json: normalizer.type \"%.60s\" is not supported (supported: BertNormalizer, "
+                       "Lowercase, NFD, StripAccents, Sequence, null)",
+                       type);
+    if (depth >= 16) return err_set(e, "tokenizer.json: normalizer: Sequence in Sequence more than 16 deep");
+    if (json_get_array(v, "normalizers", &list, e)) return -1;
+    for (json c = json_first(list); c.node; c = json_next(c))
+        if (read_one(z, c, depth + 1, e)) return -1;
+    return 0;
+}
+
+/* What each ASCII character becomes, where every step treats it alone. */
+static int tabulate(normalizer *z, pith_err *e)
+{
+    normalize_run r = {0};
+    int rc = run_reserve(&r, 1, e);
+    for (unsigned b = 0; b < 256; b++) {
+        z->ascii[b] = NORMALIZE_SLOW;
+        if (b > 127 || rc) continue;
+        r.v[0] = (norm_char){b, 0, 1, 0, 0};
+        r.n = 1;
+        for (size_t k = 0; k < z->n && !rc; k++) rc = z->step[k](&r, e);
+        if (r.n == 1 && r.v[0].c < 128) z->ascii[b] = (uint8_t)r.v[0].c;
+    }
+    free(r.v);
+    free(r.spare);
+    return rc;
+}
+
+int normalizer_open(normalizer *z, json v, pith_err *e)
+{
+    *z = (normalizer){0};
+    if (json_typeof(v) != JSON_NONE && json_typeof(v) != JSON_NULL && read_one(z, v, 0, e)) return -1;
+    return tabulate(z, e);
+}
+
+void normalizer_free(normalizer *z)
+{
+    free(z->step);
+    *z = (normalizer){0};
+}

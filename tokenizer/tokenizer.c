@@ -1,0 +1,326 @@
+/* tokenizer: the public face. Opens the directory, owns the five stages and runs a text through them. */
+#include "tokenizer/tokenizer.h"
+#include "base/json.h"
+#include "tokenizer/added.h"
+#include "tokenizer/decode.h"
+#include "tokenizer/encoding.h"
+#include "tokenizer/normalize.h"
+#include "tokenizer/postprocess.h"
+#include "tokenizer/pretokenize.h"
+#include "tokenizer/tokmodel.h"
+#include "tokenizer/unicode.h"
+#include "tokenizer/vocabtxt.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+struct tokenizer {
+    added added;
+    normalizer normalizer;
+    pretokenizer pretokenizer;
+    const tokmodel *kind;
+    void *model;
+    vocab vocab;
+    postprocessor postprocessor;
+    decoder decoder;
+    size_t model_max_length;
+};
+
+/* ---- opening ---- */
+
+static int read_stages(tokenizer *t, json root, pith_err *e)
+{
+    if (json_typeof(root) != JSON_OBJECT) return json_expected(root, "an object", e);
+    json model = json_get(root, "model");
+    /* Refusals first: nothing is read before every component is known. */
+    if (!(t->kind = tokmodel_find(model, e)) || normalizer_open(&t->normalizer, json_get(root, "normalizer"), e) ||
+        pretokenizer_open(&t->pretokenizer, json_get(root, "pre_tokenizer"), e) ||
+        postprocessor_open(&t->postprocessor, json_get(root, "post_processor"), e) ||
+        decoder_open(&t->decoder, json_get(root, "decoder"), e) || !(t->model = t->kind->open(model, &t->vocab, e)))
+        return -1;
+    return added_open(&t->added, json_get(root, "added_tokens"), &t->vocab, &t->normalizer, e);
+}
+
+static tokenizer *from_doc(json_doc *doc, pith_err *e)
+{
+    tokenizer *t = calloc(1, sizeof *t);
+    if (!t) err_nomem(e, sizeof *t, "the tokenizer");
+    if (t) t->model_max_length = SIZE_MAX;
+    if (t && read_stages(t, json_root(doc), e)) {
+        tokenizer_free(t);
+        t = NULL;
+    }
+    json_free(doc);
+    return t;
+}
+
+tokenizer *tokenizer_from_json(const char *name, const char *text, size_t len, pith_err *e)
+{
+    json_doc *doc = json_parse(name, text, len, e);
+    return doc ? from_doc(doc, e) : NULL;
+}
+
+static char *join_path(const char *dir, const char *name, pith_err *e)
+{
+    size_t n = strlen(dir) + strlen(name) + 2;
+    char *p = malloc(n);
+    if (!p) return err_nomem(e, n, "a path"), NULL;
+    snprintf(p, n, "%s/%s", dir, name);
+    return p;
+}
+
+static bool exists(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0;
+}
+
+static tokenizer *from_vocabtxt(const char *path, json config, pith_err *e)
+{
+    char *text;
+    size_t len;
+    if (vocabtxt_convert(path, config, &text, &len, e)) return NULL;
+    tokenizer *t = tokenizer_from_json(path, text, len, e);
+    free(text);
+    return t;
+}
+
+/* model_max_length is written as 1e30 where the model has no limit. */
+static int read_max_length(tokenizer *t, json config, pith_err *e)
+{
+    json v = json_get(config, "model_max_length");
+    if (json_typeof(v) == JSON_NONE || json_typeof(v) == JSON_NULL) return 0;
+    if (json_typeof(v) == JSON_NUMBER && json_num(v) > 1e15) return 0;
+    uint64_t n;
+    if (json_as_size(v, 1, UINT64_C(1) << 50, &n, e)) return -1;
+    t->model_max_length = (size_t)n;
+    return 0;
+}
+
+static tokenizer *open_files(const char *dir, const char *tokenizer_path, const char *vocab_path, json config,
+                             pith_err *e)
+{
+    tokenizer *t = NULL;
+    if (exists(tokenizer_path)) {
+        json_doc *doc = json_load(tokenizer_path, e);
+        t = doc ? from_doc(doc, e) : NULL;
+    } else if (exists(vocab_path)) {
+        t = from_vocabtxt(vocab_path, config, e);
+    } else {
+        err_set(e, "%s: no tokenizer.json and no vocab.txt there", dir);
+    }
+    if (t && read_max_length(t, config, e)) {
+        tokenizer_free(t);
+        t = NULL;
+    }
+    return t;
+}
+
+tokenizer *tokenizer_open(const char *dir, pith_err *e)
+{
+    tokenizer *t = NULL;
+    json_doc *config = NULL;
+    char *tokenizer_path = join_path(dir, "tokenizer.json", e), *vocab_path = join_path(dir, "vocab.txt", e),
+         *config_path = join_path(dir, "tokenizer_config.json", e);
+    if (tokenizer_path && vocab_path && config_path &&
+        (!exists(config_path) || (config = json_load(config_path, e)) != NULL))
+        t = open_files(dir, tokenizer_path, vocab_path, json_root(config), e);
+    json_free(config);
+    free(tokenizer_path);
+    free(vocab_path);
+    free(config_path);
+    return t;
+}
+
+void tokenizer_free(tokenizer *t)
+{
+    if (!t) return;
+    added_free(&t->added);
+    normalizer_free(&t->normalizer);
+    pretokenizer_free(&t->pretokenizer);
+    if (t->model) t->kind->close(t->model);
+    vocab_free(&t->vocab);
+    postprocessor_free(&t->postprocessor);
+    decoder_free(&t->decoder);
+    free(t);
+}
+
+/* ---- text to tokens ---- */
+
+typedef struct encode_run {
+    const tokenizer *t;
+    const tokenizer_options *o;
+    tokenizer_encoding *out;
+    normalized normal; /* the part of the text at hand */
+} encode_run;
+
+static int encode_word(void *ctx, const char *text, size_t begin, size_t end, pith_err *e)
+{
+    encode_run *r = ctx;
+    return r->t->kind->word(r->t->model, &r->t->vocab, text, begin, end, r->out, e);
+}
+
+static int encode_added(encode_run *r, const added_token *token, size_t begin, size_t end, pith_err *e)
+{
+    if (encoding_reserve(r->out, 1, e)) return -1;
+    encoding_put(r->out, token->id, begin, end);
+    return 0;
+}
+
+/* A part of a normalised text: a normalised added token, or text for the pre-tokenizer. */
+static int encode_normal_part(void *ctx, const char *text, size_t begin, size_t end, const added_token *token,
+                              pith_err *e)
+{
+    encode_run *r = ctx;
+    if (token) return encode_added(r, token, begin, end, e);
+    return pretokenizer_run(&r->t->pretokenizer, text, begin, end, encode_word, r, e);
+}
+
+/* A part of the text itself: an added token, or text to be normalised on its own. */
+static int encode_part(void *ctx, const char *text, size_t begin, size_t end, const added_token *token, pith_err *e)
+{
+    encode_run *r = ctx;
+    const tokenizer *t = r->t;
+    if (token) return encode_added(r, token, begin, end, e);
+    size_t first = r->out->n, len = end - begin;
+    const char *normal = text + begin;
+    if (t->normalizer.n) {
+        if (normalizer_run(&t->normalizer, normal, len, &r->normal, e)) return -1;
+        normal = r->normal.text;
+        len = r->normal.len;
+    }
+    if (added_split(&t->added.normalized, normal, len, r->o->no_parse_special, encode_normal_part, r, e)) return -1;
+    size_t cursor = 0;
+    for (size_t i = first; i < r->out->n; i++) {
+        if (t->normalizer.n) normalized_origin(&r->normal, &cursor, &r->out->begin[i], &r->out->end[i]);
+        r->out->begin[i] += begin;
+        r->out->end[i] += begin;
+    }
+    return 0;
+}
+
+int tokenizer_encode_plain(const tokenizer *t, const char *text, size_t len, const tokenizer_options *o,
+                           tokenizer_encoding *out, pith_err *e)
+{
+    static const tokenizer_options none = {0};
+    encode_run r = {t, o ? o : &none, out, {0}};
+    normalized repaired = {0};
+    size_t valid = unicode_valid(text, len), cursor = 0;
+    int rc = 0;
+    out->n = out->n_replaced = 0;
+    if (valid < len) {
+        if (r.o->strict)
+            return err_set(e, "text: byte %zu (0x%02x) is not valid UTF-8; without strict it is read as U+FFFD", valid,
+                           (unsigned)(unsigned char)text[valid]);
+        rc = normalized_repair(text, len, &repaired, &out->n_replaced, e);
+        text = repaired.text;
+        len = repaired.len;
+    }
+    if (!rc) rc = added_split(&t->added.raw, text, len, r.o->no_parse_special, encode_part, &r, e);
+    if (out->n_replaced)
+        for (size_t i = 0; i < out->n && !rc; i++)
+            normalized_origin(&repaired, &cursor, &out->begin[i], &out->end[i]);
+    normalized_free(&r.normal);
+    normalized_free(&repaired);
+    if (rc) out->n = 0;
+    return rc;
+}
+
+int tokenizer_assemble(const tokenizer *t, const tokenizer_encoding *a, size_t a0, size_t a1,
+                       const tokenizer_encoding *b, size_t b0, size_t b1, tokenizer_encoding *out, pith_err *e)
+{
+    return postprocessor_run(&t->postprocessor, true, a, a0, a1, b, b0, b1, out, e);
+}
+
+size_t tokenizer_n_special(const tokenizer *t, bool pair)
+{
+    return pair ? t->postprocessor.pair.n_special : t->postprocessor.single.n_special;
+}
+
+void tokenizer_truncate_pair(size_t *na, size_t *nb, size_t room)
+{
+    if (*na <= room && *nb <= room - *na) return;
+    bool swapped = *na > *nb;
+    size_t small = swapped ? *nb : *na, large;
+    /* The shorter one stays whole if the rest is at least as long; else each gets half, the longer one the odd one.
+     * Two of equal length count as "second longer". */
+    large = small > room ? small : room - small > small ? room - small : small;
+    if (small > room || large > room - small) {
+        small = room / 2;
+        large = small + room % 2;
+    }
+    *na = swapped ? large : small;
+    *nb = swapped ? small : large;
+}
+
+int tokenizer_encode(const tokenizer *t, const char *text, size_t len, const char *pair, size_t pair_len,
+                     const tokenizer_options *o, tokenizer_encoding *out, size_t *n_full, pith_err *e)
+{
+    static const tokenizer_options none = {0};
+    tokenizer_encoding a = {0}, b = {0};
+    if (!o) o = &none;
+    size_t special = o->no_special ? 0 : tokenizer_n_special(t, pair != NULL);
+    if (o->max_length && o->max_length < special)
+        return err_set(e, "max_length %zu: the tokenizer alone adds %zu tokens", o->max_length, special);
+    int rc = tokenizer_encode_plain(t, text, len, o, &a, e);
+    if (!rc && pair) rc = tokenizer_encode_plain(t, pair, pair_len, o, &b, e);
+    size_t na = a.n, nb = b.n;
+    if (!rc && o->max_length) {
+        size_t room = o->max_length - special;
+        if (pair)
+            tokenizer_truncate_pair(&na, &nb, room);
+        else if (na > room)
+            na = room;
+    }
+    if (!rc) rc = postprocessor_run(&t->postprocessor, !o->no_special, &a, 0, na, pair ? &b : NULL, 0, nb, out, e);
+    if (!rc && n_full) *n_full = a.n + b.n + special;
+    tokenizer_encoding_free(&a);
+    tokenizer_encoding_free(&b);
+    return rc;
+}
+
+/* ---- ids to text ---- */
+
+static const vocab_entry *piece_of(const tokenizer *t, int32_t id, const vocab **v)
+{
+    const vocab_entry *x = vocab_at(*v = &t->added.ids, id);
+    return x ? x : vocab_at(*v = &t->vocab, id);
+}
+
+int tokenizer_decode(const tokenizer *t, const int32_t *ids, size_t n, bool skip_special, char **out, size_t *len,
+                     pith_err *e)
+{
+    decode_list pieces = {0};
+    int rc = 0;
+    for (size_t i = 0; i < n && !rc; i++) {
+        const vocab *v;
+        const vocab_entry *x = piece_of(t, ids[i], &v);
+        if (!x || (skip_special && vocab_at(&t->added.special, ids[i]))) continue;
+        rc = decode_list_add(&pieces, vocab_text(v, x), x->len, e);
+    }
+    if (!rc) rc = decoder_run(&t->decoder, &pieces, out, len, e);
+    decode_list_free(&pieces);
+    return rc;
+}
+
+size_t tokenizer_vocab_size(const tokenizer *t)
+{
+    size_t model = vocab_size(&t->vocab), more = vocab_size(&t->added.ids);
+    return model > more ? model : more;
+}
+
+const char *tokenizer_piece(const tokenizer *t, int32_t id)
+{
+    const vocab *v;
+    const vocab_entry *x = piece_of(t, id, &v);
+    return x ? vocab_text(v, x) : NULL;
+}
+
+int32_t tokenizer_id(const tokenizer *t, const char *piece)
+{
+    int32_t id = vocab_find(&t->added.ids, piece, strlen(piece));
+    return id >= 0 ? id : vocab_find(&t->vocab, piece, strlen(piece));
+}
+
+size_t tokenizer_model_max_length(const tokenizer *t) { return t->model_max_length; }

@@ -1,0 +1,23 @@
+/* tokmodel: the interface of the third stage, which turns one word into pieces. Each model is a file that exports one
+ * `tokmodel`; tokmodel.c lists them. */
+#ifndef TOKENIZER_TOKMODEL_H
+#define TOKENIZER_TOKMODEL_H
+#include "tokenizer/encoding.h"
+#include "tokenizer/vocab.h"
+
+typedef struct tokmodel {
+    const char *type;
+    /* Reads its settings and fills the vocabulary. v: the value of "model". */
+    void *(*open)(json v, vocab *vocabulary, pith_err *e);
+    void (*close)(void *m);
+    /* Appends the tokens of text[begin..end) (not empty, valid UTF-8); their offsets are positions in text. */
+    int (*word)(const void *m, const vocab *v, const char *text, size_t begin, size_t end, tokenizer_encoding *out,
+                pith_err *e);
+} tokmodel;
+
+extern const tokmodel wordpiece_model, wordlevel_model;
+
+/* The implementation of the value of "model"; NULL with a message that lists what there is. */
+const tokmodel *tokmodel_find(json v, pith_err *e);
+
+#endif
