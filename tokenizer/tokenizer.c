@@ -31,8 +31,9 @@ struct tokenizer {
 
 static int read_stages(tokenizer *t, json root, pith_err *e)
 {
+    json model;
     if (json_typeof(root) != JSON_OBJECT) return json_expected(root, "an object", e);
-    json model = json_get(root, "model");
+    if (json_get_object(root, "model", &model, e)) return -1;
     /* Refusals first: nothing is read before every component is known. */
     if (!(t->kind = tokmodel_find(model, e)) || normalizer_open(&t->normalizer, json_get(root, "normalizer"), e) ||
         pretokenizer_open(&t->pretokenizer, json_get(root, "pre_tokenizer"), e) ||

@@ -134,9 +134,10 @@ int vocab_close(vocab *v, const char *where, pith_err *e)
     return 0;
 }
 
-int vocab_read(vocab *v, json object, pith_err *e)
+int vocab_read(vocab *v, json model, pith_err *e)
 {
-    if (json_typeof(object) != JSON_OBJECT) return json_expected(object, "an object of piece: id", e);
+    json object;
+    if (json_get_object(model, "vocab", &object, e)) return -1;
     for (json c = json_first(object); c.node; c = json_next(c)) {
         uint64_t id;
         const char *piece = json_key(c);

@@ -35,8 +35,8 @@ int vocab_add(vocab *v, const char *piece, size_t len, int32_t id, pith_err *e);
 /* To be called once after the last vocab_add, before the look-ups below. Two pieces with one id are an error;
  * `where` names the list in it. */
 int vocab_close(vocab *v, const char *where, pith_err *e);
-/* Both for a JSON object of piece: id. */
-int vocab_read(vocab *v, json object, pith_err *e);
+/* Both for the member "vocab" of the value of "model", an object of piece: id. */
+int vocab_read(vocab *v, json model, pith_err *e);
 void vocab_free(vocab *v);
 
 int32_t vocab_find(const vocab *v, const char *piece, size_t len); /* -1: none */
