@@ -407,13 +407,13 @@ def arguments(argv=None):
     p.add_argument("out_dir", metavar="OUT_DIR")
     for name, default, text in (
             ("threads", 1, "torch threads"), ("seed", 1, ""), ("vocab", 8192, "pieces"), ("dim", 192, ""), ("layers", 2, ""),
-            ("heads", 3, ""), ("hidden", 768, ""), ("epochs", 5, ""), ("tokens", 6144, "positions in a batch"), ("lr", 1e-3, "peak"),
-            ("decay", 0.05, "of weight matrices"), ("dropout", 0.1, ""), ("mask", 0.15, "share of pieces replaced by [MASK]"),
-            ("hard", 0.5, "weight of the label against the teacher's probability"), ("smooth", 0.05, "of hard labels"),
+            ("heads", 3, ""), ("hidden", 768, ""), ("epochs", 6, ""), ("tokens", 6144, "positions in a batch"), ("lr", 1e-3, "peak"),
+            ("decay", 0.05, "of weight matrices"), ("dropout", 0.1, ""), ("mask", 0.2, "share of pieces replaced by [MASK]"),
+            ("hard", 0.4, "weight of the label against the teacher's probability"), ("smooth", 0.05, "of hard labels"),
             ("ema", 0.998, "decay of the average of the weights"), ("folds", 5, "of the teacher"),
             ("val", 1500, "training reviews held out, for choices")):
         p.add_argument("--" + name, type=type(default), default=default, help=text + " (default %(default)s)")
-    p.add_argument("--crops", type=int, nargs="+", default=[190, 190, 254, 382, 510], help="pieces, an epoch each")
+    p.add_argument("--crops", type=int, nargs="+", default=[190, 190, 254, 254, 382, 510], help="pieces, an epoch each")
     return p.parse_args(argv)
 
 CARD = """---
@@ -434,7 +434,8 @@ Of the F16 weights as shipped; text is cut after 510 (254) pieces:
 |---|---|---|---|
 {table}
 
-None of these rows was used for training or for any choice. The reviews come from the same site as the training reviews.
+None of these rows was used for training or for any choice ({val} of the training reviews were held out for that).
+The reviews come from the same site as the training reviews.
 
 ## Data
 - IMDB Large Movie Review Dataset, training half, 25,000 reviews: Maas, Daly, Pham, Huang, Ng and Potts,
@@ -480,7 +481,6 @@ def main():
     teacher = Teacher(*imdb, folds=a.folds, steps=20, lr=0.01)
     model = Classifier(len(vocab), a.dim, a.layers, a.heads, a.hidden)
     params = sum(p.numel() for p in model.parameters())
-    log("model: %d parameters" % params)
     train(model, imdb, data["sst"], teacher, val, a)
     minutes = (time.time() - T0) / 60
     model.load_state_dict({k: v.half().float() for k, v in model.state_dict().items()})
