@@ -13,8 +13,8 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' "$@"
 }
 
 @test "400,000 rows take the memory of ten thousand" {
+    [[ $PITH != *san/pith ]] || skip "a sanitizer's own memory is not flat"
     /usr/bin/python3 - <<'P'
-import json
 for name, n in (("small.jsonl", 10000), ("large.jsonl", 400000)):
     with open(name, "w") as f:
         for i in range(n): f.write('{"id":%d,"text":"good"}\n' % i)
