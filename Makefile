@@ -8,7 +8,7 @@ VERSION := $(shell sed -n 's/.*PITH_VERSION "\(.*\)"/\1/p' src/pith.h)
 SOVERSION := 0
 PKGS := libcjson libutf8proc libxxhash
 PKG_CONFIG ?= pkg-config
-GOALS_WITHOUT_LIBS := clean deps demo test
+GOALS_WITHOUT_LIBS := clean deps demo test neon
 ifneq ($(filter-out $(GOALS_WITHOUT_LIBS),$(or $(MAKECMDGOALS),all)),)
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS))
 PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS))
@@ -92,6 +92,10 @@ tsan:
 	  $(MAKE) --no-print-directory check BUILD=build/tsan CC=clang CFLAGS="-O1 -g" SAN=-fsanitize=thread \
 	  ONLY='^test_(op|engine|classify)$$$$'
 
+neon:
+	@tools/deps.sh build test
+	@$(MAKE) --no-print-directory all
+	@BUILD=$(BUILD) PITH=./$(PITH) tests/run.sh '^neon'
 bench: all tools
 	@$(BUILD)/tools/bench
 

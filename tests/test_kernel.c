@@ -94,7 +94,7 @@ static const kernel_set *need_set(void **state)
     pith_err e = {0};
     const kernel_set *k = kernel_find(*state, &e);
     if (!k) {
-        printf("# skip: %s not on this machine\n", (const char *)*state);
+        printf("# skip: %s\n", e.msg);
         skip();
     }
     return k;
