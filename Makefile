@@ -92,13 +92,13 @@ tsan:
 	  $(MAKE) --no-print-directory check BUILD=build/tsan CC=clang CFLAGS="-O1 -g" SAN=-fsanitize=thread \
 	  ONLY='^test_(op|engine|classify)$$$$'
 
-fuzz:
-	@BUILD=$(BUILD) tools/fuzz.sh
-
 neon:
 	@tools/deps.sh build test
 	@$(MAKE) --no-print-directory all
 	@BUILD=$(BUILD) PITH=./$(PITH) tests/run.sh '^neon'
+
+fuzz:
+	@BUILD=$(BUILD) tools/fuzz.sh
 
 bench: all tools
 	@$(BUILD)/tools/bench
