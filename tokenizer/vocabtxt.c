@@ -54,15 +54,12 @@ static char *read_file(const char *path, size_t *len, pith_err *e)
     return failed ? NULL : text;
 }
 
-/* "content" of a token that is a string or an object; the default if it is not there. */
+/* "content" of a token that is a string or an object; the default if it is not there; NULL if it is null. */
 static int content_of(json v, const char *def, const char **out, pith_err *e)
 {
-    *out = def;
-    if (json_typeof(v) == JSON_NONE || json_typeof(v) == JSON_NULL) return 0;
+    *out = json_typeof(v) == JSON_NONE ? def : json_typeof(v) == JSON_STRING ? json_str(v) : NULL;
     if (json_typeof(v) == JSON_OBJECT) return json_get_str(v, "content", out, e);
-    if (json_typeof(v) != JSON_STRING) return json_expected(v, "a token as string or object", e);
-    *out = json_str(v);
-    return 0;
+    return *out || json_typeof(v) == JSON_NULL ? 0 : json_expected(v, "a token as string or object", e);
 }
 
 /* Writes the members of "vocab", one a line of the file; a repeated piece has its last line's number, as in Python.
@@ -81,7 +78,7 @@ static int put_vocab(FILE *f, const char *path, const char *text, size_t len, co
         json_put_str(f, text + from, i - from);
         fprintf(f, ":%lld", line);
         for (int r = 0; r < N_ROLES; r++)
-            if (strlen(role[r]) == i - from && memcmp(role[r], text + from, i - from) == 0) at[r] = line;
+            if (role[r] && strlen(role[r]) == i - from && memcmp(role[r], text + from, i - from) == 0) at[r] = line;
         if (i < len && text[i++] == '\r' && i < len && text[i] == '\n') i++;
     }
     return line ? 0 : err_set(e, "%s: it is empty", path);
@@ -107,45 +104,66 @@ static int put_added(FILE *f, bool *any, json v, const char *content, bool speci
 static bool listed(json decoder, const char *const role[N_ROLES], int n, const char *content)
 {
     for (int r = 0; r < n; r++)
-        if (strcmp(role[r], content) == 0) return true;
+        if (role[r] && strcmp(role[r], content) == 0) return true;
     for (json c = json_first(decoder); c.node; c = json_next(c))
         if (strcmp(json_str(json_get(c, "content")), content) == 0) return true;
     return false;
 }
 
-/* added_tokens_decoder by ascending id, then the special tokens by role. */
+typedef struct listed_token {
+    long long id;
+    json v;
+} listed_token;
+
+static int by_id(const void *a, const void *b)
+{
+    long long x = ((const listed_token *)a)->id, y = ((const listed_token *)b)->id;
+    return (x > y) - (x < y);
+}
+
+/* added_tokens_decoder, an object of "id": token, by ascending id. */
+static int put_decoder(FILE *f, bool *any, json decoder, pith_err *e)
+{
+    size_t n = json_len(decoder), i = 0;
+    listed_token *list = n ? malloc(n * sizeof *list) : NULL;
+    if (n && !list) return err_nomem(e, n * sizeof *list, "added tokens");
+    int rc = 0;
+    for (json c = json_first(decoder); c.node && !rc; c = json_next(c)) {
+        char *end;
+        list[i++] = (listed_token){strtoll(json_key(c), &end, 10), c};
+        if (*end || end == json_key(c) || list[i - 1].id < 0) rc = json_expected(c, "a token id as key", e);
+    }
+    if (n && !rc) qsort(list, n, sizeof *list, by_id);
+    for (i = 0; i < n && !rc; i++) {
+        const char *content;
+        int special;
+        if (json_get_str(list[i].v, "content", &content, e) || json_opt_bool(list[i].v, "special", 0, &special, e) ||
+            put_added(f, any, list[i].v, content, special, e))
+            rc = -1;
+    }
+    free(list);
+    return rc;
+}
+
+/* added_tokens_decoder, then the special tokens by role, then additional_special_tokens. */
 static int put_all_added(FILE *f, json config, const char *const role[N_ROLES], pith_err *e)
 {
     json decoder = json_get(config, "added_tokens_decoder"), more = json_get(config, "additional_special_tokens");
     bool any = false;
-    long long last = -1;
-    for (;;) { /* a handful of tokens: selection instead of sorting */
-        json best = {NULL, decoder.doc};
-        long long best_id = 0;
-        for (json c = json_first(decoder); c.node; c = json_next(c)) {
-            char *end;
-            long long id = strtoll(json_key(c), &end, 10);
-            if (*end || end == json_key(c) || id < 0) return json_expected(c, "a token id as key", e);
-            if (id > last && (!best.node || id < best_id)) {
-                best = c;
-                best_id = id;
-            }
-        }
-        if (!best.node) break;
-        const char *content;
-        int special;
-        if (json_get_str(best, "content", &content, e) || json_opt_bool(best, "special", 0, &special, e) ||
-            put_added(f, &any, best, content, special, e))
-            return -1;
-        last = best_id;
-    }
+    if (put_decoder(f, &any, decoder, e)) return -1;
     for (int r = 0; r < N_ROLES; r++)
-        if (!listed(decoder, role, r, role[r]) && put_added(f, &any, json_get(config, ROLES[r]), role[r], true, e))
+        if (role[r] && !listed(decoder, role, r, role[r]) &&
+            put_added(f, &any, json_get(config, ROLES[r]), role[r], true, e))
             return -1;
     for (json c = json_first(more); c.node; c = json_next(c)) {
         const char *content;
         if (content_of(c, "", &content, e)) return -1;
-        if (!listed(decoder, role, N_ROLES, content) && put_added(f, &any, c, content, true, e)) return -1;
+        for (json k = json_first(more); content && k.node != c.node; k = json_next(k)) {
+            const char *before;
+            if (content_of(k, NULL, &before, e)) return -1;
+            if (before && strcmp(before, content) == 0) content = NULL;
+        }
+        if (content && !listed(decoder, role, N_ROLES, content) && put_added(f, &any, c, content, true, e)) return -1;
     }
     return 0;
 }
@@ -198,8 +216,11 @@ static int put_all(FILE *f, const char *path, const char *text, size_t len, json
 {
     const char *role[N_ROLES];
     long long at[N_ROLES] = {-1, -1, -1, -1, -1};
-    for (int r = 0; r < N_ROLES; r++)
-        if (content_of(json_get(config, ROLES[r]), DEFAULTS[r], &role[r], e)) return -1;
+    for (int r = 0; r < N_ROLES; r++) {
+        json v = json_get(config, ROLES[r]);
+        if (content_of(v, DEFAULTS[r], &role[r], e)) return -1;
+        if (!role[r] && r != PAD && r != MASK) return json_expected(v, "a token", e);
+    }
     fputs("{\"version\":\"1.0\",", f);
     if (put_normalizer(f, config, e)) return -1;
     fputs("\"added_tokens\":[", f);
