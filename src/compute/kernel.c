@@ -81,13 +81,13 @@ const kernel_set *kernel_best_exact(void)
     return k;
 }
 
+/* Lists without opening: naming openblas must not load it. */
 static int set_error(const char *name, int known, pith_err *e)
 {
     char list[256] = "";
     size_t n = 0;
-    const kernel_set *k;
-    for (size_t i = 0; (k = kernel_at(i)) && n < sizeof list; i++)
-        n += (size_t)snprintf(list + n, sizeof list - n, "%s%s", i ? ", " : "", k->name);
+    for (size_t s = 0; s < SET_COUNT && n < sizeof list; s++)
+        if (usable(s)) n += (size_t)snprintf(list + n, sizeof list - n, "%s%s", n ? ", " : "", set_names[s]);
     if (known) return err_set(e, "kernel set '%s': this CPU cannot run it; it can run: %s", name, list);
     return err_set(e, "kernel set '%s' is unknown; this CPU can run: %s", name, list);
 }
