@@ -31,6 +31,18 @@ enum { V_LANES = 8 };
 #define V_ADD(a, b) _mm256_add_ps(a, b)
 #define V_FMA(x, w, acc) _mm256_fmadd_ps(x, w, acc)
 #define V_BROADCAST(p) _mm256_broadcast_ss(p)
+#define V_WORDS(p) _mm256_loadu_si256((const void *)(p))
+#define V_BF16_LOW(p) _mm256_castsi256_ps(_mm256_slli_epi32(V_WORDS(p), 16))
+#define V_BF16_HIGH(p) _mm256_castsi256_ps(_mm256_and_si256(V_WORDS(p), _mm256_set1_epi32(-65536)))
+/* 8 words that hold a half each, the rest 0 */
+static inline __m256 halves(__m256i w)
+{
+    __m256i h = _mm256_permute4x64_epi64(_mm256_packus_epi32(w, w), 0xd8);
+    return _mm256_cvtph_ps(_mm256_castsi256_si128(h));
+}
+#define V_F16_LOW(p) halves(_mm256_and_si256(V_WORDS(p), _mm256_set1_epi32(0xffff)))
+#define V_F16_HIGH(p) halves(_mm256_srli_epi32(V_WORDS(p), 16))
+enum { FEW_VECTORS = 12 };
 #include "compute/kernel_tile.inc"
 
 extern const kernel_set kernel_avx2;

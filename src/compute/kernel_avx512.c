@@ -22,6 +22,12 @@ enum { V_LANES = 16 };
 #define V_ADD(a, b) _mm512_add_ps(a, b)
 #define V_FMA(x, w, acc) _mm512_fmadd_ps(x, w, acc)
 #define V_BROADCAST(p) _mm512_set1_ps(*(p))
+#define V_WORDS(p) _mm512_loadu_si512(p)
+#define V_BF16_LOW(p) _mm512_castsi512_ps(_mm512_slli_epi32(V_WORDS(p), 16))
+#define V_BF16_HIGH(p) _mm512_castsi512_ps(_mm512_and_si512(V_WORDS(p), _mm512_set1_epi32(-65536)))
+#define V_F16_LOW(p) _mm512_cvtph_ps(_mm512_cvtepi32_epi16(V_WORDS(p)))
+#define V_F16_HIGH(p) _mm512_cvtph_ps(_mm512_cvtepi32_epi16(_mm512_srli_epi32(V_WORDS(p), 16)))
+enum { FEW_VECTORS = 28 };
 #include "compute/kernel_tile.inc"
 
 extern const kernel_set kernel_avx512;

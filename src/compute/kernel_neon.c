@@ -24,6 +24,12 @@ enum { V_LANES = 4 };
 #define V_ADD(a, b) vaddq_f32(a, b)
 #define V_FMA(x, w, acc) vfmaq_f32(acc, x, w)
 #define V_BROADCAST(p) vld1q_dup_f32(p)
+#define V_WORDS(p) vld1q_u32((const uint32_t *)(const void *)(p))
+#define V_BF16_LOW(p) vreinterpretq_f32_u32(vshlq_n_u32(V_WORDS(p), 16))
+#define V_BF16_HIGH(p) vreinterpretq_f32_u32(vandq_u32(V_WORDS(p), vdupq_n_u32(0xffff0000u)))
+#define V_F16_LOW(p) vcvt_f32_f16(vreinterpret_f16_u16(vmovn_u32(V_WORDS(p))))
+#define V_F16_HIGH(p) vcvt_f32_f16(vreinterpret_f16_u16(vshrn_n_u32(V_WORDS(p), 16)))
+enum { FEW_VECTORS = 24 };
 #include "compute/kernel_tile.inc"
 
 extern const kernel_set kernel_neon;
