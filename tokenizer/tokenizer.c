@@ -35,10 +35,10 @@ static int read_stages(tokenizer *t, json root, pith_err *e)
     if (json_typeof(root) != JSON_OBJECT) return json_expected(root, "an object", e);
     if (json_get_object(root, "model", &model, e)) return -1;
     /* Refusals first: nothing is read before every component is known. */
-    if (!(t->kind = tokmodel_find(model, e)) || normalizer_open(&t->normalizer, json_get(root, "normalizer"), e) ||
-        pretokenizer_open(&t->pretokenizer, json_get(root, "pre_tokenizer"), e) ||
-        postprocessor_open(&t->postprocessor, json_get(root, "post_processor"), e) ||
-        decoder_open(&t->decoder, json_get(root, "decoder"), e) || !(t->model = t->kind->open(model, &t->vocab, e)))
+    if (!(t->kind = tokmodel_find(model, e)) || normalize_open(&t->normalizer, json_get(root, "normalizer"), e) ||
+        pretokenize_open(&t->pretokenizer, json_get(root, "pre_tokenizer"), e) ||
+        postprocess_open(&t->postprocessor, json_get(root, "post_processor"), e) ||
+        decode_open(&t->decoder, json_get(root, "decoder"), e) || !(t->model = t->kind->open(model, &t->vocab, e)))
         return -1;
     return added_open(&t->added, json_get(root, "added_tokens"), &t->vocab, &t->normalizer, e);
 }
@@ -138,12 +138,12 @@ void tokenizer_free(tokenizer *t)
 {
     if (!t) return;
     added_free(&t->added);
-    normalizer_free(&t->normalizer);
-    pretokenizer_free(&t->pretokenizer);
+    normalize_free(&t->normalizer);
+    pretokenize_free(&t->pretokenizer);
     if (t->model) t->kind->close(t->model);
     vocab_free(&t->vocab);
-    postprocessor_free(&t->postprocessor);
-    decoder_free(&t->decoder);
+    postprocess_free(&t->postprocessor);
+    decode_free(&t->decoder);
     free(t);
 }
 
@@ -175,7 +175,7 @@ static int encode_normal_part(void *ctx, const char *text, size_t begin, size_t 
 {
     encode_run *r = ctx;
     if (token) return encode_added(r, token, begin, end, e);
-    return pretokenizer_run(&r->t->pretokenizer, text, begin, end, encode_word, r, e);
+    return pretokenize_run(&r->t->pretokenizer, text, begin, end, encode_word, r, e);
 }
 
 /* A part of the text itself: an added token, or text to be normalised on its own. */
@@ -187,14 +187,14 @@ static int encode_part(void *ctx, const char *text, size_t begin, size_t end, co
     size_t first = r->out->n, len = end - begin;
     const char *normal = text + begin;
     if (t->normalizer.n) {
-        if (normalizer_run(&t->normalizer, normal, len, &r->normal, e)) return -1;
+        if (normalize_run(&t->normalizer, normal, len, &r->normal, e)) return -1;
         normal = r->normal.text;
         len = r->normal.len;
     }
     if (added_split(&t->added.normalized, normal, len, r->o->no_parse_special, encode_normal_part, r, e)) return -1;
     size_t cursor = 0;
     for (size_t i = first; i < r->out->n; i++) {
-        if (t->normalizer.n) normalized_origin(&r->normal, &cursor, &r->out->begin[i], &r->out->end[i]);
+        if (t->normalizer.n) normalize_origin(&r->normal, &cursor, &r->out->begin[i], &r->out->end[i]);
         r->out->begin[i] += begin;
         r->out->end[i] += begin;
     }
@@ -214,16 +214,16 @@ int tokenizer_encode_plain(const tokenizer *t, const char *text, size_t len, con
         if (r.o->strict)
             return err_set(e, "text: byte %zu (0x%02x) is not valid UTF-8; without strict it is read as U+FFFD", valid,
                            (unsigned)(unsigned char)text[valid]);
-        rc = normalized_repair(text, len, &repaired, &out->n_replaced, e);
+        rc = normalize_repair(text, len, &repaired, &out->n_replaced, e);
         text = repaired.text;
         len = repaired.len;
     }
     if (!rc) rc = added_split(&t->added.raw, text, len, r.o->no_parse_special, encode_part, &r, e);
     if (out->n_replaced)
         for (size_t i = 0; i < out->n && !rc; i++)
-            normalized_origin(&repaired, &cursor, &out->begin[i], &out->end[i]);
-    normalized_free(&r.normal);
-    normalized_free(&repaired);
+            normalize_origin(&repaired, &cursor, &out->begin[i], &out->end[i]);
+    normalize_result_free(&r.normal);
+    normalize_result_free(&repaired);
     if (rc) out->n = 0;
     return rc;
 }
@@ -231,7 +231,7 @@ int tokenizer_encode_plain(const tokenizer *t, const char *text, size_t len, con
 int tokenizer_assemble(const tokenizer *t, const tokenizer_encoding *a, size_t a0, size_t a1,
                        const tokenizer_encoding *b, size_t b0, size_t b1, tokenizer_encoding *out, pith_err *e)
 {
-    return postprocessor_run(&t->postprocessor, true, a, a0, a1, b, b0, b1, out, e);
+    return postprocess_run(&t->postprocessor, true, a, a0, a1, b, b0, b1, out, e);
 }
 
 size_t tokenizer_n_special(const tokenizer *t, bool pair)
@@ -274,11 +274,23 @@ int tokenizer_encode(const tokenizer *t, const char *text, size_t len, const cha
         else if (na > room)
             na = room;
     }
-    if (!rc) rc = postprocessor_run(&t->postprocessor, !o->no_special, &a, 0, na, pair ? &b : NULL, 0, nb, out, e);
+    if (!rc) rc = postprocess_run(&t->postprocessor, !o->no_special, &a, 0, na, pair ? &b : NULL, 0, nb, out, e);
     if (!rc && n_full) *n_full = a.n + b.n + special;
     tokenizer_encoding_free(&a);
     tokenizer_encoding_free(&b);
     return rc;
+}
+
+void tokenizer_encoding_free(tokenizer_encoding *x)
+{
+    if (!x) return;
+    free(x->ids);
+    free(x->type_ids);
+    free(x->special);
+    free(x->second);
+    free(x->begin);
+    free(x->end);
+    *x = (tokenizer_encoding){0};
 }
 
 /* ---- ids to text ---- */
@@ -299,7 +311,7 @@ int tokenizer_decode(const tokenizer *t, const int32_t *ids, size_t n, bool skip
         if (!x || (skip_special && vocab_at(&t->added.special, ids[i]))) continue;
         rc = decode_list_add(&pieces, x->text, x->len, e);
     }
-    if (!rc) rc = decoder_run(&t->decoder, &pieces, out, len, e);
+    if (!rc) rc = decode_run(&t->decoder, &pieces, out, len, e);
     decode_list_free(&pieces);
     return rc;
 }
