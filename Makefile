@@ -32,7 +32,7 @@ PITH := $(if $(filter build,$(BUILD)),pith,$(BUILD)/pith)
 Q := $(if $(V),,@)
 say = @$(if $(V),:,printf "  %-4s %s\n" $(1) $@)
 
-.PHONY: all demo test check asan tsan neon bench install clean deps tests tools
+.PHONY: all demo test check asan tsan neon bench fuzz install clean deps tests tools
 all: $(PITH) $(BUILD)/libpith.a $(BUILD)/libpith.so
 
 $(BUILD)/%.o: %.c Makefile
@@ -96,6 +96,10 @@ neon:
 	@tools/deps.sh build test
 	@$(MAKE) --no-print-directory all
 	@BUILD=$(BUILD) PITH=./$(PITH) tests/run.sh '^neon'
+
+fuzz:
+	@BUILD=$(BUILD) tools/fuzz.sh
+
 bench: all tools
 	@$(BUILD)/tools/bench
 

@@ -76,7 +76,8 @@ assert r[0]["text"] == "a good, \"fine\" film" and r[1]["text"] == "two\nlines" 
     [ "$(cat out.json)" = "$("$PITH" classify -f rows.csv --output-format json)" ]
     output=$(cat out.json)
     py 'j = json.loads(out); assert [r["id"] for r in j] == ["1", "2", "3"]'
-    "$PITH" classify -f rows.jsonl -o out.csv
+    "$PITH" classify -f rows.jsonl -o out.csv 2>err
+    grep -q "2 rows have fields that the first row lacks" err
     output=$(cat out.csv)
     py 'import csv, io
 r = list(csv.DictReader(io.StringIO(out)))

@@ -38,6 +38,7 @@ import json, sys
 lines = open(sys.argv[2], 'rb').read().split(b'\n')
 checked = 0
 for text, l in zip(lines, open(sys.argv[1], encoding='utf-8', newline='\n').read().split('\n')):
+    if not l: continue
     r = json.loads(l)
     last = 0
     for piece, (b, e), special in zip(r['pieces'], r['offsets'], r['special']):

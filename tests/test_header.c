@@ -3,7 +3,7 @@
 #include "formats/header.h"
 
 #define F32_22 "{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[0,16]}"
-static const char zeros[64];
+static const char zeros[128];
 
 static void refuse(const char *text, size_t n, const char *words)
 {
@@ -79,7 +79,7 @@ static void test_dtypes(void **state)
                 refuse(text, n, words);
                 continue;
             }
-            safetensors *s = files_open(files_st("x.safetensors", text, 0, (char[64]){0}, n), NULL);
+            safetensors *s = files_open(files_st("x.safetensors", text, 0, zeros, n), NULL);
             assert_string_equal(tensor_dtypes[safetensors_at(s, 0)->t.type].name, all[i].name);
             safetensors_close(s);
         }

@@ -251,6 +251,9 @@ void batch_summary(const batch *b)
     if (b->rows->format != ROWS_ARGS && b->n_truncated)
         cli_note("%s of %s rows were longer than the model reads and were cut (--long window reads all)",
                  cli_count(b->n_truncated, n), cli_count(b->n_rows, m));
+    if (b->rows->format != ROWS_ARGS && b->n_empty)
+        cli_note("%s of %s rows have an empty text, whose label says nothing", cli_count(b->n_empty, n),
+                 cli_count(b->n_rows, m));
     if (b->n_replaced)
         cli_note("%s of %s rows held invalid UTF-8, which was read as U+FFFD (--strict refuses it)",
                  cli_count(b->n_replaced, n), cli_count(b->n_rows, m));

@@ -63,6 +63,9 @@ int emit_flush(emit *m, pith_err *e) { return m->out.f ? output_commit(&m->out, 
 
 int emit_finish(emit *m, pith_err *e)
 {
+    if (m->report.n_dropped)
+        cli_note("%llu rows have fields that the first row lacks, which have no column in csv (jsonl keeps them)",
+                 (unsigned long long)m->report.n_dropped);
     return m->out.f && (report_finish(&m->report, m->out.f, e) || output_finish(&m->out, e)) ? -1 : 0;
 }
 

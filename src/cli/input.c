@@ -57,9 +57,9 @@ static int sniff(const input *in, pith_err *e)
         {"\x1f\x8b", 2, "gzip data; give it as: zcat FILE | pith ... --format FORMAT"},
         {"\xfd" "7zXZ", 5, "xz data; give it as: xzcat FILE | pith ... --format FORMAT"},
         {"\x28\xb5\x2f\xfd", 4, "zstd data; give it as: zstdcat FILE | pith ... --format FORMAT"},
-        {"BZh", 3, "bzip2 data; give it as: bzcat FILE | pith ... --format FORMAT"},
+        {"BZh91AY", 7, "bzip2 data; give it as: bzcat FILE | pith ... --format FORMAT"},
         {"PK\x03\x04", 4, "a zip file (or a spreadsheet); export the rows as CSV or JSONL"},
-        {"PAR1", 4, "a parquet file; export the rows as CSV or JSONL"},
+        {"PAR1\x15", 5, "a parquet file; export the rows as CSV or JSONL"},
         {"\xff\xfe", 2, "UTF-16 text; convert it with: iconv -f UTF-16 -t UTF-8"},
         {"\xfe\xff", 2, "UTF-16 text; convert it with: iconv -f UTF-16 -t UTF-8"},
     };

@@ -72,8 +72,9 @@ int main(int argc, char **argv)
     }
     const char *name = argv[1];
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
-        const cli_verb *v = argc > 2 ? find(argv[2]) : NULL;
-        if (argc > 2 && !v) return unknown(argv[2]);
+        int about = argc > 2 && strcmp(argv[2], "help") != 0;
+        const cli_verb *v = about ? find(argv[2]) : NULL;
+        if (about && !v) return unknown(argv[2]);
         if (v) cli_help(v, stdout);
         else overview(stdout);
         return finish(CLI_OK);

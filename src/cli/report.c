@@ -318,8 +318,16 @@ static void find_cell(void *ctx, const char *key, size_t key_len, const char *va
     if (strlen(c->key) == key_len && memcmp(c->key, key, key_len) == 0) c->value = value, c->len = len;
 }
 
-static void put_own_cells(const report *r, FILE *f, const row *x)
+static void count_member(void *ctx, const char *key, size_t key_len, const char *value, size_t len)
 {
+    (void)key, (void)key_len, (void)value, (void)len;
+    ++*(size_t *)ctx;
+}
+
+static void put_own_cells(report *r, FILE *f, const row *x)
+{
+    size_t n_members = 0, n_found = 0;
+    if (r->keys && x->raw) json_raw_members(x->raw, x->raw_len, count_member, &n_members);
     for (size_t i = 0; i < r->n_names; i++) {
         if (x->fields) {
             int there = i < x->n_fields;
@@ -327,6 +335,7 @@ static void put_own_cells(const report *r, FILE *f, const row *x)
         } else if (r->keys) {
             cell c = {.key = r->keys[i]};
             if (x->raw) json_raw_members(x->raw, x->raw_len, find_cell, &c);
+            n_found += c.value != NULL;
             size_t n = 0;
             char *s = c.value && c.value[0] == '"' ? jtext_decode(c.value + 1, c.len - 2, &n) : NULL;
             if (s) csv_put(f, i == 0, s, n);
@@ -336,9 +345,10 @@ static void put_own_cells(const report *r, FILE *f, const row *x)
             csv_put(f, i == 0, x->text ? x->text : "", x->text ? x->len : 0);
         }
     }
+    r->n_dropped += n_members > n_found;
 }
 
-static int put_csv(const report *r, FILE *f, const report_item *x, pith_err *e)
+static int put_csv(report *r, FILE *f, const report_item *x, pith_err *e)
 {
     const pith_result *res = x->result;
     size_t n = pith_model_n_labels(r->model), k = r->top_k == UINT64_MAX ? n : r->top_k ? (size_t)r->top_k : 1;
