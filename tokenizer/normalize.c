@@ -238,7 +238,6 @@ static int put(normalized *x, uint32_t c, uint64_t begin, uint64_t end, pith_err
 void normalize_origin(const normalized *x, size_t *cursor, uint64_t *begin, uint64_t *end)
 {
     size_t k = *cursor;
-    while (k > 0 && x->segment[k].at > *begin) k--;
     while (k + 1 < x->n_segments && x->segment[k + 1].at <= *begin) k++;
     *cursor = k;
     const align_segment *s = &x->segment[k];

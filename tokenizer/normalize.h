@@ -37,8 +37,8 @@ void normalize_free(normalizer *z);
 int normalize_run(const normalizer *z, const char *text, size_t len, normalized *out, pith_err *e);
 /* Replaces each maximal invalid part of text by U+FFFD; *n_replaced counts them. */
 int normalize_repair(const char *text, size_t len, normalized *out, size_t *n_replaced, pith_err *e);
-/* Turns byte positions of the result, *begin < *end, into positions of the text. *cursor starts at 0 and makes
- * ascending calls constant in time. */
+/* Turns byte positions of the result, *begin < *end, into positions of the text. *cursor starts at 0; *begin must not
+ * be less than in the call before, which makes a pass over many spans linear. */
 void normalize_origin(const normalized *x, size_t *cursor, uint64_t *begin, uint64_t *end);
 void normalize_result_free(normalized *x);
 

@@ -10,10 +10,8 @@
 #include "tokenizer/tokmodel.h"
 #include "tokenizer/unicode.h"
 #include "tokenizer/vocabtxt.h"
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 struct tokenizer {
     added added;
@@ -62,27 +60,12 @@ tokenizer *tokenizer_from_json(const char *name, const char *text, size_t len, p
     return doc ? from_doc(doc, e) : NULL;
 }
 
-static char *join_path(const char *dir, const char *name, pith_err *e)
-{
-    size_t n = strlen(dir) + strlen(name) + 2;
-    char *p = malloc(n);
-    if (!p) return err_nomem(e, n, "a path"), NULL;
-    snprintf(p, n, "%s/%s", dir, name);
-    return p;
-}
-
-static bool exists(const char *path)
-{
-    struct stat st;
-    return stat(path, &st) == 0;
-}
-
-static tokenizer *from_vocabtxt(const char *path, json config, pith_err *e)
+static tokenizer *from_vocabtxt(const char *dir, json config, pith_err *e)
 {
     char *text;
     size_t len;
-    if (vocabtxt_convert(path, config, &text, &len, e)) return NULL;
-    tokenizer *t = tokenizer_from_json(path, text, len, e);
+    if (vocabtxt_convert(dir, config, &text, &len, e)) return NULL;
+    tokenizer *t = tokenizer_from_json("vocab.txt", text, len, e);
     free(text);
     return t;
 }
@@ -99,38 +82,18 @@ static int read_max_length(tokenizer *t, json config, pith_err *e)
     return 0;
 }
 
-static tokenizer *open_files(const char *dir, const char *tokenizer_path, const char *vocab_path, json config,
-                             pith_err *e)
-{
-    tokenizer *t = NULL;
-    if (exists(tokenizer_path)) {
-        json_doc *doc = json_load(tokenizer_path, e);
-        t = doc ? from_doc(doc, e) : NULL;
-    } else if (exists(vocab_path)) {
-        t = from_vocabtxt(vocab_path, config, e);
-    } else {
-        err_set(e, "%s: no tokenizer.json and no vocab.txt there", dir);
-    }
-    if (t && read_max_length(t, config, e)) {
-        tokenizer_free(t);
-        t = NULL;
-    }
-    return t;
-}
-
 tokenizer *tokenizer_open(const char *dir, pith_err *e)
 {
     tokenizer *t = NULL;
-    json_doc *config = NULL;
-    char *tokenizer_path = join_path(dir, "tokenizer.json", e), *vocab_path = join_path(dir, "vocab.txt", e),
-         *config_path = join_path(dir, "tokenizer_config.json", e);
-    if (tokenizer_path && vocab_path && config_path &&
-        (!exists(config_path) || (config = json_load(config_path, e)) != NULL))
-        t = open_files(dir, tokenizer_path, vocab_path, json_root(config), e);
+    json_doc *config = NULL, *doc = NULL;
+    if (vocabtxt_load(dir, "tokenizer_config.json", &config, e) == 0 &&
+        vocabtxt_load(dir, "tokenizer.json", &doc, e) == 0)
+        t = doc ? from_doc(doc, e) : from_vocabtxt(dir, json_root(config), e);
+    if (t && read_max_length(t, json_root(config), e)) {
+        tokenizer_free(t);
+        t = NULL;
+    }
     json_free(config);
-    free(tokenizer_path);
-    free(vocab_path);
-    free(config_path);
     return t;
 }
 
