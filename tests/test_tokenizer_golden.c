@@ -298,13 +298,13 @@ static void check_basic(json c)
     const char *text = json_str(json_get(c, "text"));
     words w = {json_first(json_get(c, "tokens")), text};
     json first = json_first(json_root(d));
-    if (!d || normalizer_open(&z, first, &e) || pretokenizer_open(&p, json_next(first), &e) ||
-        normalizer_run(&z, text, strlen(text), &n, &e) || pretokenizer_run(&p, n.text, 0, n.len, next_word, &w, &e))
+    if (!d || normalize_open(&z, first, &e) || pretokenize_open(&p, json_next(first), &e) ||
+        normalize_run(&z, text, strlen(text), &n, &e) || pretokenize_run(&p, n.text, 0, n.len, next_word, &w, &e))
         fail_msg("%s", e.msg);
     if (w.want.node) fail_msg("\"%s\": no word \"%s\"", text, json_str(w.want));
-    normalized_free(&n);
-    normalizer_free(&z);
-    pretokenizer_free(&p);
+    normalize_result_free(&n);
+    normalize_free(&z);
+    pretokenize_free(&p);
     json_free(d);
 }
 
