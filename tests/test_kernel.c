@@ -94,7 +94,7 @@ static void test_pack(void **state)
 
 /* ---- linear ---- */
 
-enum { M_MAX = 300, N_MAX = 160, K_MAX = 800 };
+enum { M_MAX = 300, N_MAX = 300, K_MAX = 800 };
 typedef struct linear_memory {
     guarded x, w, panels, bias, y, want;
 } linear_memory;
@@ -167,6 +167,7 @@ static shape random_shape(void)
     shape s = {below(41), 1 + below(100), below(601), types[below(3)], rnd() & 1, rnd() & 1, (int)below(MODES)};
     if (below(8) == 0) s.k = (size_t[]){255, 256, 257, 511, 512, 513, 1, 0}[below(8)];
     if (below(30) == 0) s.m = 135 + below(20);
+    if (below(8) == 0) s.m = 1 + below(4), s.n = 1 + below(300); /* few rows walk several panels at once */
     return s;
 }
 
@@ -246,6 +247,9 @@ static void test_linear_same(void **state)
         for (size_t m = 0; m <= 44; m += step) linear_same(set, &l, (shape){m, 70, 37, types[t], 0, 1, SPECIAL});
         for (size_t n = 1; n <= 100; n += step) linear_same(set, &l, (shape){15, n, 40, types[t], t & 1, 1, PLAIN});
         for (size_t k = 0; k <= 600; k += step) linear_same(set, &l, (shape){5, 33, k, types[t], k & 1, k & 2, WILD});
+        for (size_t m = 1; m <= 4; m++)
+            for (size_t n = 96; n <= 300; n += 17)
+                for (size_t k = 250; k <= 520; k += 9 * step) linear_same(set, &l, (shape){m, n, k, types[t], k & 1, n & 1, PLAIN});
         linear_same(set, &l, (shape){139, 40, 300, types[t], 0, 0, PLAIN});
         linear_same(set, &l, (shape){140, 40, 513, types[t], 1, 0, PLAIN});
         linear_same(set, &l, (shape){141, 160, 100, types[t], 0, 1, PLAIN});

@@ -130,6 +130,20 @@ static void test_wordlevel(void **state)
     check(p, "Hello want", "[UNK]@0-10");
 }
 
+/* Pieces longer than the beginnings that the vocabulary remembers. */
+static void test_long_pieces(void **state)
+{
+    (void)state;
+#define B10 "bbbbbbbbbb"
+#define B80 B10 B10 B10 B10 B10 B10 B10 B10
+    parts p = {.model = "{\"unk_token\":\"[UNK]\",\"continuing_subword_prefix\":\"##\",\"max_input_chars_per_word\":500,"
+                        "\"vocab\":{\"[UNK]\":0,\"[CLS]\":1,\"[SEP]\":2,\"a\":3,\"##b\":4,\"##" B80 "\":5,\"" B80 "c\":6}}"};
+    check(p, "a" B80 "b", "a@0-1 ##" B80 "@1-81 ##b@81-82");
+    check(p, "abb", "a@0-1 ##b@1-2 ##b@2-3");
+    check(p, B80 "cb", B80 "c@0-81 ##b@81-82");
+    check(p, B80 "b", "[UNK]@0-81");
+}
+
 /* Files from before the members had types. */
 static void test_untyped_model(void **state)
 {
@@ -179,12 +193,22 @@ static void test_added_tokens(void **state)
     (void)state;
     check((parts){0}, "a[SEP]a [sep]", "a@0-1 [SEP]@1-6 a@6-7 [@8-9 sep@9-12 ]@12-13");
     check((parts){.added = TOKEN("<x>", false, true, true, false, true)}, "a  <x>  a", "a@0-1 <x>@1-8 a@8-9");
+    /* spaces that the token before took stay with it */
+    check((parts){.added = TOKEN("<x>", false, true, true, false, true)}, "<x> <x> a", "<x>@0-4 <x>@4-8 a@8-9");
     check((parts){.added = TOKEN("ant", true, false, false, false, false)}, "want ant, ant",
           "want@0-4 ant@5-8 ,@8-9 ant@10-13");
     /* normalised: matches in the normalised text only, written in any case */
     check((parts){.added = TOKEN("Wa\xc3\x89", false, false, false, true, false)}, "lowWAEwant",
           "low@0-3 Wa\xc3\x89@3-6 want@6-10");
     check((parts){.added = TOKEN("Wa", false, false, false, false, false)}, "wa Wa", "wa@0-2 Wa@3-5");
+    /* a match that does not count is not looked into again */
+    check((parts){.added = TOKEN("un", true, false, false, false, false) "," TOKEN("n", false, false, false, false,
+                                                                                   false)},
+          "aun an", "[UNK]@0-3 a@4-5 n@5-6");
+    /* two become one when normalised: special ones count before the others */
+    check((parts){.added = TOKEN("XX", false, false, false, true, false) "," TOKEN("Xx", false, false, false, true,
+                                                                                   true)},
+          "xX", "Xx@0-2");
     /* leftmost, then longest; a new one gets the next id, one of the vocabulary keeps its id */
     tokenizer *t = build_or_fail((parts){.added = TOKEN("x", false, false, false, false, false) "," TOKEN(
                                              "xy", false, false, false, false, true) "," TOKEN("low", false, false,
@@ -412,6 +436,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_wordpiece),       cmocka_unit_test(test_wordlevel),
+        cmocka_unit_test(test_long_pieces),
         cmocka_unit_test(test_untyped_model),   cmocka_unit_test(test_normalizers),
         cmocka_unit_test(test_pretokenizers),   cmocka_unit_test(test_added_tokens),
         cmocka_unit_test(test_post_processors), cmocka_unit_test(test_truncate_pair),

@@ -125,7 +125,8 @@ static void test_odd(void **state)
     (void)state;
     pith_err e = {{0}};
     tokenizer_encoding x = {0};
-    static const char json[] = VOCAB("\"z\":2147483647,\"b\":7,\"c\":3,\"b\":9,\"\":4");
+    static const char json[] = "{\"pre_tokenizer\":{\"type\":\"Whitespace\"},\"model\":{\"type\":\"WordLevel\",\"unk_token\":"
+                               "\"a\",\"vocab\":{\"z\":2147483647,\"b\":7,\"c\":3,\"b\":9,\"\":4}}}";
     tokenizer *t = tokenizer_from_json("t", json, sizeof json - 1, &e);
     assert_non_null(t);
     assert_int_equal(tokenizer_vocab_size(t), (size_t)INT32_MAX + 1);
@@ -137,7 +138,7 @@ static void test_odd(void **state)
     assert_int_equal(tokenizer_encode_plain(t, "b", 1, NULL, &x, &e), 0);
     assert_int_equal(x.n, 1);
     assert_int_equal(x.ids[0], 9);
-    assert_int_equal(tokenizer_encode_plain(t, "q", 1, NULL, &x, &e), -1);
+    assert_int_equal(tokenizer_encode_plain(t, "b[", 2, NULL, &x, &e), -1);
     assert_string_equal(e.msg, "tokenizer.json: model.unk_token \"a\" is not in model.vocab, but the text has an unknown word");
     assert_int_equal(x.n, 0);
     tokenizer_free(t);
@@ -185,6 +186,8 @@ static int drop_dir(void **state)
     put("tokenizer.json", NULL);
     put("vocab.txt", NULL);
     put("tokenizer_config.json", NULL);
+    put("special_tokens_map.json", NULL);
+    put("added_tokens.json", NULL);
     return rmdir(dir);
 }
 
@@ -260,6 +263,26 @@ static void test_vocabtxt_roles(void **state)
     tokenizer_free(t);
 }
 
+/* Older directories name special tokens in special_tokens_map.json; where added_tokens_decoder is, it does not count. */
+static void test_vocabtxt_map(void **state)
+{
+    (void)state;
+    put("vocab.txt", "<u>\n<c>\n<s>\na\n[UNK]\n[CLS]\n[SEP]\n");
+    put("tokenizer_config.json", "{\"cls_token\":\"nope\"}");
+    put("special_tokens_map.json", "{\"unk_token\":\"<u>\",\"cls_token\":{\"content\":\"<c>\",\"rstrip\":true},\"sep_token\":\"<s>\"}");
+    tokenizer *t = open_dir();
+    check_ids(t, "a<c> b[SEP]", "1 3 1 0 0 0 0 2");
+    tokenizer_free(t);
+    put("added_tokens.json", "{}");
+    tokenizer_free(open_dir());
+    put("added_tokens.json", "{\"<n>\":7}");
+    check_refused("added_tokens.json: not supported; save the tokenizer as tokenizer.json");
+    put("tokenizer_config.json", "{\"added_tokens_decoder\":{}}");
+    t = open_dir();
+    check_ids(t, "a[SEP]", "5 3 6 6");
+    tokenizer_free(t);
+}
+
 static void test_directories(void **state)
 {
     (void)state;
@@ -269,7 +292,7 @@ static void test_directories(void **state)
     put("vocab.txt", "");
     check_refused("vocab.txt: it is empty");
     put("vocab.txt", "[UNK]\n[CLS]\na\n");
-    check_refused("vocab.txt: no line \"[SEP]\" (sep_token of tokenizer_config.json)");
+    check_refused("vocab.txt: no line \"[SEP]\" (sep_token)");
     put("vocab.txt", "[UNK]\n[CLS]\n\xff\n[SEP]\n");
     check_refused("vocab.txt: line 3: not valid UTF-8");
     put("vocab.txt", "[UNK]\n[CLS]\n[SEP]\na\n");
@@ -298,6 +321,7 @@ int main(void)
         cmocka_unit_test(test_odd),
         cmocka_unit_test_setup_teardown(test_vocabtxt, make_dir, drop_dir),
         cmocka_unit_test_setup_teardown(test_vocabtxt_roles, make_dir, drop_dir),
+        cmocka_unit_test_setup_teardown(test_vocabtxt_map, make_dir, drop_dir),
         cmocka_unit_test_setup_teardown(test_directories, make_dir, drop_dir),
     };
     return cmocka_run_group_tests_name("tokenizer_files", tests, NULL, NULL);

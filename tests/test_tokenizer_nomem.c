@@ -30,31 +30,34 @@ static long countdown; /* > 0: allocations until the one that fails */
 static long live;      /* allocations of this thread minus frees, while watching */
 static int watching;
 
+/* Seen by the shared libraries too, so that what libc allocates and we free is counted on both sides. */
+#define EVERYWHERE __attribute__((visibility("default")))
+
 static int fails(void)
 {
     if (!watching || countdown <= 0 || --countdown) return 0;
     errno = ENOMEM;
     return 1;
 }
-void *malloc(size_t n)
+EVERYWHERE void *malloc(size_t n)
 {
     void *p = fails() ? NULL : __libc_malloc(n);
     live += watching && p;
     return p;
 }
-void *calloc(size_t n, size_t size)
+EVERYWHERE void *calloc(size_t n, size_t size)
 {
     void *p = fails() ? NULL : __libc_calloc(n, size);
     live += watching && p;
     return p;
 }
-void *realloc(void *old, size_t n)
+EVERYWHERE void *realloc(void *old, size_t n)
 {
     void *p = fails() ? NULL : __libc_realloc(old, n);
     live += watching && p && !old;
     return p;
 }
-void free(void *p)
+EVERYWHERE void free(void *p)
 {
     live -= watching && p;
     __libc_free(p);

@@ -35,7 +35,7 @@ static normalizer open_normalizer(const char *text)
     pith_err e = {{0}};
     normalizer z = {0};
     json_doc *d = json_parse("test", text, strlen(text), &e);
-    if (!d || normalizer_open(&z, json_root(d), &e)) fail_msg("%s", e.msg);
+    if (!d || normalize_open(&z, json_root(d), &e)) fail_msg("%s", e.msg);
     json_free(d);
     return z;
 }
@@ -50,12 +50,12 @@ static void test_mappings_hash(void **state)
         for (uint32_t c = 0; c < 0x110000; c++) {
             char utf8[4];
             if (!is_scalar(c)) continue;
-            assert_int_equal(normalizer_run(&z, utf8, unicode_encode(c, utf8), &n, NULL), 0);
+            assert_int_equal(normalize_run(&z, utf8, unicode_encode(c, utf8), &n, NULL), 0);
             h = fnv(fnv(h, n.text, n.len), "\xff", 1);
         }
         if (h != MAPPINGS[m].hash) fail_msg("%s: hash 0x%016llx", MAPPINGS[m].table, (unsigned long long)h);
-        normalized_free(&n);
-        normalizer_free(&z);
+        normalize_result_free(&n);
+        normalize_free(&z);
     }
 }
 
@@ -84,14 +84,14 @@ static void test_mappings_golden(void **state)
                         k += unicode_encode((uint32_t)strtoul(p, &p, 16), want + k);
                 listed = *p && p[1] ? (uint32_t)strtoul(p + 1, &p, 16) : UINT32_MAX;
             }
-            assert_int_equal(normalizer_run(&z, utf8, len, &n, NULL), 0);
+            assert_int_equal(normalize_run(&z, utf8, len, &n, NULL), 0);
             if (n.len != k || memcmp(n.text, want, k))
                 fail_msg("%s: U+%04X becomes \"%.*s\", expected \"%.*s\"", MAPPINGS[m].table, c, (int)n.len, n.text,
                          (int)k, want);
         }
         assert_int_equal(listed, UINT32_MAX);
-        normalized_free(&n);
-        normalizer_free(&z);
+        normalize_result_free(&n);
+        normalize_free(&z);
         free(table);
     }
 }

@@ -21,12 +21,12 @@ static inline norm_char make_char(uint32_t c, uint32_t begin, uint32_t end)
     return (norm_char){c, begin, end, (uint16_t)unicode_class(c), 0, 0};
 }
 
-typedef struct normalize_run {
+typedef struct normalize_chars {
     norm_char *v, *spare;
     size_t n, cap;
-} normalize_run;
+} normalize_chars;
 
-static int run_reserve(normalize_run *r, size_t n, pith_err *e)
+static int run_reserve(normalize_chars *r, size_t n, pith_err *e)
 {
     if (n <= r->cap) return 0;
     size_t cap = r->cap * 2 > n ? r->cap * 2 : n + RUN_CUT;
@@ -39,7 +39,7 @@ static int run_reserve(normalize_run *r, size_t n, pith_err *e)
     return 0;
 }
 
-static void run_swap(normalize_run *r, size_t n)
+static void run_swap(normalize_chars *r, size_t n)
 {
     norm_char *v = r->v;
     r->v = r->spare;
@@ -47,7 +47,7 @@ static void run_swap(normalize_run *r, size_t n)
     r->n = n;
 }
 
-static void drop_class(normalize_run *r, unsigned flag)
+static void drop_class(normalize_chars *r, unsigned flag)
 {
     size_t n = 0;
     for (size_t i = 0; i < r->n; i++)
@@ -57,7 +57,7 @@ static void drop_class(normalize_run *r, unsigned flag)
 
 /* ---- steps ---- */
 
-static int step_clean(normalize_run *r, pith_err *e)
+static int step_clean(normalize_chars *r, pith_err *e)
 {
     (void)e;
     drop_class(r, UNICODE_CLEAN_DROP);
@@ -66,7 +66,7 @@ static int step_clean(normalize_run *r, pith_err *e)
     return 0;
 }
 
-static int step_chinese(normalize_run *r, pith_err *e)
+static int step_chinese(normalize_chars *r, pith_err *e)
 {
     size_t n = 0, cjk = 0;
     for (size_t i = 0; i < r->n; i++) cjk += (r->v[i].class & UNICODE_CJK) != 0;
@@ -106,7 +106,7 @@ static int canonical_order(norm_char *v, size_t n, pith_err *e)
     return 0;
 }
 
-static int step_nfd(normalize_run *r, pith_err *e)
+static int step_nfd(normalize_chars *r, pith_err *e)
 {
     uint32_t d[UNICODE_DECOMPOSED_MAX];
     unsigned any = 0;
@@ -145,21 +145,21 @@ static int step_nfd(normalize_run *r, pith_err *e)
     return 0;
 }
 
-static int step_strip_mn(normalize_run *r, pith_err *e)
+static int step_strip_mn(normalize_chars *r, pith_err *e)
 {
     (void)e;
     drop_class(r, UNICODE_MN);
     return 0;
 }
 
-static int step_strip_marks(normalize_run *r, pith_err *e)
+static int step_strip_marks(normalize_chars *r, pith_err *e)
 {
     (void)e;
     drop_class(r, UNICODE_MARK);
     return 0;
 }
 
-static int step_lower(normalize_run *r, pith_err *e)
+static int step_lower(normalize_chars *r, pith_err *e)
 {
     uint32_t to[2];
     size_t more = 0, n = 0;
@@ -235,10 +235,9 @@ static int put(normalized *x, uint32_t c, uint64_t begin, uint64_t end, pith_err
     return 0;
 }
 
-void normalized_origin(const normalized *x, size_t *cursor, uint64_t *begin, uint64_t *end)
+void normalize_origin(const normalized *x, size_t *cursor, uint64_t *begin, uint64_t *end)
 {
     size_t k = *cursor;
-    while (k > 0 && x->segment[k].at > *begin) k--;
     while (k + 1 < x->n_segments && x->segment[k + 1].at <= *begin) k++;
     *cursor = k;
     const align_segment *s = &x->segment[k];
@@ -249,7 +248,7 @@ void normalized_origin(const normalized *x, size_t *cursor, uint64_t *begin, uin
     *begin = b;
 }
 
-void normalized_free(normalized *x)
+void normalize_result_free(normalized *x)
 {
     free(x->text);
     free(x->segment);
@@ -261,7 +260,7 @@ void normalized_free(normalized *x)
     *x = (normalized){0};
 }
 
-int normalized_repair(const char *text, size_t len, normalized *out, size_t *n_replaced, pith_err *e)
+int normalize_repair(const char *text, size_t len, normalized *out, size_t *n_replaced, pith_err *e)
 {
     out->len = out->n_segments = *n_replaced = 0;
     for (size_t i = 0; i < len;) {
@@ -292,7 +291,7 @@ static bool stands_alone(uint32_t c)
 }
 
 /* Collects the characters from text[at] on that are not plain ASCII; returns where they end. */
-static size_t collect(normalize_run *r, const uint8_t ascii[256], const char *text, size_t at, size_t len, pith_err *e)
+static size_t collect(normalize_chars *r, const uint8_t ascii[256], const char *text, size_t at, size_t len, pith_err *e)
 {
     size_t i = at, k;
     r->n = 0;
@@ -310,12 +309,12 @@ static size_t collect(normalize_run *r, const uint8_t ascii[256], const char *te
     return i;
 }
 
-int normalizer_run(const normalizer *z, const char *text, size_t len, normalized *out, pith_err *e)
+int normalize_run(const normalizer *z, const char *text, size_t len, normalized *out, pith_err *e)
 {
     out->len = out->n_segments = 0;
     if (!out->scratch && !(out->scratch = calloc(1, sizeof *out->scratch)))
         return err_nomem(e, sizeof *out->scratch, "normalisation");
-    normalize_run *r = out->scratch;
+    normalize_chars *r = out->scratch;
     for (size_t i = 0; i < len;) {
         if (reserve_text(out, len - i, e)) return -1;
         size_t from = i;
@@ -386,7 +385,7 @@ static int read_one(normalizer *z, json v, int depth, pith_err *e)
 /* What each ASCII character becomes, where every step treats it alone. */
 static int tabulate(normalizer *z, pith_err *e)
 {
-    normalize_run r = {0};
+    normalize_chars r = {0};
     int rc = run_reserve(&r, 1, e);
     for (unsigned b = 0; b < 256; b++) {
         z->ascii[b] = NORMALIZE_SLOW;
@@ -401,14 +400,14 @@ static int tabulate(normalizer *z, pith_err *e)
     return rc;
 }
 
-int normalizer_open(normalizer *z, json v, pith_err *e)
+int normalize_open(normalizer *z, json v, pith_err *e)
 {
     *z = (normalizer){0};
     if (json_typeof(v) != JSON_NONE && json_typeof(v) != JSON_NULL && read_one(z, v, 0, e)) return -1;
     return tabulate(z, e);
 }
 
-void normalizer_free(normalizer *z)
+void normalize_free(normalizer *z)
 {
     free(z->step);
     *z = (normalizer){0};

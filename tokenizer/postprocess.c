@@ -104,13 +104,13 @@ static int read_any(postprocessor *p, json v, pith_err *e)
                    type);
 }
 
-int postprocessor_open(postprocessor *p, json v, pith_err *e)
+int postprocess_open(postprocessor *p, json v, pith_err *e)
 {
     *p = (postprocessor){0};
     return read_any(p, v, e);
 }
 
-void postprocessor_free(postprocessor *p)
+void postprocess_free(postprocessor *p)
 {
     free(p->single.part);
     free(p->pair.part);
@@ -133,7 +133,7 @@ static int put_range(const tokenizer_encoding *x, size_t first, size_t last, uin
     return 0;
 }
 
-int postprocessor_run(const postprocessor *p, bool special, const tokenizer_encoding *a, size_t a0, size_t a1,
+int postprocess_run(const postprocessor *p, bool special, const tokenizer_encoding *a, size_t a0, size_t a1,
                       const tokenizer_encoding *b, size_t b0, size_t b1, tokenizer_encoding *out, pith_err *e)
 {
     const postprocess_template *t = b ? &p->pair : &p->single;
