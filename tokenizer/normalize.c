@@ -12,8 +12,14 @@
  * its run. */
 typedef struct norm_char {
     uint32_t c, begin, end;
+    uint16_t class;       /* unicode_class(c) */
     uint8_t order, added; /* within NFD: combining class; put there by a decomposition */
 } norm_char;
+
+static inline norm_char make_char(uint32_t c, uint32_t begin, uint32_t end)
+{
+    return (norm_char){c, begin, end, (uint16_t)unicode_class(c), 0, 0};
+}
 
 typedef struct normalize_run {
     norm_char *v, *spare;
@@ -45,7 +51,7 @@ static void drop_class(normalize_run *r, unsigned flag)
 {
     size_t n = 0;
     for (size_t i = 0; i < r->n; i++)
-        if (!(unicode_class(r->v[i].c) & flag)) r->v[n++] = r->v[i];
+        if (!(r->v[i].class & flag)) r->v[n++] = r->v[i];
     r->n = n;
 }
 
@@ -56,19 +62,19 @@ static int step_clean(normalize_run *r, pith_err *e)
     (void)e;
     drop_class(r, UNICODE_CLEAN_DROP);
     for (size_t i = 0; i < r->n; i++)
-        if (unicode_class(r->v[i].c) & UNICODE_CLEAN_SPACE) r->v[i].c = ' ';
+        if (r->v[i].class & UNICODE_CLEAN_SPACE) r->v[i] = make_char(' ', r->v[i].begin, r->v[i].end);
     return 0;
 }
 
 static int step_chinese(normalize_run *r, pith_err *e)
 {
     size_t n = 0, cjk = 0;
-    for (size_t i = 0; i < r->n; i++) cjk += (unicode_class(r->v[i].c) & UNICODE_CJK) != 0;
+    for (size_t i = 0; i < r->n; i++) cjk += (r->v[i].class & UNICODE_CJK) != 0;
     if (!cjk) return 0;
     if (run_reserve(r, r->n + 2 * cjk, e)) return -1;
     for (size_t i = 0; i < r->n; i++) {
-        norm_char x = r->v[i], space = {' ', x.begin, x.end, 0, 0};
-        bool wide = unicode_class(x.c) & UNICODE_CJK;
+        norm_char x = r->v[i], space = make_char(' ', x.begin, x.end);
+        bool wide = x.class & UNICODE_CJK;
         if (wide) r->spare[n++] = space;
         r->spare[n++] = x;
         if (wide) r->spare[n++] = space;
@@ -106,16 +112,21 @@ static int step_nfd(normalize_run *r, pith_err *e)
     unsigned any = 0;
     size_t total = r->n, n = 0, marks = 0, next = 0;
     for (size_t i = 0; i < r->n; i++) {
-        unsigned class = unicode_class(r->v[i].c);
-        if (class & UNICODE_DECOMPOSES) total += unicode_decompose(r->v[i].c, d) - 1;
-        any |= class;
+        if (r->v[i].class & UNICODE_DECOMPOSES) total += unicode_decompose(r->v[i].c, d) - 1;
+        any |= r->v[i].class;
     }
     if (!(any & (UNICODE_DECOMPOSES | UNICODE_COMBINING))) return 0;
     if (run_reserve(r, total, e)) return -1;
     for (size_t i = 0; i < r->n; i++) {
-        size_t k = unicode_decompose(r->v[i].c, d);
-        for (size_t j = 0; j < k; j++)
-            r->spare[n++] = (norm_char){d[j], 0, 0, (uint8_t)unicode_combining(d[j]), j > 0};
+        norm_char from = r->v[i];
+        bool changes = from.class & UNICODE_DECOMPOSES;
+        size_t k = changes ? unicode_decompose(from.c, d) : 1;
+        for (size_t j = 0; j < k; j++) {
+            norm_char x = changes ? make_char(d[j], 0, 0) : from;
+            x.order = x.class & UNICODE_COMBINING ? (uint8_t)unicode_combining(x.c) : 0;
+            x.added = j > 0;
+            r->spare[n++] = x;
+        }
     }
     norm_char *out = r->spare;
     for (size_t i = 0; i <= n; i++) {
@@ -150,20 +161,26 @@ static int step_strip_marks(normalize_run *r, pith_err *e)
 
 static int step_lower(normalize_run *r, pith_err *e)
 {
+    uint32_t to[2];
     size_t more = 0, n = 0;
     for (size_t i = 0; i < r->n; i++) {
-        uint32_t to[2];
-        if (unicode_lower(r->v[i].c, to) == 2)
-            more++;
+        norm_char *x = &r->v[i];
+        if (!(x->class & UNICODE_LOWER)) continue;
+        if (unicode_lower(x->c, to) == 1)
+            *x = make_char(to[0], x->begin, x->end);
         else
-            r->v[i].c = to[0];
+            more++; /* it keeps its class, and becomes two below */
     }
     if (!more) return 0;
     if (run_reserve(r, r->n + more, e)) return -1;
     for (size_t i = 0; i < r->n; i++) {
-        uint32_t to[2];
-        size_t k = unicode_lower(r->v[i].c, to);
-        for (size_t j = 0; j < k; j++) r->spare[n++] = (norm_char){to[j], r->v[i].begin, r->v[i].end, 0, 0};
+        norm_char x = r->v[i];
+        if (!(x.class & UNICODE_LOWER)) {
+            r->spare[n++] = x;
+            continue;
+        }
+        size_t k = unicode_lower(x.c, to);
+        for (size_t j = 0; j < k; j++) r->spare[n++] = make_char(to[j], x.begin, x.end);
     }
     run_swap(r, n);
     return 0;
@@ -209,12 +226,11 @@ static int align(normalized *x, uint64_t begin, uint64_t end, pith_err *e)
 /* Appends c, which came from [begin, end). */
 static int put(normalized *x, uint32_t c, uint64_t begin, uint64_t end, pith_err *e)
 {
-    char utf8[4];
-    size_t len = unicode_encode(c, utf8);
+    if (reserve_text(x, 4, e)) return -1;
+    size_t len = unicode_encode(c, x->text + x->len);
     const align_segment *s = x->n_segments ? &x->segment[x->n_segments - 1] : NULL;
     bool same = s && s->begin == begin && s->end == end;
-    if (reserve_text(x, len, e) || align(x, begin, len == end - begin && !same ? ALIGN_LINEAR : end, e)) return -1;
-    memcpy(x->text + x->len, utf8, len);
+    if (align(x, begin, len == end - begin && !same ? ALIGN_LINEAR : end, e)) return -1;
     x->len += len;
     return 0;
 }
@@ -288,7 +304,7 @@ static size_t collect(normalize_run *r, const uint8_t ascii[256], const char *te
             return SIZE_MAX;
         }
         if (r->n == r->cap && run_reserve(r, r->n + 1, e)) return SIZE_MAX;
-        r->v[r->n++] = (norm_char){c, (uint32_t)(i - at), (uint32_t)(i + k - at), 0, 0};
+        r->v[r->n++] = make_char(c, (uint32_t)(i - at), (uint32_t)(i + k - at));
         i += k;
     }
     return i;
@@ -375,7 +391,7 @@ static int tabulate(normalizer *z, pith_err *e)
     for (unsigned b = 0; b < 256; b++) {
         z->ascii[b] = NORMALIZE_SLOW;
         if (b > 127 || rc) continue;
-        r.v[0] = (norm_char){b, 0, 1, 0, 0};
+        r.v[0] = make_char(b, 0, 1);
         r.n = 1;
         for (size_t k = 0; k < z->n && !rc; k++) rc = z->step[k](&r, e);
         if (r.n == 1 && r.v[0].c < 128) z->ascii[b] = (uint8_t)r.v[0].c;

@@ -92,7 +92,12 @@ static int read_any(postprocessor *p, json v, pith_err *e)
     if (strcmp(type, "TemplateProcessing") == 0)
         return read_template(&p->single, v, "single", false, e) || read_template(&p->pair, v, "pair", true, e) ? -1 : 0;
     if (strcmp(type, "BertProcessing") == 0) return read_pair(p, v, false, e);
-    if (strcmp(type, "RobertaProcessing") == 0) return read_pair(p, v, true, e);
+    if (strcmp(type, "RobertaProcessing") == 0) {
+        int trim;
+        if (json_get_bool(v, "trim_offsets", &trim, e)) return -1;
+        return trim ? json_expected(json_get(v, "trim_offsets"), "false (offsets are not trimmed)", e)
+                    : read_pair(p, v, true, e);
+    }
     return err_set(e,
                    "tokenizer.json: post_processor.type \"%.60s\" is not supported (supported: TemplateProcessing, "
                    "BertProcessing, RobertaProcessing, null)",

@@ -31,8 +31,9 @@ struct tokenizer {
 
 static int read_stages(tokenizer *t, json root, pith_err *e)
 {
+    json model;
     if (json_typeof(root) != JSON_OBJECT) return json_expected(root, "an object", e);
-    json model = json_get(root, "model");
+    if (json_get_object(root, "model", &model, e)) return -1;
     /* Refusals first: nothing is read before every component is known. */
     if (!(t->kind = tokmodel_find(model, e)) || normalizer_open(&t->normalizer, json_get(root, "normalizer"), e) ||
         pretokenizer_open(&t->pretokenizer, json_get(root, "pre_tokenizer"), e) ||
@@ -282,10 +283,10 @@ int tokenizer_encode(const tokenizer *t, const char *text, size_t len, const cha
 
 /* ---- ids to text ---- */
 
-static const vocab_entry *piece_of(const tokenizer *t, int32_t id, const vocab **v)
+static const vocab_entry *piece_of(const tokenizer *t, int32_t id)
 {
-    const vocab_entry *x = vocab_at(*v = &t->added.ids, id);
-    return x ? x : vocab_at(*v = &t->vocab, id);
+    const vocab_entry *x = vocab_at(&t->added.ids, id);
+    return x ? x : vocab_at(&t->vocab, id);
 }
 
 int tokenizer_decode(const tokenizer *t, const int32_t *ids, size_t n, bool skip_special, char **out, size_t *len,
@@ -294,10 +295,9 @@ int tokenizer_decode(const tokenizer *t, const int32_t *ids, size_t n, bool skip
     decode_list pieces = {0};
     int rc = 0;
     for (size_t i = 0; i < n && !rc; i++) {
-        const vocab *v;
-        const vocab_entry *x = piece_of(t, ids[i], &v);
+        const vocab_entry *x = piece_of(t, ids[i]);
         if (!x || (skip_special && vocab_at(&t->added.special, ids[i]))) continue;
-        rc = decode_list_add(&pieces, vocab_text(v, x), x->len, e);
+        rc = decode_list_add(&pieces, x->text, x->len, e);
     }
     if (!rc) rc = decoder_run(&t->decoder, &pieces, out, len, e);
     decode_list_free(&pieces);
@@ -312,9 +312,8 @@ size_t tokenizer_vocab_size(const tokenizer *t)
 
 const char *tokenizer_piece(const tokenizer *t, int32_t id)
 {
-    const vocab *v;
-    const vocab_entry *x = piece_of(t, id, &v);
-    return x ? vocab_text(v, x) : NULL;
+    const vocab_entry *x = piece_of(t, id);
+    return x ? x->text : NULL;
 }
 
 int32_t tokenizer_id(const tokenizer *t, const char *piece)

@@ -1,13 +1,257 @@
-#define _POSIX_C_SOURCE 200809L
+#define _POSIX_C_SOURCE 200809L /* open_memstream */
 #include "tokenizer/vocabtxt.h"
 #include "tokenizer/unicode.h"
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* Slow tokenizers that are BertTokenizer under another name, with or without "Fast". */
+static const char *const CLASSES[] = {"BertTokenizer",       "DistilBertTokenizer", "ElectraTokenizer",
+                                      "MobileBertTokenizer", "ConvBertTokenizer",   "SqueezeBertTokenizer",
+                                      "LayoutLMTokenizer",   "LxmertTokenizer"};
+/* In the order in which transformers gives ids to those that vocab.txt lacks. */
+static const char *const ROLES[] = {"unk_token", "sep_token", "pad_token", "cls_token", "mask_token"};
+static const char *const DEFAULTS[] = {"[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"};
+enum { UNK, SEP, PAD, CLS, MASK, N_ROLES };
+
+static int check_class(json config, pith_err *e)
+{
+    const char *class;
+    if (json_opt_str(config, "tokenizer_class", CLASSES[0], &class, e)) return -1;
+    for (size_t i = 0; i < sizeof CLASSES / sizeof *CLASSES; i++) {
+        size_t n = strlen(CLASSES[i]);
+        if (strncmp(class, CLASSES[i], n) == 0 && (!class[n] || strcmp(class + n, "Fast") == 0)) return 0;
+    }
+    return err_set(e,
+                   "tokenizer_config.json: tokenizer_class \"%.60s\" is not supported with vocab.txt (supported: "
+                   "BertTokenizer, DistilBertTokenizer, ElectraTokenizer, MobileBertTokenizer, ConvBertTokenizer, "
+                   "SqueezeBertTokenizer, LayoutLMTokenizer, LxmertTokenizer); save the tokenizer as tokenizer.json",
+                   class);
+}
+
+static char *read_file(const char *path, size_t *len, pith_err *e)
+{
+    size_t n = 0, cap = 1 << 18;
+    FILE *f = fopen(path, "rb");
+    if (!f) return err_set(e, "%s: cannot open: %s", path, strerror(errno)), NULL;
+    char *text = malloc(cap);
+    while (text) {
+        n += fread(text + n, 1, cap - n, f);
+        if (n < cap) break;
+        char *more = cap > SIZE_MAX / 2 ? NULL : realloc(text, cap * 2);
+        if (!more) free(text);
+        text = more;
+        cap *= 2;
+    }
+    bool failed = text && ferror(f);
+    if (failed) err_set(e, "%s: cannot read: %s", path, strerror(errno));
+    if (!text) err_nomem(e, cap, path);
+    fclose(f);
+    if (failed) free(text);
+    *len = n;
+    return failed ? NULL : text;
+}
+
+/* "content" of a token that is a string or an object; the default if it is not there; NULL if it is null. */
+static int content_of(json v, const char *def, const char **out, pith_err *e)
+{
+    *out = json_typeof(v) == JSON_NONE ? def : json_typeof(v) == JSON_STRING ? json_str(v) : NULL;
+    if (json_typeof(v) == JSON_OBJECT) return json_get_str(v, "content", out, e);
+    return *out || json_typeof(v) == JSON_NULL ? 0 : json_expected(v, "a token as string or object", e);
+}
+
+/* Writes the members of "vocab", one a line of the file; a repeated piece has its last line's number, as in Python.
+ * at[role] becomes the line of each special token, or stays. */
+static int put_vocab(FILE *f, const char *path, const char *text, size_t len, const char *const role[N_ROLES],
+                     long long at[N_ROLES], pith_err *e)
+{
+    long long line = 0;
+    for (size_t i = 0; i < len; line++) {
+        size_t from = i;
+        while (i < len && text[i] != '\n' && text[i] != '\r' && text[i]) i++;
+        if ((i < len && !text[i]) || unicode_valid(text + from, i - from) < i - from)
+            return err_set(e, "%s: line %lld: %s", path, line + 1,
+                           i < len && !text[i] ? "a NUL character" : "not valid UTF-8");
+        fputs(line ? "," : "", f);
+        json_put_str(f, text + from, i - from);
+        fprintf(f, ":%lld", line);
+        for (int r = 0; r < N_ROLES; r++)
+            if (role[r] && strlen(role[r]) == i - from && memcmp(role[r], text + from, i - from) == 0) at[r] = line;
+        if (i < len && text[i++] == '\r' && i < len && text[i] == '\n') i++;
+    }
+    return line ? 0 : err_set(e, "%s: it is empty", path);
+}
+
+/* One of added_tokens. v: the object with its flags, or a string or nothing: a special token, not normalised. */
+static int put_added(FILE *f, bool *any, json v, const char *content, bool special, pith_err *e)
+{
+    static const char *const FLAGS[] = {"single_word", "lstrip", "rstrip", "normalized"};
+    fputs(*any ? ",{\"id\":0,\"content\":" : "{\"id\":0,\"content\":", f);
+    *any = true;
+    json_put_str(f, content, strlen(content));
+    for (size_t i = 0; i < sizeof FLAGS / sizeof *FLAGS; i++) {
+        int on = 0;
+        if (json_typeof(v) == JSON_OBJECT && json_opt_bool(v, FLAGS[i], 0, &on, e)) return -1;
+        fprintf(f, ",\"%s\":%s", FLAGS[i], on ? "true" : "false");
+    }
+    fprintf(f, ",\"special\":%s}", special ? "true" : "false");
+    return 0;
+}
+
+/* Was a token with this content listed in the first n of the roles or in added_tokens_decoder? */
+static bool listed(json decoder, const char *const role[N_ROLES], int n, const char *content)
+{
+    for (int r = 0; r < n; r++)
+        if (role[r] && strcmp(role[r], content) == 0) return true;
+    for (json c = json_first(decoder); c.node; c = json_next(c))
+        if (strcmp(json_str(json_get(c, "content")), content) == 0) return true;
+    return false;
+}
+
+typedef struct listed_token {
+    long long id;
+    json v;
+} listed_token;
+
+static int by_id(const void *a, const void *b)
+{
+    long long x = ((const listed_token *)a)->id, y = ((const listed_token *)b)->id;
+    return (x > y) - (x < y);
+}
+
+/* added_tokens_decoder, an object of "id": token, by ascending id. */
+static int put_decoder(FILE *f, bool *any, json decoder, pith_err *e)
+{
+    size_t n = json_len(decoder), i = 0;
+    listed_token *list = n ? malloc(n * sizeof *list) : NULL;
+    if (n && !list) return err_nomem(e, n * sizeof *list, "added tokens");
+    int rc = 0;
+    for (json c = json_first(decoder); c.node && !rc; c = json_next(c)) {
+        char *end;
+        list[i++] = (listed_token){strtoll(json_key(c), &end, 10), c};
+        if (*end || end == json_key(c) || list[i - 1].id < 0) rc = json_expected(c, "a token id as key", e);
+    }
+    if (n && !rc) qsort(list, n, sizeof *list, by_id);
+    for (i = 0; i < n && !rc; i++) {
+        const char *content;
+        int special;
+        if (json_get_str(list[i].v, "content", &content, e) || json_opt_bool(list[i].v, "special", 0, &special, e) ||
+            put_added(f, any, list[i].v, content, special, e))
+            rc = -1;
+    }
+    free(list);
+    return rc;
+}
+
+/* added_tokens_decoder, then the special tokens by role, then additional_special_tokens. */
+static int put_all_added(FILE *f, json config, const char *const role[N_ROLES], pith_err *e)
+{
+    json decoder = json_get(config, "added_tokens_decoder"), more = json_get(config, "additional_special_tokens");
+    bool any = false;
+    if (put_decoder(f, &any, decoder, e)) return -1;
+    for (int r = 0; r < N_ROLES; r++)
+        if (role[r] && !listed(decoder, role, r, role[r]) &&
+            put_added(f, &any, json_get(config, ROLES[r]), role[r], true, e))
+            return -1;
+    for (json c = json_first(more); c.node; c = json_next(c)) {
+        const char *content;
+        if (content_of(c, "", &content, e)) return -1;
+        for (json k = json_first(more); content && k.node != c.node; k = json_next(k)) {
+            const char *before;
+            if (content_of(k, NULL, &before, e)) return -1;
+            if (before && strcmp(before, content) == 0) content = NULL;
+        }
+        if (content && !listed(decoder, role, N_ROLES, content) && put_added(f, &any, c, content, true, e)) return -1;
+    }
+    return 0;
+}
+
+static void put_part(FILE *f, const char *name, int type_id)
+{
+    fputs("{\"SpecialToken\":{\"id\":", f);
+    json_put_str(f, name, strlen(name));
+    fprintf(f, ",\"type_id\":%d}}", type_id);
+}
+
+static void put_template(FILE *f, const char *cls, long long cls_id, const char *sep, long long sep_id)
+{
+    fputs("\"post_processor\":{\"type\":\"TemplateProcessing\"", f);
+    for (int pair = 0; pair < 2; pair++) {
+        fputs(pair ? ",\"pair\":[" : ",\"single\":[", f);
+        put_part(f, cls, 0);
+        fputs(",{\"Sequence\":{\"id\":\"A\",\"type_id\":0}},", f);
+        put_part(f, sep, 0);
+        if (pair) {
+            fputs(",{\"Sequence\":{\"id\":\"B\",\"type_id\":1}},", f);
+            put_part(f, sep, 1);
+        }
+        fputs("]", f);
+    }
+    fputs(",\"special_tokens\":{", f);
+    json_put_str(f, cls, strlen(cls));
+    fprintf(f, ":{\"ids\":[%lld]},", cls_id);
+    json_put_str(f, sep, strlen(sep));
+    fprintf(f, ":{\"ids\":[%lld]}}},", sep_id);
+}
+
+static int put_normalizer(FILE *f, json config, pith_err *e)
+{
+    int lower, basic, chinese, strip;
+    if (json_opt_bool(config, "do_lower_case", 1, &lower, e) ||
+        json_opt_bool(config, "do_basic_tokenize", 1, &basic, e) ||
+        json_opt_bool(config, "tokenize_chinese_chars", 1, &chinese, e) ||
+        json_opt_bool(config, "strip_accents", lower, &strip, e))
+        return -1;
+    fprintf(f,
+            "\"normalizer\":{\"type\":\"BertNormalizer\",\"clean_text\":true,\"handle_chinese_chars\":%s,"
+            "\"strip_accents\":%s,\"lowercase\":%s},\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},"
+            "\"decoder\":{\"type\":\"WordPiece\",\"prefix\":\"##\",\"cleanup\":true},",
+            basic && chinese ? "true" : "false", basic && strip ? "true" : "false", basic && lower ? "true" : "false");
+    return 0;
+}
+
+static int put_all(FILE *f, const char *path, const char *text, size_t len, json config, pith_err *e)
+{
+    const char *role[N_ROLES];
+    long long at[N_ROLES] = {-1, -1, -1, -1, -1};
+    for (int r = 0; r < N_ROLES; r++) {
+        json v = json_get(config, ROLES[r]);
+        if (content_of(v, DEFAULTS[r], &role[r], e)) return -1;
+        if (!role[r] && r != PAD && r != MASK) return json_expected(v, "a token", e);
+    }
+    fputs("{\"version\":\"1.0\",", f);
+    if (put_normalizer(f, config, e)) return -1;
+    fputs("\"added_tokens\":[", f);
+    if (put_all_added(f, config, role, e)) return -1;
+    fputs("],\"model\":{\"type\":\"WordPiece\",\"unk_token\":", f);
+    json_put_str(f, role[UNK], strlen(role[UNK]));
+    fputs(",\"continuing_subword_prefix\":\"##\",\"max_input_chars_per_word\":100,\"vocab\":{", f);
+    if (put_vocab(f, path, text, len, role, at, e)) return -1;
+    fputs("}},", f);
+    for (int r = 0; r < N_ROLES; r++)
+        if ((r == CLS || r == SEP) && at[r] < 0)
+            return err_set(e, "%s: no line \"%.60s\" (%s of tokenizer_config.json)", path, role[r], ROLES[r]);
+    put_template(f, role[CLS], at[CLS], role[SEP], at[SEP]);
+    fputs("\"padding\":null}", f);
+    return 0;
+}
+
 int vocabtxt_convert(const char *path, json config, char **out, size_t *len, pith_err *e)
 {
-    (void)config; (void)out; (void)len;
-    return err_set(e, "%s: not yet", path);
+    size_t text_len;
+    if (check_class(config, e)) return -1;
+    char *text = read_file(path, &text_len, e);
+    if (!text) return -1;
+    *out = NULL;
+    *len = 0;
+    FILE *f = open_memstream(out, len);
+    int rc = f ? put_all(f, path, text, text_len, config, e) : -1;
+    bool failed = !f || ferror(f);
+    if (f && fclose(f)) failed = true;
+    if (failed) rc = err_nomem(e, text_len * 2, path);
+    free(text);
+    if (rc) free(*out);
+    return rc;
 }

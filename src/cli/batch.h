@@ -41,7 +41,7 @@ enum { BATCH_FAIL, BATCH_SKIP, BATCH_NULL }; /* on_error */
     {CLI_CHOICE, 0, "output-format", REPORT_FORMATS, "auto", 0, "auto: by suffix, else text",                          \
      offsetof(T, b.output_format), 0, 0},                                                                              \
     {CLI_SIZE, 0, "top-k", "N|all", 0, 0, "labels shown, best first [text, csv: 1; json: all]",                        \
-     offsetof(T, b.top_k), 1, UINT64_MAX - 1}
+     offsetof(T, b.top_k), 1, UINT64_MAX}
 
 #define BATCH_TEXT_OPTIONS(T)                                                                                          \
     {CLI_TITLE, 0, 0, 0, 0, 0, "Text and scores", 0, 0, 0},                                                            \

@@ -350,14 +350,27 @@ static void wrapped(FILE *f, const char *text, int at)
     putc('\n', f);
 }
 
+static void environment_help(const cli_verb *v, FILE *f)
+{
+    char text[300], upper[32];
+    size_t n = 0, k = 0;
+    for (; v->name[n] && n < sizeof upper - 1; n++) upper[n] = (char)(v->name[n] - 32);
+    upper[n] = 0;
+    for (const cli_opt *o = v->opts; o->kind != CLI_END; o++)
+        if (o->env) k += (size_t)snprintf(text + k, sizeof text - k, "%s%s", k ? ", " : "; for all verbs: ", o->env);
+    fprintf(f, "\nOptions can also be set in the environment, as PITH_%s_<OPTION>=VALUE%s.\nThe command line wins.\n", upper,
+            k ? text : "");
+}
+
 void cli_help(const cli_verb *v, FILE *f)
 {
     fprintf(f, "pith %s: %s\n\n", v->name, v->summary);
-    for (const char *p = v->synopsis; *p;) {
+    const char *p = v->synopsis;
+    do {
         int len = (int)strcspn(p, "\n");
-        fprintf(f, "%s pith %s %.*s\n", p == v->synopsis ? "usage:" : "      ", v->name, len, p);
+        fprintf(f, "%s pith %s%s%.*s\n", p == v->synopsis ? "usage:" : "      ", v->name, len ? " " : "", len, p);
         p += len + (p[len] == '\n');
-    }
+    } while (*p);
     for (const cli_opt *o = v->opts; o->kind != CLI_END; o++) {
         if (o->kind == CLI_TITLE) {
             fprintf(f, "\n%s:\n", o->help);
@@ -375,13 +388,6 @@ void cli_help(const cli_verb *v, FILE *f)
         snprintf(text, sizeof text, "%s%s%s%s", o->help, shown ? " [" : "", shown ? o->def : "", shown ? "]" : "");
         wrapped(f, text, LEFT);
     }
-    char upper[32];
-    size_t n = 0;
-    for (; v->name[n] && n < sizeof upper - 1; n++) upper[n] = (char)(v->name[n] - 32);
-    upper[n] = 0;
-    fprintf(f, "\nEvery option can also be set in the environment as PITH_%s_OPTION", upper);
-    for (const cli_opt *o = v->opts; o->kind != CLI_END; o++)
-        if (o->env) fprintf(f, ",\n%s for all verbs", o->env);
-    fprintf(f, "; the option wins.\n");
+    environment_help(v, f);
     if (v->notes) fprintf(f, "\n%s", v->notes);
 }

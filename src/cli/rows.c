@@ -24,7 +24,7 @@ static int by_suffix(const char *path, rows_format *f, pith_err *e)
         if (n >= k && strcasecmp(path + n - k, known[i].suffix) == 0) *f = known[i].format;
     }
     if (n >= 5 && strcasecmp(path + n - 5, ".json") == 0)
-        return err_set(e, "%s: rows are read from jsonl, one object a line; say --format jsonl if that is what it holds, "
+        return err_set(e, "%.700s: rows are read from jsonl, one object a line; say --format jsonl if that is what it holds, "
                           "else convert it: jq -c '.[]' FILE", path);
     return 0;
 }
@@ -51,13 +51,13 @@ static int find_column(const rows *r, const char *name, const char *option, size
         char *end;
         unsigned long long k = *name >= '1' && *name <= '9' ? strtoull(name, &end, 10) : 0;
         if (k == 0 || *end || k > r->n_columns)
-            return err_set(e, "%s: %s '%s': without a header columns are numbers, 1 to %zu here", r->in.name, option,
+            return err_set(e, "%.700s: %s '%s': without a header columns are numbers, 1 to %zu here", r->in.name, option,
                            name, r->n_columns);
         *at = (size_t)k - 1;
     }
     if (*at != SIZE_MAX) return 0;
     list_names(list, sizeof list, r->columns, r->n_columns);
-    return err_set(e, "%s: there is no column '%s' (%s); its columns are: %s", r->in.name, name, option, list);
+    return err_set(e, "%.700s: there is no column '%s' (%s); its columns are: %s", r->in.name, name, option, list);
 }
 
 static char *copy(const char *s, size_t len)
@@ -90,7 +90,7 @@ static int next_record(rows *r, int wait, pith_err *e)
 {
     for (;;) {
         int k = csv_next(&r->csv, e);
-        if (k < 0) return err_where(e, "%s", r->in.name);
+        if (k < 0) return err_where(e, "%.480s", r->in.name);
         if (k > 0) return 1;
         if (r->csv.finished) return 0;
         if (!wait && !input_ready(&r->in)) return ROWS_WAIT;
@@ -109,7 +109,7 @@ static int open_columns(rows *r, pith_err *e)
     if (k < 0) return -1;
     if (k == 0) {
         if (s->no_header) return 0;
-        return err_set(e, "%s: it is empty, expected a header row with the names of the columns", r->in.name);
+        return err_set(e, "%.700s: it is empty, expected a header row with the names of the columns", r->in.name);
     }
     if (name_columns(r, e)) return -1;
     r->pending = s->no_header;
@@ -148,7 +148,7 @@ void rows_close(rows *r)
     r->n_columns = 0;
 }
 
-void row_free(row *x)
+void rows_drop(row *x)
 {
     for (size_t i = 0; i < sizeof x->own / sizeof *x->own; i++) free(x->own[i]);
     free(x->fault);
@@ -157,7 +157,7 @@ void row_free(row *x)
 
 /* ---- the rows themselves ---- */
 
-int row_refuse(row *x, const char *msg, pith_err *e)
+int rows_refuse(row *x, const char *msg, pith_err *e)
 {
     x->text = NULL;
     x->fault = copy(msg, strlen(msg));
@@ -187,7 +187,7 @@ static int from_record(rows *r, row *x, pith_err *e)
         char msg[96];
         snprintf(msg, sizeof msg, "%zu fields, expected %zu as in the %s", c->n, r->n_columns,
                  r->spec.no_header ? "first row" : "header");
-        return row_refuse(x, msg, e);
+        return rows_refuse(x, msg, e);
     }
     x->text = f[r->text_at].s;
     x->len = f[r->text_at].len;
@@ -227,13 +227,13 @@ static int json_text(const wanted *w, int i, row *x, const char *option, const c
     if (!w->value[i]) {
         snprintf(msg, sizeof msg, "no field '%.80s' (%s); the row has: %s", w->name[i], option,
                  w->list_len ? w->list : "none");
-        return row_refuse(x, msg, e) ? -1 : 1;
+        return rows_refuse(x, msg, e) ? -1 : 1;
     }
     int string = w->value[i][0] == '"', label = i == 2;
     if (!string && !(label && strchr("-0123456789", w->value[i][0]))) {
         snprintf(msg, sizeof msg, "field '%.80s': expected a string%s, found %s", w->name[i], label ? " or a number" : "",
                  jtext_kind(w->value[i], w->len[i]));
-        return row_refuse(x, msg, e) ? -1 : 1;
+        return rows_refuse(x, msg, e) ? -1 : 1;
     }
     x->own[i + 1] = string ? jtext_decode(w->value[i] + 1, w->len[i] - 2, len) : copy(w->value[i], *len = w->len[i]);
     if (!x->own[i + 1]) return err_nomem(e, w->len[i], "a row");
@@ -247,12 +247,12 @@ static int from_json(rows *r, row *x, const char *line, size_t len, pith_err *e)
     size_t unused;
     x->own[0] = copy(line, len);
     if (!x->own[0]) return err_nomem(e, len, "a row");
-    if (jtext_check(line, len, &why)) return row_refuse(x, why.msg, e);
+    if (jtext_check(line, len, &why)) return rows_refuse(x, why.msg, e);
     size_t at = strspn(x->own[0], " \t\r");
     if (line[at] != '{') {
         char msg[80];
         snprintf(msg, sizeof msg, "expected an object, found %s", jtext_kind(line + at, len - at));
-        return row_refuse(x, msg, e);
+        return rows_refuse(x, msg, e);
     }
     x->raw = x->own[0];
     x->raw_len = len;
@@ -315,7 +315,7 @@ int rows_next(rows *r, int wait, row *x, pith_err *e)
         x->number = ++r->number;
         if (r->spec.pair && x->text) x->pair = r->spec.pair, x->pair_len = strlen(r->spec.pair);
     } else {
-        row_free(x);
+        rows_drop(x);
     }
     return k;
 }

@@ -49,11 +49,11 @@ enum { ROWS_WAIT = 2 };
 /* Opens, reads a header and finds the columns, so that a wrong name fails before any work. */
 int rows_open(rows *r, const rows_spec *s, pith_err *e);
 void rows_close(rows *r);
-/* 1: a row, for row_free; 0: the end; ROWS_WAIT: the next row is not here yet and `wait` is 0; -1: cannot go on. */
+/* 1: a row, for rows_drop; 0: the end; ROWS_WAIT: the next row is not here yet and `wait` is 0; -1: cannot go on. */
 int rows_next(rows *r, int wait, row *out, pith_err *e);
-void row_free(row *x);
+void rows_drop(row *x);
 /* Marks a row as one that cannot be used; its text is NULL from then on. */
-int row_refuse(row *x, const char *why, pith_err *e);
+int rows_refuse(row *x, const char *why, pith_err *e);
 /* "reviews.csv: line 7", "text 2". */
 const char *rows_where(const rows *r, const row *x, char *buf, size_t cap);
 /* Share of the input that was handed out, in [0, 1]; -1: unknown. */

@@ -73,6 +73,14 @@ const kernel_set *kernel_at(size_t i)
     return NULL;
 }
 
+const kernel_set *kernel_best_exact(void)
+{
+    size_t s = 0;
+    const kernel_set *k;
+    while (!(k = usable(s)) || !k->exact) s++; /* generic ends it */
+    return k;
+}
+
 static int set_error(const char *name, int known, pith_err *e)
 {
     char list[256] = "";

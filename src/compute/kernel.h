@@ -52,8 +52,11 @@ typedef struct kernel_set {
 
 /* The sets this CPU can run, best first; NULL past the last. */
 const kernel_set *kernel_at(size_t i);
-/* By name, or the best exact one for NULL or "". Errors: unknown; known but not usable on this CPU; lists what is. */
+/* By name, or the best one for NULL or "": an exact one wherever there is a SIMD set of ours. Errors: unknown; known but
+ * not usable on this CPU; lists what is. */
 const kernel_set *kernel_find(const char *name, pith_err *e);
+/* The best set that returns generic's bits. */
+const kernel_set *kernel_best_exact(void);
 
 /* Bytes of the packed form of an [n][k] matrix. -1 on overflow. */
 int kernel_panel_bytes(uint64_t n, uint64_t k, dtype type, uint64_t *bytes);
