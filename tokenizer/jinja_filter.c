@@ -64,14 +64,14 @@ typedef struct keyed {
     jval key, v;
 } keyed;
 
-static void merge_sort(jrun *r, keyed *x, keyed *spare, size_t n, bool reverse)
+static void merge_sort(jrun *r, keyed *x, keyed *spare, size_t n, bool reverse, bool equal_first)
 {
     if (n < 2 || r->failed) return;
     size_t half = n / 2, i = 0, j = half, k = 0;
-    merge_sort(r, x, spare, half, reverse);
-    merge_sort(r, x + half, spare, n - half, reverse);
+    merge_sort(r, x, spare, half, reverse, equal_first);
+    merge_sort(r, x + half, spare, n - half, reverse, equal_first);
     while (i < half && j < n) {
-        int c = jinja_value_compare(r, x[j].key, x[i].key);
+        int c = equal_first && jinja_value_equal(r, x[j].key, x[i].key) ? 0 : jinja_value_compare(r, x[j].key, x[i].key);
         spare[k++] = (reverse ? c == 1 : c == -1) ? x[j++] : x[i++];
     }
     while (i < half) spare[k++] = x[i++];
@@ -79,14 +79,12 @@ static void merge_sort(jrun *r, keyed *x, keyed *spare, size_t n, bool reverse)
     memcpy(x, spare, n * sizeof *x);
 }
 
-/* Sorts x[0..n), which lies in the run's memory. */
-static void sort_keyed(jrun *r, keyed *x, size_t n, bool reverse)
+/* Sorts x[0..n), which lies in the run's memory. equal_first: values without an order may be equal (the keys of `sort`
+ * are lists in Python). */
+static void sort_keyed(jrun *r, keyed *x, size_t n, bool reverse, bool equal_first)
 {
     keyed *spare = jinja_mem_take(r, n, sizeof *spare);
-    /* Undefined values sort among themselves in huggingface.js. */
-    for (size_t i = 0; i < n && (r->flags & JINJA_JAVASCRIPT); i++)
-        if (x[i].key.type == J_UNDEFINED || x[i].key.type == J_NONE) x[i].key = jint(0);
-    if (spare) merge_sort(r, x, spare, n, reverse);
+    if (spare) merge_sort(r, x, spare, n, reverse, equal_first);
 }
 
 static jlist *values_of(jrun *r, const keyed *x, size_t n)
@@ -106,7 +104,7 @@ static jval sort(jrun *r, jval self, const jargs *a)
     if (!x) return nothing();
     for (size_t i = 0; i < l->n && !r->failed; i++)
         x[i] = (keyed){multi_key(r, l->v[i], v[3], jinja_value_true(v[2])), l->v[i]};
-    if (!r->failed) sort_keyed(r, x, l->n, jinja_value_true(v[1]));
+    if (!r->failed) sort_keyed(r, x, l->n, jinja_value_true(v[1]), true);
     return jlistv(values_of(r, x, l->n));
 }
 
@@ -129,7 +127,7 @@ static jval dictsort(jrun *r, jval self, const jargs *a)
         x[i] = (keyed){without_case(r, by_value ? d->v[i] : d->k[i], jinja_value_true(v[1])), jtuplev(pair)};
     }
     if (r->failed) return nothing();
-    sort_keyed(r, x, d->n, jinja_value_true(v[3]));
+    sort_keyed(r, x, d->n, jinja_value_true(v[3]), false);
     return jlistv(values_of(r, x, d->n));
 }
 
@@ -148,7 +146,7 @@ static jval groupby(jrun *r, jval self, const jargs *a)
         x[i] = (keyed){without_case(r, key, exact), l->v[i]};
     }
     if (r->failed) return nothing();
-    sort_keyed(r, x, l->n, false);
+    sort_keyed(r, x, l->n, false, false);
     for (size_t i = 0; i < l->n && !r->failed;) {
         jlist *group = jinja_value_list(r, 2), *members = jinja_value_list(r, 0);
         size_t first = i;

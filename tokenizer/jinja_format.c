@@ -220,7 +220,8 @@ jval jinja_format_percent(jrun *r, const jstr *f, jval args)
         jinja_mem_step(r, 1);
         at = hit ? conversion(&b, f, end + 1, &p) : end;
     }
-    bool all = args.type == J_TUPLE ? p.used == args.u.l->n : p.used || p.d || args.type == J_LIST;
+    bool all = args.type == J_TUPLE ? p.used == args.u.l->n
+                                    : p.used || p.d || args.type == J_LIST || args.type == J_RANGE || args.type == J_UNDEFINED;
     if (!all) jinja_mem_fail(r, "TypeError", "not all arguments converted during string formatting");
     return jstrv(jinja_mem_done(&b));
 }

@@ -274,8 +274,6 @@ static void split_space(jrun *r, jval self, jlist *l, int64_t max)
         size_t begin = at;
         if (max >= 0 && (int64_t)l->n == max) {
             push_slice(r, l, self, begin, s->n);
-            jval *rest = l->n ? &l->v[l->n - 1] : NULL;
-            if (rest) rest->u.s = jinja_method_strip(r, rest->u.s, NULL, 2);
             return;
         }
         while (at < s->n && !jinja_unicode_space(unicode_decode(s->p + at, &len))) at += len;
@@ -292,8 +290,7 @@ static void rsplit_space(jrun *r, jval self, jlist *l, int64_t max)
         if (end == 0) return;
         size_t begin = end;
         if (max >= 0 && (int64_t)l->n == max) {
-            const jstr *rest = jinja_method_strip(r, jinja_mem_slice(r, s, 0, end), NULL, 1);
-            jinja_value_push(r, l, like(self, rest));
+            push_slice(r, l, self, 0, end);
             return;
         }
         while (begin > 0) {

@@ -114,12 +114,13 @@ static jval truncate(jrun *r, jval self, const jargs *a)
     jval v[5];
     (void)self;
     if (!jinja_eval_bind(r, a, "s length killwords end leeway", 1, v)) return nothing();
-    const jstr *s = text_of(r, v[0]), *end = given(v[3]) ? jinja_text_str(r, v[3]) : jinja_mem_lit(r, "...");
+    const jstr *s = v[0].type == J_STR ? v[0].u.s : jinja_mem_lit(r, ""), *end = given(v[3]) ? jinja_text_str(r, v[3]) : jinja_mem_lit(r, "...");
     int64_t length = whole(r, v[1], 255, "truncate"), leeway = whole(r, v[4], 5, "truncate");
-    int64_t end_chars = (int64_t)jinja_value_chars(r, end), chars = (int64_t)jinja_value_chars(r, s);
+    int64_t end_chars = (int64_t)jinja_value_chars(r, end), chars = jinja_value_len(r, v[0]);
     if (length < end_chars) jinja_mem_fail(r, "AssertionError", "expected length >= %lld, got %lld", (long long)end_chars, (long long)length);
     if (leeway < 0) jinja_mem_fail(r, "AssertionError", "expected leeway >= 0, got %lld", (long long)leeway);
     if (r->failed || leeway > INT64_MAX - length || chars <= length + leeway) return v[0];
+    if (v[0].type != J_STR) jinja_mem_fail(r, "TypeError", "truncate wants a string, not %s", jinja_value_type(v[0]));
     size_t cut = jinja_value_offset(r, s, (size_t)(length - end_chars));
     if (!jinja_value_true(v[2])) {
         size_t space = cut;
@@ -325,7 +326,7 @@ static jval urlencode(jrun *r, jval self, const jargs *a)
             jinja_mem_puts(&b, "=");
             quote(&b, jinja_text_str(r, v.u.d->v[i]), true);
         }
-    } else if (v.type == J_LIST || v.type == J_TUPLE || v.type == J_VIEW || v.type == J_ITER) {
+    } else if (v.type == J_LIST || v.type == J_TUPLE || v.type == J_VIEW || v.type == J_ITER || v.type == J_RANGE) {
         const jlist *l = jinja_value_items(r, v);
         for (size_t i = 0; i < l->n && !r->failed; i++) {
             const jlist *pair = jinja_value_items(r, l->v[i]);

@@ -96,6 +96,18 @@ static bool equal_lists(jrun *r, const jlist *a, const jlist *b)
     return true;
 }
 
+/* dict.keys() and items() are sets to ==. */
+static bool equal_views(jrun *r, const jlist *a, const jlist *b)
+{
+    if (strcmp(a->name, b->name) != 0 || strcmp(a->name, "dict_values") == 0) return a == b;
+    bool same = a->n == b->n;
+    for (size_t i = 0; i < a->n && same && !r->failed; i++) {
+        same = false;
+        for (size_t k = 0; k < b->n && !same && !r->failed; k++) same = jinja_value_equal(r, a->v[i], b->v[k]);
+    }
+    return same;
+}
+
 static bool equal_dicts(jrun *r, const jdict *a, const jdict *b)
 {
     if (a->n != b->n) return false;
@@ -148,9 +160,11 @@ bool jinja_value_equal(jrun *r, jval a, jval b)
     case J_NONE: return true;
     case J_LIST:
     case J_TUPLE:
+    case J_VIEW:
     case J_DICT: {
         if (!jinja_mem_enter(r)) return false;
-        bool same = a.type == J_DICT ? equal_dicts(r, a.u.d, b.u.d) : equal_lists(r, a.u.l, b.u.l);
+        bool same = a.type == J_DICT ? equal_dicts(r, a.u.d, b.u.d)
+                    : a.type == J_VIEW ? equal_views(r, a.u.l, b.u.l) : equal_lists(r, a.u.l, b.u.l);
         r->depth--;
         return same;
     }
@@ -289,36 +303,6 @@ int64_t jinja_value_len(jrun *r, jval v)
     }
 }
 
-bool jinja_value_contains(jrun *r, jval in, jval what)
-{
-    if (in.type == J_STR) {
-        if (what.type != J_STR) {
-            if (what.type == J_UNDEFINED && (r->flags & JINJA_JAVASCRIPT)) return false;
-            jinja_mem_fail(r, "TypeError", "'in <string>' requires string as left operand, not %s", jinja_value_type(what));
-            return false;
-        }
-        return jinja_method_find_bytes(r, in.u.s->p, in.u.s->n, what.u.s->p, what.u.s->n) != NULL;
-    }
-    if (in.type == J_DICT) return jinja_value_get(r, in.u.d, what) != NULL;
-    if (in.type == J_RANGE) {
-        const struct jrange *g = in.u.range;
-        int64_t i;
-        if (what.type == J_FLOAT && what.u.f == floor(what.u.f) && fabs(what.u.f) < 9e15) what = jint((int64_t)what.u.f);
-        if (!jinja_number_as_int(what, &i) || !g->n) return false;
-        int64_t last = g->start + (int64_t)(g->n - 1) * g->step;
-        if (g->step > 0 ? i < g->start || i > last : i > g->start || i < last) return false;
-        uint64_t by = g->step > 0 ? (uint64_t)g->step : 0 - (uint64_t)g->step;
-        uint64_t off = g->step > 0 ? (uint64_t)i - (uint64_t)g->start : (uint64_t)g->start - (uint64_t)i;
-        return off % by == 0;
-    }
-    const jlist *l = jinja_value_items(r, in);
-    for (size_t i = 0; i < l->n && !r->failed; i++)
-        if (jinja_value_equal(r, l->v[i], what)) return true;
-    return false;
-}
-
-/* ---- dicts ---- */
-
 /* Equal keys have equal hashes: 1, 1.0 and true are one key. False: v cannot be a key. */
 static bool hash_of(jrun *r, jval v, uint32_t *h)
 {
@@ -352,6 +336,40 @@ static bool hash_of(jrun *r, jval v, uint32_t *h)
     *h = (uint32_t)(x ^ x >> 32);
     return true;
 }
+
+bool jinja_value_contains(jrun *r, jval in, jval what)
+{
+    if (in.type == J_STR) {
+        if (what.type != J_STR) {
+            if (what.type == J_UNDEFINED && (r->flags & JINJA_JAVASCRIPT)) return false;
+            jinja_mem_fail(r, "TypeError", "'in <string>' requires string as left operand, not %s", jinja_value_type(what));
+            return false;
+        }
+        return jinja_method_find_bytes(r, in.u.s->p, in.u.s->n, what.u.s->p, what.u.s->n) != NULL;
+    }
+    if (in.type == J_DICT || (in.type == J_VIEW && strcmp(in.u.l->name, "dict_keys") == 0)) {
+        uint32_t h;
+        if (!hash_of(r, what, &h)) jinja_mem_fail(r, "TypeError", "unhashable type: '%s'", jinja_value_type(what));
+        if (in.type == J_DICT) return jinja_value_get(r, in.u.d, what) != NULL;
+    }
+    if (in.type == J_RANGE) {
+        const struct jrange *g = in.u.range;
+        int64_t i;
+        if (what.type == J_FLOAT && what.u.f == floor(what.u.f) && fabs(what.u.f) < 9e15) what = jint((int64_t)what.u.f);
+        if (!jinja_number_as_int(what, &i) || !g->n) return false;
+        int64_t last = g->start + (int64_t)(g->n - 1) * g->step;
+        if (g->step > 0 ? i < g->start || i > last : i > g->start || i < last) return false;
+        uint64_t by = g->step > 0 ? (uint64_t)g->step : 0 - (uint64_t)g->step;
+        uint64_t off = g->step > 0 ? (uint64_t)i - (uint64_t)g->start : (uint64_t)g->start - (uint64_t)i;
+        return off % by == 0;
+    }
+    const jlist *l = jinja_value_items(r, in);
+    for (size_t i = 0; i < l->n && !r->failed; i++)
+        if (jinja_value_equal(r, l->v[i], what)) return true;
+    return false;
+}
+
+/* ---- dicts ---- */
 
 jdict *jinja_value_dict(jrun *r)
 {
