@@ -101,7 +101,7 @@ static int take_result(jrun *r, const jbuf *b, jinja_result *out)
         if (!(m ? m[i] : all)) continue;
         size_t end = i;
         while (end < b->n && (m ? m[end] : all)) end++;
-        out->foreign[out->n_foreign++] = (jinja_range){i, end};
+        out->foreign[out->n_foreign++] = (pith_range){i, end};
         i = end;
     }
     return 0;

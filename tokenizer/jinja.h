@@ -67,10 +67,6 @@ typedef struct jinja_options {
     unsigned flags;
 } jinja_options;
 
-typedef struct jinja_range {
-    size_t begin, end;
-} jinja_range;
-
 typedef struct jinja_result {
     char *text; /* NUL-terminated */
     size_t len;
@@ -79,7 +75,7 @@ typedef struct jinja_result {
      * split replace indent case changes format tojson escape str() repr() and the loops over them; any other function
      * that makes a string from a foreign one gives a string that is foreign as a whole. Numbers, booleans and the choices
      * a template makes carry no mark. */
-    jinja_range *foreign;
+    pith_range *foreign;
     size_t n_foreign;
 } jinja_result;
 

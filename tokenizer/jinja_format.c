@@ -272,7 +272,8 @@ static void put_spec(jbuf *b, jval v, const jstr *f)
 
 typedef struct braces {
     const jargs *a;
-    size_t next; /* of {} */
+    size_t next;   /* of {} */
+    bool numbered; /* {0} was seen */
 } braces;
 
 static jval field_root(jrun *r, const jstr *name, braces *x)
@@ -281,6 +282,9 @@ static jval field_root(jrun *r, const jstr *name, braces *x)
     int64_t i = number_at(name, &at);
     if (at == name->n) {
         if (name->n == 0) i = (int64_t)x->next++;
+        else x->numbered = true;
+        if (x->numbered && x->next)
+            jinja_mem_fail(r, "ValueError", "cannot switch between automatic field numbering and manual field specification");
         if ((uint64_t)i < x->a->n) return x->a->v[i];
         jinja_mem_fail(r, "IndexError", "Replacement index %lld out of range for positional args tuple", (long long)i);
         return nothing();

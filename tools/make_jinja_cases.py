@@ -172,7 +172,7 @@ def main():
     rng = random.Random(7)
     cases = [(t, True, True, False) for t in STATEMENTS.strip("\n").split("\n")]
     cases += [(t, trim, trim ^ swap, keep) for t in SPACES for trim in (True, False) for swap in (True, False) for keep in (True, False)]
-    every = [f"{{{{ ({v}){s} }}}}" for v in VALUES for s in SUFFIXES]
+    every = [f"{{{{ ({v}){s} }}}}" for v in VALUES for s in SUFFIXES if s != '[::-1]' or v[0] in "'[("]  # else folded away
     cases += [(t, True, True, False) for t in rng.sample(every, 420)]
     out = []
     for template, trim, lstrip, keep in cases:
