@@ -1,4 +1,4 @@
-/* jinja_container: methods of lists, tuples and dicts. Those that change their object work only where the run was asked
+/* jinja_container: methods of lists, tuples, ranges and dicts. Those that change their object work only where the run was asked
  * to do as minja does. */
 #include "tokenizer/jinja_impl.h"
 #include <string.h>
@@ -23,7 +23,8 @@ static jval count(jrun *r, jval self, const jargs *a)
     jval v;
     int64_t n = 0;
     if (!jinja_eval_bind(r, a, "value", 1, &v)) return nothing();
-    for (size_t i = 0; i < self.u.l->n && !r->failed; i++) n += jinja_value_equal(r, self.u.l->v[i], v);
+    const jlist *l = jinja_value_items(r, self);
+    for (size_t i = 0; i < l->n && !r->failed; i++) n += jinja_value_equal(r, l->v[i], v);
     return jint(n);
 }
 
@@ -31,8 +32,9 @@ static jval index_(jrun *r, jval self, const jargs *a)
 {
     jval v;
     if (!jinja_eval_bind(r, a, "value", 1, &v)) return nothing();
-    for (size_t i = 0; i < self.u.l->n && !r->failed; i++)
-        if (jinja_value_equal(r, self.u.l->v[i], v)) return jint((int64_t)i);
+    const jlist *l = jinja_value_items(r, self);
+    for (size_t i = 0; i < l->n && !r->failed; i++)
+        if (jinja_value_equal(r, l->v[i], v)) return jint((int64_t)i);
     jinja_mem_fail(r, "ValueError", "the value is not in the %s", jinja_value_type(self));
     return nothing();
 }
@@ -118,7 +120,7 @@ static const struct {
     {J_LIST, "copy", copy, 0}, {J_LIST, "count", count, 0}, {J_LIST, "index", index_, 0}, {J_LIST, "append", append, 1},
     {J_LIST, "pop", pop_index, 1}, {J_LIST, "clear", NULL, 1}, {J_LIST, "extend", NULL, 1}, {J_LIST, "insert", NULL, 1},
     {J_LIST, "remove", NULL, 1}, {J_LIST, "reverse", NULL, 1}, {J_LIST, "sort", NULL, 1}, {J_TUPLE, "count", count, 0},
-    {J_TUPLE, "index", index_, 0}, {J_DICT, "copy", copy, 0}, {J_DICT, "get", get, 0}, {J_DICT, "items", items, 0},
+    {J_TUPLE, "index", index_, 0}, {J_RANGE, "count", count, 0}, {J_RANGE, "index", index_, 0}, {J_DICT, "copy", copy, 0}, {J_DICT, "get", get, 0}, {J_DICT, "items", items, 0},
     {J_DICT, "keys", keys, 0}, {J_DICT, "values", values, 0}, {J_DICT, "pop", pop_key, 1}, {J_DICT, "clear", NULL, 1},
     {J_DICT, "popitem", NULL, 1}, {J_DICT, "setdefault", NULL, 1}, {J_DICT, "update", NULL, 1},
 };

@@ -55,6 +55,11 @@ jval jinja_eval_add(jrun *r, jval a, jval b)
 
 static jval repeat(jrun *r, jval what, int64_t times)
 {
+    size_t bytes = what.type == J_STR ? what.u.s->n : what.u.l->n * sizeof(jval);
+    if (bytes && times > 0 && (uint64_t)times > r->memory / bytes) {
+        jinja_mem_fail(r, "MemoryError", "%lld times %zu bytes is more than the memory that is allowed", (long long)times, bytes);
+        return undefined();
+    }
     if (what.type == J_STR) {
         jbuf b = {.r = r};
         for (int64_t i = 0; what.u.s->n && i < times && jinja_mem_step(r, 1); i++) jinja_mem_putstr(&b, what.u.s);

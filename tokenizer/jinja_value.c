@@ -308,6 +308,7 @@ static bool hash_of(jrun *r, jval v, uint32_t *h)
 {
     uint64_t x = 1469598103934665603u;
     int64_t i;
+    if (!jinja_mem_step(r, 1)) return true; /* the run is over */
     if (v.type == J_FLOAT && fabs(v.u.f) < 9e18 && v.u.f == floor(v.u.f)) v = jint((int64_t)v.u.f);
     if (v.type == J_STR || v.type == J_BIGINT) {
         for (size_t k = 0; k < v.u.s->n; k++) x = (x ^ (unsigned char)v.u.s->p[k]) * 1099511628211u;
@@ -321,7 +322,7 @@ static bool hash_of(jrun *r, jval v, uint32_t *h)
     } else if (v.type == J_TUPLE) {
         if (!jinja_mem_enter(r)) return false;
         bool good = true;
-        for (size_t k = 0; k < v.u.l->n && good; k++) {
+        for (size_t k = 0; k < v.u.l->n && good && !r->failed; k++) {
             uint32_t one = 0;
             good = hash_of(r, v.u.l->v[k], &one);
             x = (x ^ one) * 1099511628211u;
@@ -348,7 +349,7 @@ bool jinja_value_contains(jrun *r, jval in, jval what)
         return jinja_method_find_bytes(r, in.u.s->p, in.u.s->n, what.u.s->p, what.u.s->n) != NULL;
     }
     if (in.type == J_DICT || (in.type == J_VIEW && strcmp(in.u.l->name, "dict_keys") == 0)) {
-        uint32_t h;
+        uint32_t h = 0;
         if (!hash_of(r, what, &h)) jinja_mem_fail(r, "TypeError", "unhashable type: '%s'", jinja_value_type(what));
         if (in.type == J_DICT) return jinja_value_get(r, in.u.d, what) != NULL;
     }
