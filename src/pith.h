@@ -107,11 +107,18 @@ typedef struct pith_tokens {
     size_t n_replaced;            /* invalid UTF-8 sequences read as U+FFFD */
 } pith_tokens;
 
+typedef struct pith_range {
+    size_t begin, end; /* bytes */
+} pith_range;
+
 typedef struct pith_tokenize_options {
     int no_special;       /* leave out the tokens the tokenizer adds */
     int no_parse_special; /* special tokens written in the text are text */
     int strict;           /* invalid UTF-8 is an error */
     size_t max_length;    /* 0: no truncation */
+    /* What touches these ranges, ascending and apart, is never read as a special token. They go with strict. */
+    const pith_range *foreign;
+    size_t n_foreign;
 } pith_tokenize_options;
 
 typedef struct pith_tokenizer pith_tokenizer;
@@ -133,9 +140,6 @@ PITH_API void pith_free(void *p);
 /* ---- chat templates: conversations to prompts, as transformers' apply_chat_template ---- */
 
 typedef struct pith_template pith_template; /* immutable, may be shared by threads */
-typedef struct pith_range {
-    size_t begin, end;
-} pith_range;
 
 typedef struct pith_template_options {
     int no_generation_prompt; /* do not open the assistant's turn */
