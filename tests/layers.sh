@@ -53,6 +53,7 @@ door cJSON '#include <cjson' src/base/json.c
 door utf8proc '#include <utf8proc' tokenizer/unicode.c
 door OpenMP '#include <omp|pragma omp (parallel|for|task|single|critical)' src/base/par.c
 door xxhash '#include <xxhash' src/weights.c
+door libedit '#include <(histedit|editline)' src/cli/line.c
 door "the exit of a process" '(^|[^_a-z])(exit|abort|_exit) *\(' 'src/cli/(main|guard).c' # guard: signal handlers
 check "the library prints nothing" "$(grep -nE '(^|[^a-z_])(printf|puts|perror) *\(|std(out|err)' $(grep -vE '^(src/cli|src/server|tools|tests)/' <<<"$sources") | grep -v '^src/pith.h:[0-9]*: \*')"
 

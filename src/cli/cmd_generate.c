@@ -8,6 +8,7 @@
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/rows.h"
+#include "cli/turns.h"
 #include "base/err.h"
 #include "base/json.h"
 #include <stdlib.h>
@@ -22,9 +23,9 @@ typedef struct values {
     cli_globals g;
     cli_model_opts m;
     gen_opts o;
-    const char *prompt, *file, *ids, *ids_file, *input, *field, *column, *output;
+    const char *prompt, *file, *ids, *ids_file, *input, *field, *column, *output, *system;
     uint64_t parallel;
-    int format, no_header, json, no_echo, on_error;
+    int format, no_header, json, no_echo, on_error, chat;
 } values;
 
 static const cli_opt options[] = {
@@ -45,6 +46,9 @@ static const cli_opt options[] = {
     {CLI_CHOICE, 0, "on-error", "fail|skip|null", "fail", 0,
      "a row that cannot be used ends the work, is left out, or gets a result of null", offsetof(values, on_error), 0, 0},
     {CLI_SIZE, 0, "parallel", "N", "8", 0, "rows written at once; changes no result", offsetof(values, parallel), 1, 4096},
+    {CLI_FLAG, 0, "chat", 0, 0, 0, "a prompt is a question: it goes through the model's chat template",
+     offsetof(values, chat), 0, 0},
+    {CLI_STRING, 0, "system", "TEXT", 0, 0, "with --chat: the system message", offsetof(values, system), 0, 0},
     {CLI_TITLE, 0, 0, 0, 0, 0, "Output", 0, 0, 0},
     {CLI_FILE, 'o', "output", "FILE", 0, 0, "write here; appears under its name when it is complete",
      offsetof(values, output), 0, 0},
@@ -57,7 +61,7 @@ static const cli_opt options[] = {
 };
 
 static const char notes[] =
-    "The prompt is completed as raw text. A text argument of - is all of stdin; without one, stdin is read line by line.\n"
+    "The prompt is completed as raw text, unless --chat. A text argument of - is all of stdin; without one, stdin is read line by line.\n"
     "Sampling steps come in the order: logit bias, repeat penalty, presence and frequency penalty, temperature, top-k,\n"
     "top-p, min-p, typical. Row N of many has the seed's value + N - 1. JSON: {\"ids\": new tokens, the end of text\n"
     "included, \"text\", \"finish_reason\": stop|length}; a row's own fields are kept. Ctrl-C ends with status 130.\n"
@@ -87,6 +91,7 @@ struct run {
     rows rows;
     load load;
     pith_generator *g;
+    pith_template *template; /* with --chat */
     pith_request request;
     output out;
     progress progress;
@@ -269,13 +274,25 @@ static int deliver(run *r, job *j, pith_err *e)
 
 /* ---- rows in ---- */
 
+/* The prompt as a question through the template. */
+static int question_ids(const run *r, const job *j, const pith_tokenizer *k, pith_tokens *t, pith_err *e)
+{
+    turns said = {0};
+    int bad = turns_system(&said, r->v->system, e) || turns_add(&said, "user", j->row.text, j->row.len, e) ||
+              turns_tokens(&said, r->template, k, t, e);
+    turns_free(&said);
+    return bad;
+}
+
 static int prompt_ids(const run *r, const job *j, int32_t **ids, size_t *n, pith_tokens *t, pith_err *e)
 {
     const pith_tokenizer *tokenizer = pith_model_tokenizer(r->load.model);
     pith_tokenize_options o = {.no_parse_special = r->v->o.no_parse_special};
     if (r->ids) return jtext_ids(j->row.text, j->row.len, ids, n, e);
     if (!tokenizer) return err_set(e, "%s: has no tokenizer; give the prompt as --ids", r->load.path);
-    if (pith_tokenize(tokenizer, j->row.text, j->row.len, NULL, 0, &o, t, e)) return -1;
+    if (r->template ? question_ids(r, j, tokenizer, t, e)
+                    : pith_tokenize(tokenizer, j->row.text, j->row.len, NULL, 0, &o, t, e))
+        return -1;
     *n = t->n;
     return 0;
 }
@@ -305,7 +322,7 @@ static int start(run *r, job *j, pith_err *e)
         j->error = copy_of(why.msg);
         return j->error ? 0 : err_nomem(e, sizeof why, "a message");
     }
-    if (r->json || r->ids || r->v->no_echo) return 0;
+    if (r->json || r->ids || r->v->no_echo || r->v->chat) return 0;
     j->text = malloc(j->row.len + 1);
     if (!j->text) return err_nomem(e, j->row.len + 1, "text");
     memcpy(j->text, j->row.text, j->row.len);
@@ -393,6 +410,8 @@ static int spec_of(run *r, int argc, char **argv, rows_spec *s, char **one, char
     *s = (rows_spec){.path = v->input ? v->input : v->ids_file, .format = (rows_format)v->format, .no_header = v->no_header,
                      .text = v->field ? v->field : v->column ? v->column : v->no_header ? "1" : "prompt"};
     r->ids = v->ids || v->ids_file;
+    if (r->ids && v->chat) return cli_usage("--chat takes text, not token ids");
+    if (v->system && !v->chat) return cli_usage("--system goes with --chat");
     const char *text = argc ? argv[0] : v->prompt ? v->prompt : v->ids;
     if (v->file || (argc && strcmp(argv[0], "-") == 0)) text = *own = read_all(v->file ? v->file : "-", e);
     if (*own == NULL && *e->msg) return CLI_FAILED;
@@ -414,6 +433,7 @@ static int generate(run *r, const rows_spec *s, pith_err *e)
 {
     const values *v = r->v;
     if (rows_open(&r->rows, s, e) || load_open(&r->load, &v->m, e)) return CLI_FAILED;
+    if (v->chat && !(r->template = pith_template_open(r->load.path, e))) return CLI_FAILED;
     int status = gen_request(&v->o, r->load.model, &r->request);
     if (status) return status;
     gen_detail(&r->request);
@@ -456,6 +476,7 @@ static int run_generate(void *opts, int argc, char **argv)
     output_abort(&r.out);
     pith_generator_free(r.g);
     gen_drop(&r.request);
+    pith_template_close(r.template);
     load_close(&r.load);
     rows_close(&r.rows);
     free(own);
