@@ -146,25 +146,11 @@ static void test_shared_goldens(void **state)
     assert_true(checked > 2000);
 }
 
-/* A folder with every file of `dir` but config.json, which is `config`. */
 static const char *with_config(const char *name, const char *dir, const char *config)
 {
-    const char *made = files_mkdir(name);
-    char from[4096], to[2048];
-    DIR *d = must(opendir(dir));
-    for (struct dirent *x; (x = readdir(d));) {
-        if (strstr(x->d_name, ".safetensors") == NULL) continue;
-        snprintf(from, sizeof from, "%s/%s", dir, x->d_name);
-        char *full = must(realpath(from, NULL));
-        snprintf(to, sizeof to, "%s/%s", made, x->d_name);
-        assert_int_equal(symlink(full, to), 0);
-        free(full);
-    }
-    closedir(d);
-    char *full = must(realpath(config, NULL));
-    snprintf(to, sizeof to, "%s/config.json", made);
-    assert_int_equal(symlink(full, to), 0);
-    free(full);
+    char *text = util_read(config, NULL);
+    const char *made = files_model(name, dir, text);
+    free(text);
     return made;
 }
 
