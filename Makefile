@@ -8,7 +8,7 @@ VERSION := $(shell sed -n 's/.*PITH_VERSION "\(.*\)"/\1/p' src/pith.h)
 SOVERSION := 0
 PKGS := libcjson libutf8proc libxxhash
 PKG_CONFIG ?= pkg-config
-GOALS_WITHOUT_LIBS := clean deps demo test
+GOALS_WITHOUT_LIBS := clean deps demo test neon
 ifneq ($(filter-out $(GOALS_WITHOUT_LIBS),$(or $(MAKECMDGOALS),all)),)
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS))
 PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS))
@@ -32,7 +32,7 @@ PITH := $(if $(filter build,$(BUILD)),pith,$(BUILD)/pith)
 Q := $(if $(V),,@)
 say = @$(if $(V),:,printf "  %-4s %s\n" $(1) $@)
 
-.PHONY: all demo test check asan tsan neon bench install clean deps tests tools
+.PHONY: all demo test check asan tsan neon bench fuzz install clean deps tests tools
 all: $(PITH) $(BUILD)/libpith.a $(BUILD)/libpith.so
 
 $(BUILD)/%.o: %.c Makefile
@@ -91,6 +91,14 @@ tsan:
 	@OMP_TOOL_LIBRARIES=$$(ls /usr/lib/llvm-*/lib/libarcher.so | tail -1) TSAN_OPTIONS=ignore_noninstrumented_modules=1 \
 	  $(MAKE) --no-print-directory check BUILD=build/tsan CC=clang CFLAGS="-O1 -g" SAN=-fsanitize=thread \
 	  ONLY='^test_(op|engine|classify)$$$$'
+
+neon:
+	@tools/deps.sh build test
+	@$(MAKE) --no-print-directory all
+	@BUILD=$(BUILD) PITH=./$(PITH) tests/run.sh '^neon'
+
+fuzz:
+	@BUILD=$(BUILD) tools/fuzz.sh
 
 bench: all tools
 	@$(BUILD)/tools/bench

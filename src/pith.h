@@ -4,7 +4,8 @@
  *     pith_model *m = pith_model_open("path/to/model", NULL, &e);
  *     pith_session *s = m ? pith_session_new(m, &e) : NULL;
  *     float scores[8], logits[8];
- *     pith_result r = {.scores = scores, .logits = logits};
+ *     pith_result r = {0};
+ *     r.scores = scores, r.logits = logits;
  *     pith_text t = {"A wonderful film.", 17, NULL, 0};
  *     if (!s || pith_classify(s, &t, 1, NULL, &r, &e)) fprintf(stderr, "%s\n", e.msg);
  *     else printf("%s %.4f\n", pith_model_label(m, r.label), scores[r.label]);
@@ -140,7 +141,7 @@ typedef struct pith_classify_options {
     pith_long long_text;        /* what happens to a text over max_length */
     pith_pool pool;             /* of windows' scores and logits */
     size_t max_length;          /* 0: pith_model_max_length */
-    size_t stride;              /* of windows, in tokens; 0: half a window */
+    size_t stride;              /* from one window to the next, in tokens, at most a window; 0: half a window */
     size_t batch_tokens;        /* upper bound of tokens in one forward; 0: 8192 */
     int strict;                 /* invalid UTF-8 is an error */
     int no_parse_special;

@@ -19,6 +19,7 @@ one() { # name command...
     local start=$SECONDS
     "$@" >"$out" 2>&1 </dev/null
     local rc=$? p f s
+    sed -i -E 's/^not ok (.*# *SKIP)/ok \1/' "$out" # cmocka's spelling of a skipped test
     s=$(grep -ciE '^ok .*# *skip' "$out"); f=$(grep -cE '^not ok' "$out"); p=$(grep -cE '^ok' "$out"); p=$((p - s))
     if ((rc != 0 && f == 0)); then f=1; echo "not ok - $name ended with status $rc" >>"$out"; fi
     if ((p + f + s == 0)); then f=1; echo "not ok - $name tested nothing" >>"$out"; fi

@@ -167,12 +167,12 @@ static int add_patterns(added *a, const normalizer *z, json list, pith_err *e)
         if (!t->len) continue;
         if (!t->normalized || !z->n) {
             rc = add_pattern(t->normalized ? &a->normalized : &a->raw, t->content, t->len, order, t, e);
-        } else if ((rc = normalizer_run(z, t->content, t->len, &n, e)) == 0) {
+        } else if ((rc = normalize_run(z, t->content, t->len, &n, e)) == 0) {
             rc = n.len ? add_pattern(&a->normalized, n.text, n.len, order, t, e)
                        : json_expected(json_get(c, "content"), "content that the normalizer does not remove", e);
         }
     }
-    normalized_free(&n);
+    normalize_result_free(&n);
     sort_set(&a->raw);
     sort_set(&a->normalized);
     return rc;

@@ -93,7 +93,7 @@ static int wordpiece(const decode_step *s, const decode_list *in, decode_list *o
     return 0;
 }
 
-int decoder_run(const decoder *d, decode_list *pieces, char **out, size_t *len, pith_err *e)
+int decode_run(const decoder *d, decode_list *pieces, char **out, size_t *len, pith_err *e)
 {
     decode_list next = {0};
     int rc = 0;
@@ -157,14 +157,14 @@ static int read_one(decoder *d, json v, int depth, pith_err *e)
     return 0;
 }
 
-int decoder_open(decoder *d, json v, pith_err *e)
+int decode_open(decoder *d, json v, pith_err *e)
 {
     *d = (decoder){0};
     d->join = json_typeof(v) == JSON_NONE || json_typeof(v) == JSON_NULL;
     return d->join ? 0 : read_one(d, v, 0, e);
 }
 
-void decoder_free(decoder *d)
+void decode_free(decoder *d)
 {
     for (size_t i = 0; i < d->n; i++) free(d->step[i].prefix);
     free(d->step);

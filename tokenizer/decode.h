@@ -21,12 +21,12 @@ typedef struct decoder {
 } decoder;
 
 /* v: the value of "decoder". */
-int decoder_open(decoder *d, json v, pith_err *e);
-void decoder_free(decoder *d);
+int decode_open(decoder *d, json v, pith_err *e);
+void decode_free(decoder *d);
 
 int decode_list_add(decode_list *l, const char *s, size_t len, pith_err *e);
 void decode_list_free(decode_list *l);
 /* pieces is used up. *out is malloc'ed, NUL-terminated, *len bytes. */
-int decoder_run(const decoder *d, decode_list *pieces, char **out, size_t *len, pith_err *e);
+int decode_run(const decoder *d, decode_list *pieces, char **out, size_t *len, pith_err *e);
 
 #endif

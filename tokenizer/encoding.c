@@ -23,15 +23,3 @@ int encoding_grow(tokenizer_encoding *x, size_t more, pith_err *e)
     x->cap = cap;
     return 0;
 }
-
-void tokenizer_encoding_free(tokenizer_encoding *x)
-{
-    if (!x) return;
-    free(x->ids);
-    free(x->type_ids);
-    free(x->special);
-    free(x->second);
-    free(x->begin);
-    free(x->end);
-    *x = (tokenizer_encoding){0};
-}

@@ -12,15 +12,21 @@
  * its run. */
 typedef struct norm_char {
     uint32_t c, begin, end;
+    uint16_t class;       /* unicode_class(c) */
     uint8_t order, added; /* within NFD: combining class; put there by a decomposition */
 } norm_char;
 
-typedef struct normalize_run {
+static inline norm_char make_char(uint32_t c, uint32_t begin, uint32_t end)
+{
+    return (norm_char){c, begin, end, (uint16_t)unicode_class(c), 0, 0};
+}
+
+typedef struct normalize_chars {
     norm_char *v, *spare;
     size_t n, cap;
-} normalize_run;
+} normalize_chars;
 
-static int run_reserve(normalize_run *r, size_t n, pith_err *e)
+static int run_reserve(normalize_chars *r, size_t n, pith_err *e)
 {
     if (n <= r->cap) return 0;
     size_t cap = r->cap * 2 > n ? r->cap * 2 : n + RUN_CUT;
@@ -33,7 +39,7 @@ static int run_reserve(normalize_run *r, size_t n, pith_err *e)
     return 0;
 }
 
-static void run_swap(normalize_run *r, size_t n)
+static void run_swap(normalize_chars *r, size_t n)
 {
     norm_char *v = r->v;
     r->v = r->spare;
@@ -41,34 +47,34 @@ static void run_swap(normalize_run *r, size_t n)
     r->n = n;
 }
 
-static void drop_class(normalize_run *r, unsigned flag)
+static void drop_class(normalize_chars *r, unsigned flag)
 {
     size_t n = 0;
     for (size_t i = 0; i < r->n; i++)
-        if (!(unicode_class(r->v[i].c) & flag)) r->v[n++] = r->v[i];
+        if (!(r->v[i].class & flag)) r->v[n++] = r->v[i];
     r->n = n;
 }
 
 /* ---- steps ---- */
 
-static int step_clean(normalize_run *r, pith_err *e)
+static int step_clean(normalize_chars *r, pith_err *e)
 {
     (void)e;
     drop_class(r, UNICODE_CLEAN_DROP);
     for (size_t i = 0; i < r->n; i++)
-        if (unicode_class(r->v[i].c) & UNICODE_CLEAN_SPACE) r->v[i].c = ' ';
+        if (r->v[i].class & UNICODE_CLEAN_SPACE) r->v[i] = make_char(' ', r->v[i].begin, r->v[i].end);
     return 0;
 }
 
-static int step_chinese(normalize_run *r, pith_err *e)
+static int step_chinese(normalize_chars *r, pith_err *e)
 {
     size_t n = 0, cjk = 0;
-    for (size_t i = 0; i < r->n; i++) cjk += (unicode_class(r->v[i].c) & UNICODE_CJK) != 0;
+    for (size_t i = 0; i < r->n; i++) cjk += (r->v[i].class & UNICODE_CJK) != 0;
     if (!cjk) return 0;
     if (run_reserve(r, r->n + 2 * cjk, e)) return -1;
     for (size_t i = 0; i < r->n; i++) {
-        norm_char x = r->v[i], space = {' ', x.begin, x.end, 0, 0};
-        bool wide = unicode_class(x.c) & UNICODE_CJK;
+        norm_char x = r->v[i], space = make_char(' ', x.begin, x.end);
+        bool wide = x.class & UNICODE_CJK;
         if (wide) r->spare[n++] = space;
         r->spare[n++] = x;
         if (wide) r->spare[n++] = space;
@@ -100,22 +106,27 @@ static int canonical_order(norm_char *v, size_t n, pith_err *e)
     return 0;
 }
 
-static int step_nfd(normalize_run *r, pith_err *e)
+static int step_nfd(normalize_chars *r, pith_err *e)
 {
     uint32_t d[UNICODE_DECOMPOSED_MAX];
     unsigned any = 0;
     size_t total = r->n, n = 0, marks = 0, next = 0;
     for (size_t i = 0; i < r->n; i++) {
-        unsigned class = unicode_class(r->v[i].c);
-        if (class & UNICODE_DECOMPOSES) total += unicode_decompose(r->v[i].c, d) - 1;
-        any |= class;
+        if (r->v[i].class & UNICODE_DECOMPOSES) total += unicode_decompose(r->v[i].c, d) - 1;
+        any |= r->v[i].class;
     }
     if (!(any & (UNICODE_DECOMPOSES | UNICODE_COMBINING))) return 0;
     if (run_reserve(r, total, e)) return -1;
     for (size_t i = 0; i < r->n; i++) {
-        size_t k = unicode_decompose(r->v[i].c, d);
-        for (size_t j = 0; j < k; j++)
-            r->spare[n++] = (norm_char){d[j], 0, 0, (uint8_t)unicode_combining(d[j]), j > 0};
+        norm_char from = r->v[i];
+        bool changes = from.class & UNICODE_DECOMPOSES;
+        size_t k = changes ? unicode_decompose(from.c, d) : 1;
+        for (size_t j = 0; j < k; j++) {
+            norm_char x = changes ? make_char(d[j], 0, 0) : from;
+            x.order = x.class & UNICODE_COMBINING ? (uint8_t)unicode_combining(x.c) : 0;
+            x.added = j > 0;
+            r->spare[n++] = x;
+        }
     }
     norm_char *out = r->spare;
     for (size_t i = 0; i <= n; i++) {
@@ -134,36 +145,42 @@ static int step_nfd(normalize_run *r, pith_err *e)
     return 0;
 }
 
-static int step_strip_mn(normalize_run *r, pith_err *e)
+static int step_strip_mn(normalize_chars *r, pith_err *e)
 {
     (void)e;
     drop_class(r, UNICODE_MN);
     return 0;
 }
 
-static int step_strip_marks(normalize_run *r, pith_err *e)
+static int step_strip_marks(normalize_chars *r, pith_err *e)
 {
     (void)e;
     drop_class(r, UNICODE_MARK);
     return 0;
 }
 
-static int step_lower(normalize_run *r, pith_err *e)
+static int step_lower(normalize_chars *r, pith_err *e)
 {
+    uint32_t to[2];
     size_t more = 0, n = 0;
     for (size_t i = 0; i < r->n; i++) {
-        uint32_t to[2];
-        if (unicode_lower(r->v[i].c, to) == 2)
-            more++;
+        norm_char *x = &r->v[i];
+        if (!(x->class & UNICODE_LOWER)) continue;
+        if (unicode_lower(x->c, to) == 1)
+            *x = make_char(to[0], x->begin, x->end);
         else
-            r->v[i].c = to[0];
+            more++; /* it keeps its class, and becomes two below */
     }
     if (!more) return 0;
     if (run_reserve(r, r->n + more, e)) return -1;
     for (size_t i = 0; i < r->n; i++) {
-        uint32_t to[2];
-        size_t k = unicode_lower(r->v[i].c, to);
-        for (size_t j = 0; j < k; j++) r->spare[n++] = (norm_char){to[j], r->v[i].begin, r->v[i].end, 0, 0};
+        norm_char x = r->v[i];
+        if (!(x.class & UNICODE_LOWER)) {
+            r->spare[n++] = x;
+            continue;
+        }
+        size_t k = unicode_lower(x.c, to);
+        for (size_t j = 0; j < k; j++) r->spare[n++] = make_char(to[j], x.begin, x.end);
     }
     run_swap(r, n);
     return 0;
@@ -209,20 +226,18 @@ static int align(normalized *x, uint64_t begin, uint64_t end, pith_err *e)
 /* Appends c, which came from [begin, end). */
 static int put(normalized *x, uint32_t c, uint64_t begin, uint64_t end, pith_err *e)
 {
-    char utf8[4];
-    size_t len = unicode_encode(c, utf8);
+    if (reserve_text(x, 4, e)) return -1;
+    size_t len = unicode_encode(c, x->text + x->len);
     const align_segment *s = x->n_segments ? &x->segment[x->n_segments - 1] : NULL;
     bool same = s && s->begin == begin && s->end == end;
-    if (reserve_text(x, len, e) || align(x, begin, len == end - begin && !same ? ALIGN_LINEAR : end, e)) return -1;
-    memcpy(x->text + x->len, utf8, len);
+    if (align(x, begin, len == end - begin && !same ? ALIGN_LINEAR : end, e)) return -1;
     x->len += len;
     return 0;
 }
 
-void normalized_origin(const normalized *x, size_t *cursor, uint64_t *begin, uint64_t *end)
+void normalize_origin(const normalized *x, size_t *cursor, uint64_t *begin, uint64_t *end)
 {
     size_t k = *cursor;
-    while (k > 0 && x->segment[k].at > *begin) k--;
     while (k + 1 < x->n_segments && x->segment[k + 1].at <= *begin) k++;
     *cursor = k;
     const align_segment *s = &x->segment[k];
@@ -233,7 +248,7 @@ void normalized_origin(const normalized *x, size_t *cursor, uint64_t *begin, uin
     *begin = b;
 }
 
-void normalized_free(normalized *x)
+void normalize_result_free(normalized *x)
 {
     free(x->text);
     free(x->segment);
@@ -245,7 +260,7 @@ void normalized_free(normalized *x)
     *x = (normalized){0};
 }
 
-int normalized_repair(const char *text, size_t len, normalized *out, size_t *n_replaced, pith_err *e)
+int normalize_repair(const char *text, size_t len, normalized *out, size_t *n_replaced, pith_err *e)
 {
     out->len = out->n_segments = *n_replaced = 0;
     for (size_t i = 0; i < len;) {
@@ -276,7 +291,7 @@ static bool stands_alone(uint32_t c)
 }
 
 /* Collects the characters from text[at] on that are not plain ASCII; returns where they end. */
-static size_t collect(normalize_run *r, const uint8_t ascii[256], const char *text, size_t at, size_t len, pith_err *e)
+static size_t collect(normalize_chars *r, const uint8_t ascii[256], const char *text, size_t at, size_t len, pith_err *e)
 {
     size_t i = at, k;
     r->n = 0;
@@ -288,18 +303,18 @@ static size_t collect(normalize_run *r, const uint8_t ascii[256], const char *te
             return SIZE_MAX;
         }
         if (r->n == r->cap && run_reserve(r, r->n + 1, e)) return SIZE_MAX;
-        r->v[r->n++] = (norm_char){c, (uint32_t)(i - at), (uint32_t)(i + k - at), 0, 0};
+        r->v[r->n++] = make_char(c, (uint32_t)(i - at), (uint32_t)(i + k - at));
         i += k;
     }
     return i;
 }
 
-int normalizer_run(const normalizer *z, const char *text, size_t len, normalized *out, pith_err *e)
+int normalize_run(const normalizer *z, const char *text, size_t len, normalized *out, pith_err *e)
 {
     out->len = out->n_segments = 0;
     if (!out->scratch && !(out->scratch = calloc(1, sizeof *out->scratch)))
         return err_nomem(e, sizeof *out->scratch, "normalisation");
-    normalize_run *r = out->scratch;
+    normalize_chars *r = out->scratch;
     for (size_t i = 0; i < len;) {
         if (reserve_text(out, len - i, e)) return -1;
         size_t from = i;
@@ -370,12 +385,12 @@ static int read_one(normalizer *z, json v, int depth, pith_err *e)
 /* What each ASCII character becomes, where every step treats it alone. */
 static int tabulate(normalizer *z, pith_err *e)
 {
-    normalize_run r = {0};
+    normalize_chars r = {0};
     int rc = run_reserve(&r, 1, e);
     for (unsigned b = 0; b < 256; b++) {
         z->ascii[b] = NORMALIZE_SLOW;
         if (b > 127 || rc) continue;
-        r.v[0] = (norm_char){b, 0, 1, 0, 0};
+        r.v[0] = make_char(b, 0, 1);
         r.n = 1;
         for (size_t k = 0; k < z->n && !rc; k++) rc = z->step[k](&r, e);
         if (r.n == 1 && r.v[0].c < 128) z->ascii[b] = (uint8_t)r.v[0].c;
@@ -385,14 +400,14 @@ static int tabulate(normalizer *z, pith_err *e)
     return rc;
 }
 
-int normalizer_open(normalizer *z, json v, pith_err *e)
+int normalize_open(normalizer *z, json v, pith_err *e)
 {
     *z = (normalizer){0};
     if (json_typeof(v) != JSON_NONE && json_typeof(v) != JSON_NULL && read_one(z, v, 0, e)) return -1;
     return tabulate(z, e);
 }
 
-void normalizer_free(normalizer *z)
+void normalize_free(normalizer *z)
 {
     free(z->step);
     *z = (normalizer){0};

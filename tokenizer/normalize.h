@@ -19,11 +19,11 @@ typedef struct normalized {
     size_t len, cap;
     align_segment *segment;
     size_t n_segments, cap_segments;
-    struct normalize_run *scratch;
+    struct normalize_chars *scratch;
 } normalized;
 
 /* One step changes a run of characters in place; runs are cut so that no step looks beyond them. */
-typedef int normalize_fn(struct normalize_run *r, pith_err *e);
+typedef int normalize_fn(struct normalize_chars *r, pith_err *e);
 typedef struct normalizer {
     normalize_fn **step;
     size_t n;
@@ -31,15 +31,15 @@ typedef struct normalizer {
 } normalizer;
 
 /* v: the value of "normalizer". */
-int normalizer_open(normalizer *z, json v, pith_err *e);
-void normalizer_free(normalizer *z);
+int normalize_open(normalizer *z, json v, pith_err *e);
+void normalize_free(normalizer *z);
 /* Valid UTF-8 in, valid UTF-8 out, aligned to byte 0 of text. */
-int normalizer_run(const normalizer *z, const char *text, size_t len, normalized *out, pith_err *e);
+int normalize_run(const normalizer *z, const char *text, size_t len, normalized *out, pith_err *e);
 /* Replaces each maximal invalid part of text by U+FFFD; *n_replaced counts them. */
-int normalized_repair(const char *text, size_t len, normalized *out, size_t *n_replaced, pith_err *e);
-/* Turns byte positions of the result, *begin < *end, into positions of the text. *cursor starts at 0 and makes
- * ascending calls constant in time. */
-void normalized_origin(const normalized *x, size_t *cursor, uint64_t *begin, uint64_t *end);
-void normalized_free(normalized *x);
+int normalize_repair(const char *text, size_t len, normalized *out, size_t *n_replaced, pith_err *e);
+/* Turns byte positions of the result, *begin < *end, into positions of the text. *cursor starts at 0; *begin must not
+ * be less than in the call before, which makes a pass over many spans linear. */
+void normalize_origin(const normalized *x, size_t *cursor, uint64_t *begin, uint64_t *end);
+void normalize_result_free(normalized *x);
 
 #endif

@@ -92,20 +92,25 @@ static int read_any(postprocessor *p, json v, pith_err *e)
     if (strcmp(type, "TemplateProcessing") == 0)
         return read_template(&p->single, v, "single", false, e) || read_template(&p->pair, v, "pair", true, e) ? -1 : 0;
     if (strcmp(type, "BertProcessing") == 0) return read_pair(p, v, false, e);
-    if (strcmp(type, "RobertaProcessing") == 0) return read_pair(p, v, true, e);
+    if (strcmp(type, "RobertaProcessing") == 0) {
+        int trim;
+        if (json_get_bool(v, "trim_offsets", &trim, e)) return -1;
+        return trim ? json_expected(json_get(v, "trim_offsets"), "false (offsets are not trimmed)", e)
+                    : read_pair(p, v, true, e);
+    }
     return err_set(e,
                    "tokenizer.json: post_processor.type \"%.60s\" is not supported (supported: TemplateProcessing, "
                    "BertProcessing, RobertaProcessing, null)",
                    type);
 }
 
-int postprocessor_open(postprocessor *p, json v, pith_err *e)
+int postprocess_open(postprocessor *p, json v, pith_err *e)
 {
     *p = (postprocessor){0};
     return read_any(p, v, e);
 }
 
-void postprocessor_free(postprocessor *p)
+void postprocess_free(postprocessor *p)
 {
     free(p->single.part);
     free(p->pair.part);
@@ -128,7 +133,7 @@ static int put_range(const tokenizer_encoding *x, size_t first, size_t last, uin
     return 0;
 }
 
-int postprocessor_run(const postprocessor *p, bool special, const tokenizer_encoding *a, size_t a0, size_t a1,
+int postprocess_run(const postprocessor *p, bool special, const tokenizer_encoding *a, size_t a0, size_t a1,
                       const tokenizer_encoding *b, size_t b0, size_t b1, tokenizer_encoding *out, pith_err *e)
 {
     const postprocess_template *t = b ? &p->pair : &p->single;

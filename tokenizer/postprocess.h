@@ -23,11 +23,11 @@ typedef struct postprocessor {
 } postprocessor;
 
 /* v: the value of "post_processor". */
-int postprocessor_open(postprocessor *p, json v, pith_err *e);
-void postprocessor_free(postprocessor *p);
+int postprocess_open(postprocessor *p, json v, pith_err *e);
+void postprocess_free(postprocessor *p);
 /* out: tokens [a0,a1) of a and, unless b is NULL, [b0,b1) of b, in the template's order with its type ids and, if
  * `special`, its special tokens. out is neither a nor b. */
-int postprocessor_run(const postprocessor *p, bool special, const tokenizer_encoding *a, size_t a0, size_t a1,
+int postprocess_run(const postprocessor *p, bool special, const tokenizer_encoding *a, size_t a0, size_t a1,
                       const tokenizer_encoding *b, size_t b0, size_t b1, tokenizer_encoding *out, pith_err *e);
 
 #endif

@@ -54,7 +54,7 @@ static int run(const pretokenizer *p, size_t level, const char *text, size_t beg
     return 0;
 }
 
-int pretokenizer_run(const pretokenizer *p, const char *text, size_t begin, size_t end, pretokenize_word *word,
+int pretokenize_run(const pretokenizer *p, const char *text, size_t begin, size_t end, pretokenize_word *word,
                      void *ctx, pith_err *e)
 {
     return run(p, 0, text, begin, end, word, ctx, e);
@@ -94,13 +94,13 @@ static int read_one(pretokenizer *p, json v, int depth, pith_err *e)
     return 0;
 }
 
-int pretokenizer_open(pretokenizer *p, json v, pith_err *e)
+int pretokenize_open(pretokenizer *p, json v, pith_err *e)
 {
     *p = (pretokenizer){0};
     return json_typeof(v) == JSON_NONE || json_typeof(v) == JSON_NULL ? 0 : read_one(p, v, 0, e);
 }
 
-void pretokenizer_free(pretokenizer *p)
+void pretokenize_free(pretokenizer *p)
 {
     free(p->step);
     *p = (pretokenizer){0};

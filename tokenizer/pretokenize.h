@@ -15,10 +15,10 @@ typedef struct pretokenizer {
 } pretokenizer;
 
 /* v: the value of "pre_tokenizer". */
-int pretokenizer_open(pretokenizer *p, json v, pith_err *e);
-void pretokenizer_free(pretokenizer *p);
+int pretokenize_open(pretokenizer *p, json v, pith_err *e);
+void pretokenize_free(pretokenizer *p);
 /* Cuts text[begin..end), valid UTF-8. Stops at the first word that fails. */
-int pretokenizer_run(const pretokenizer *p, const char *text, size_t begin, size_t end, pretokenize_word *word,
+int pretokenize_run(const pretokenizer *p, const char *text, size_t begin, size_t end, pretokenize_word *word,
                      void *ctx, pith_err *e);
 
 #endif

@@ -10,10 +10,8 @@
 #include "tokenizer/tokmodel.h"
 #include "tokenizer/unicode.h"
 #include "tokenizer/vocabtxt.h"
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 struct tokenizer {
     added added;
@@ -31,13 +29,14 @@ struct tokenizer {
 
 static int read_stages(tokenizer *t, json root, pith_err *e)
 {
+    json model;
     if (json_typeof(root) != JSON_OBJECT) return json_expected(root, "an object", e);
-    json model = json_get(root, "model");
+    if (json_get_object(root, "model", &model, e)) return -1;
     /* Refusals first: nothing is read before every component is known. */
-    if (!(t->kind = tokmodel_find(model, e)) || normalizer_open(&t->normalizer, json_get(root, "normalizer"), e) ||
-        pretokenizer_open(&t->pretokenizer, json_get(root, "pre_tokenizer"), e) ||
-        postprocessor_open(&t->postprocessor, json_get(root, "post_processor"), e) ||
-        decoder_open(&t->decoder, json_get(root, "decoder"), e) || !(t->model = t->kind->open(model, &t->vocab, e)))
+    if (!(t->kind = tokmodel_find(model, e)) || normalize_open(&t->normalizer, json_get(root, "normalizer"), e) ||
+        pretokenize_open(&t->pretokenizer, json_get(root, "pre_tokenizer"), e) ||
+        postprocess_open(&t->postprocessor, json_get(root, "post_processor"), e) ||
+        decode_open(&t->decoder, json_get(root, "decoder"), e) || !(t->model = t->kind->open(model, &t->vocab, e)))
         return -1;
     return added_open(&t->added, json_get(root, "added_tokens"), &t->vocab, &t->normalizer, e);
 }
@@ -61,27 +60,12 @@ tokenizer *tokenizer_from_json(const char *name, const char *text, size_t len, p
     return doc ? from_doc(doc, e) : NULL;
 }
 
-static char *join_path(const char *dir, const char *name, pith_err *e)
-{
-    size_t n = strlen(dir) + strlen(name) + 2;
-    char *p = malloc(n);
-    if (!p) return err_nomem(e, n, "a path"), NULL;
-    snprintf(p, n, "%s/%s", dir, name);
-    return p;
-}
-
-static bool exists(const char *path)
-{
-    struct stat st;
-    return stat(path, &st) == 0;
-}
-
-static tokenizer *from_vocabtxt(const char *path, json config, pith_err *e)
+static tokenizer *from_vocabtxt(const char *dir, json config, pith_err *e)
 {
     char *text;
     size_t len;
-    if (vocabtxt_convert(path, config, &text, &len, e)) return NULL;
-    tokenizer *t = tokenizer_from_json(path, text, len, e);
+    if (vocabtxt_convert(dir, config, &text, &len, e)) return NULL;
+    tokenizer *t = tokenizer_from_json("vocab.txt", text, len, e);
     free(text);
     return t;
 }
@@ -98,38 +82,18 @@ static int read_max_length(tokenizer *t, json config, pith_err *e)
     return 0;
 }
 
-static tokenizer *open_files(const char *dir, const char *tokenizer_path, const char *vocab_path, json config,
-                             pith_err *e)
-{
-    tokenizer *t = NULL;
-    if (exists(tokenizer_path)) {
-        json_doc *doc = json_load(tokenizer_path, e);
-        t = doc ? from_doc(doc, e) : NULL;
-    } else if (exists(vocab_path)) {
-        t = from_vocabtxt(vocab_path, config, e);
-    } else {
-        err_set(e, "%s: no tokenizer.json and no vocab.txt there", dir);
-    }
-    if (t && read_max_length(t, config, e)) {
-        tokenizer_free(t);
-        t = NULL;
-    }
-    return t;
-}
-
 tokenizer *tokenizer_open(const char *dir, pith_err *e)
 {
     tokenizer *t = NULL;
-    json_doc *config = NULL;
-    char *tokenizer_path = join_path(dir, "tokenizer.json", e), *vocab_path = join_path(dir, "vocab.txt", e),
-         *config_path = join_path(dir, "tokenizer_config.json", e);
-    if (tokenizer_path && vocab_path && config_path &&
-        (!exists(config_path) || (config = json_load(config_path, e)) != NULL))
-        t = open_files(dir, tokenizer_path, vocab_path, json_root(config), e);
+    json_doc *config = NULL, *doc = NULL;
+    if (vocabtxt_load(dir, "tokenizer_config.json", &config, e) == 0 &&
+        vocabtxt_load(dir, "tokenizer.json", &doc, e) == 0)
+        t = doc ? from_doc(doc, e) : from_vocabtxt(dir, json_root(config), e);
+    if (t && read_max_length(t, json_root(config), e)) {
+        tokenizer_free(t);
+        t = NULL;
+    }
     json_free(config);
-    free(tokenizer_path);
-    free(vocab_path);
-    free(config_path);
     return t;
 }
 
@@ -137,12 +101,12 @@ void tokenizer_free(tokenizer *t)
 {
     if (!t) return;
     added_free(&t->added);
-    normalizer_free(&t->normalizer);
-    pretokenizer_free(&t->pretokenizer);
+    normalize_free(&t->normalizer);
+    pretokenize_free(&t->pretokenizer);
     if (t->model) t->kind->close(t->model);
     vocab_free(&t->vocab);
-    postprocessor_free(&t->postprocessor);
-    decoder_free(&t->decoder);
+    postprocess_free(&t->postprocessor);
+    decode_free(&t->decoder);
     free(t);
 }
 
@@ -174,7 +138,7 @@ static int encode_normal_part(void *ctx, const char *text, size_t begin, size_t 
 {
     encode_run *r = ctx;
     if (token) return encode_added(r, token, begin, end, e);
-    return pretokenizer_run(&r->t->pretokenizer, text, begin, end, encode_word, r, e);
+    return pretokenize_run(&r->t->pretokenizer, text, begin, end, encode_word, r, e);
 }
 
 /* A part of the text itself: an added token, or text to be normalised on its own. */
@@ -186,14 +150,14 @@ static int encode_part(void *ctx, const char *text, size_t begin, size_t end, co
     size_t first = r->out->n, len = end - begin;
     const char *normal = text + begin;
     if (t->normalizer.n) {
-        if (normalizer_run(&t->normalizer, normal, len, &r->normal, e)) return -1;
+        if (normalize_run(&t->normalizer, normal, len, &r->normal, e)) return -1;
         normal = r->normal.text;
         len = r->normal.len;
     }
     if (added_split(&t->added.normalized, normal, len, r->o->no_parse_special, encode_normal_part, r, e)) return -1;
     size_t cursor = 0;
     for (size_t i = first; i < r->out->n; i++) {
-        if (t->normalizer.n) normalized_origin(&r->normal, &cursor, &r->out->begin[i], &r->out->end[i]);
+        if (t->normalizer.n) normalize_origin(&r->normal, &cursor, &r->out->begin[i], &r->out->end[i]);
         r->out->begin[i] += begin;
         r->out->end[i] += begin;
     }
@@ -213,16 +177,16 @@ int tokenizer_encode_plain(const tokenizer *t, const char *text, size_t len, con
         if (r.o->strict)
             return err_set(e, "text: byte %zu (0x%02x) is not valid UTF-8; without strict it is read as U+FFFD", valid,
                            (unsigned)(unsigned char)text[valid]);
-        rc = normalized_repair(text, len, &repaired, &out->n_replaced, e);
+        rc = normalize_repair(text, len, &repaired, &out->n_replaced, e);
         text = repaired.text;
         len = repaired.len;
     }
     if (!rc) rc = added_split(&t->added.raw, text, len, r.o->no_parse_special, encode_part, &r, e);
     if (out->n_replaced)
         for (size_t i = 0; i < out->n && !rc; i++)
-            normalized_origin(&repaired, &cursor, &out->begin[i], &out->end[i]);
-    normalized_free(&r.normal);
-    normalized_free(&repaired);
+            normalize_origin(&repaired, &cursor, &out->begin[i], &out->end[i]);
+    normalize_result_free(&r.normal);
+    normalize_result_free(&repaired);
     if (rc) out->n = 0;
     return rc;
 }
@@ -230,7 +194,7 @@ int tokenizer_encode_plain(const tokenizer *t, const char *text, size_t len, con
 int tokenizer_assemble(const tokenizer *t, const tokenizer_encoding *a, size_t a0, size_t a1,
                        const tokenizer_encoding *b, size_t b0, size_t b1, tokenizer_encoding *out, pith_err *e)
 {
-    return postprocessor_run(&t->postprocessor, true, a, a0, a1, b, b0, b1, out, e);
+    return postprocess_run(&t->postprocessor, true, a, a0, a1, b, b0, b1, out, e);
 }
 
 size_t tokenizer_n_special(const tokenizer *t, bool pair)
@@ -273,19 +237,31 @@ int tokenizer_encode(const tokenizer *t, const char *text, size_t len, const cha
         else if (na > room)
             na = room;
     }
-    if (!rc) rc = postprocessor_run(&t->postprocessor, !o->no_special, &a, 0, na, pair ? &b : NULL, 0, nb, out, e);
+    if (!rc) rc = postprocess_run(&t->postprocessor, !o->no_special, &a, 0, na, pair ? &b : NULL, 0, nb, out, e);
     if (!rc && n_full) *n_full = a.n + b.n + special;
     tokenizer_encoding_free(&a);
     tokenizer_encoding_free(&b);
     return rc;
 }
 
+void tokenizer_encoding_free(tokenizer_encoding *x)
+{
+    if (!x) return;
+    free(x->ids);
+    free(x->type_ids);
+    free(x->special);
+    free(x->second);
+    free(x->begin);
+    free(x->end);
+    *x = (tokenizer_encoding){0};
+}
+
 /* ---- ids to text ---- */
 
-static const vocab_entry *piece_of(const tokenizer *t, int32_t id, const vocab **v)
+static const vocab_entry *piece_of(const tokenizer *t, int32_t id)
 {
-    const vocab_entry *x = vocab_at(*v = &t->added.ids, id);
-    return x ? x : vocab_at(*v = &t->vocab, id);
+    const vocab_entry *x = vocab_at(&t->added.ids, id);
+    return x ? x : vocab_at(&t->vocab, id);
 }
 
 int tokenizer_decode(const tokenizer *t, const int32_t *ids, size_t n, bool skip_special, char **out, size_t *len,
@@ -294,12 +270,11 @@ int tokenizer_decode(const tokenizer *t, const int32_t *ids, size_t n, bool skip
     decode_list pieces = {0};
     int rc = 0;
     for (size_t i = 0; i < n && !rc; i++) {
-        const vocab *v;
-        const vocab_entry *x = piece_of(t, ids[i], &v);
+        const vocab_entry *x = piece_of(t, ids[i]);
         if (!x || (skip_special && vocab_at(&t->added.special, ids[i]))) continue;
-        rc = decode_list_add(&pieces, vocab_text(v, x), x->len, e);
+        rc = decode_list_add(&pieces, x->text, x->len, e);
     }
-    if (!rc) rc = decoder_run(&t->decoder, &pieces, out, len, e);
+    if (!rc) rc = decode_run(&t->decoder, &pieces, out, len, e);
     decode_list_free(&pieces);
     return rc;
 }
@@ -312,9 +287,8 @@ size_t tokenizer_vocab_size(const tokenizer *t)
 
 const char *tokenizer_piece(const tokenizer *t, int32_t id)
 {
-    const vocab *v;
-    const vocab_entry *x = piece_of(t, id, &v);
-    return x ? vocab_text(v, x) : NULL;
+    const vocab_entry *x = piece_of(t, id);
+    return x ? x->text : NULL;
 }
 
 int32_t tokenizer_id(const tokenizer *t, const char *piece)

@@ -14,7 +14,6 @@ static const char *guess_type(json v)
 const tokmodel *tokmodel_find(json v, pith_err *e)
 {
     const char *type;
-    if (json_typeof(v) != JSON_OBJECT) return json_expected(v, "an object", e), NULL;
     if (json_opt_str(v, "type", guess_type(v), &type, e)) return NULL;
     for (size_t i = 0; i < sizeof MODELS / sizeof *MODELS; i++)
         if (strcmp(MODELS[i]->type, type) == 0) return MODELS[i];

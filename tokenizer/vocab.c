@@ -28,16 +28,20 @@ static void insert(vocab *v, uint64_t h, uint32_t what)
     v->n_used++;
 }
 
-static void insert_entry(vocab *v, uint32_t k)
+static vocab_entry *entry_at(const vocab *v, uint32_t what)
 {
-    const vocab_entry *x = &v->entry[k];
-    const char *s = v->text + x->at;
+    return (vocab_entry *)(void *)(v->block + (size_t)what * 4);
+}
+
+static void insert_entry(vocab *v, uint32_t what)
+{
+    const vocab_entry *x = entry_at(v, what);
     uint64_t h = VOCAB_HASH;
     for (size_t i = 0; i < x->len; i++) {
-        h = vocab_hash(h, (unsigned char)s[i]);
+        h = vocab_hash(h, (unsigned char)x->text[i]);
         if (v->prefixes && i + 1 < x->len && i < PREFIX_MAX) insert(v, h, INNER);
     }
-    insert(v, h, k);
+    insert(v, h, what);
 }
 
 /* A table for all entries so far and one more piece of len bytes, at most half full. */
@@ -54,8 +58,27 @@ static int make_room(vocab *v, size_t len, pith_err *e)
     v->n_slots = n;
     v->n_used = 0;
     memset(slot, 0xff, n * sizeof *slot); /* EMPTY everywhere */
-    for (size_t i = 0; i < v->n; i++) insert_entry(v, (uint32_t)i);
+    for (size_t i = 0; i < v->n; i++) insert_entry(v, v->entry[i]);
     return 0;
+}
+
+/* memcmp is a call; pieces are short. */
+static inline bool same(const char *a, const char *b, size_t n)
+{
+    uint64_t x, y;
+    if (n < 8) {
+        for (size_t i = 0; i < n; i++)
+            if (a[i] != b[i]) return false;
+        return true;
+    }
+    for (size_t i = 0; i + 8 < n; i += 8) {
+        memcpy(&x, a + i, 8);
+        memcpy(&y, b + i, 8);
+        if (x != y) return false;
+    }
+    memcpy(&x, a + n - 8, 8);
+    memcpy(&y, b + n - 8, 8);
+    return x == y;
 }
 
 static vocab_entry *find(const vocab *v, uint64_t h, const char *head, size_t head_len, const char *s, size_t n)
@@ -63,9 +86,8 @@ static vocab_entry *find(const vocab *v, uint64_t h, const char *head, size_t he
     uint32_t tag = tag_of(h);
     for (size_t i = slot_of(v, h); v->slot[i].what != EMPTY; i = (i + 1) & (v->n_slots - 1)) {
         if (v->slot[i].tag != tag || v->slot[i].what == INNER) continue;
-        vocab_entry *x = &v->entry[v->slot[i].what];
-        const char *t = v->text + x->at;
-        if (x->len == head_len + n && memcmp(t, head, head_len) == 0 && memcmp(t + head_len, s, n) == 0) return x;
+        vocab_entry *x = entry_at(v, v->slot[i].what);
+        if (x->len == head_len + n && same(x->text, head, head_len) && same(x->text + head_len, s, n)) return x;
     }
     return NULL;
 }
@@ -85,58 +107,75 @@ int vocab_add(vocab *v, const char *piece, size_t len, int32_t id, pith_err *e)
         old->id = id;
         return 0;
     }
-    if (v->n >= INNER - 1 || len >= UINT32_MAX) return err_set(e, "vocabulary: too large");
+    size_t size = (sizeof(vocab_entry) + len + 1 + 3) & ~(size_t)3;
+    if (len >= UINT32_MAX || v->block_len / 4 >= INNER) return err_set(e, "vocabulary: more than 16 GB of pieces");
     if (v->n == v->cap) {
         size_t cap = v->cap ? v->cap * 2 : 1024;
-        vocab_entry *p = realloc(v->entry, cap * sizeof *p);
+        uint32_t *p = realloc(v->entry, cap * sizeof *p);
         if (!p) return err_nomem(e, cap * sizeof *p, "the vocabulary");
         v->entry = p;
         v->cap = cap;
     }
-    if (v->text_cap - v->text_len < len + 1) {
-        size_t cap = v->text_cap * 2 + len + 4096;
-        char *p = realloc(v->text, cap);
+    if (v->block_cap - v->block_len < size) {
+        size_t cap = v->block_cap * 2 + size + 4096;
+        char *p = realloc(v->block, cap);
         if (!p) return err_nomem(e, cap, "the vocabulary");
-        v->text = p;
-        v->text_cap = cap;
+        v->block = p;
+        v->block_cap = cap;
     }
     if (make_room(v, len, e)) return -1;
-    memcpy(v->text + v->text_len, piece, len);
-    v->text[v->text_len + len] = 0;
-    v->entry[v->n] = (vocab_entry){v->text_len, (uint32_t)len, id};
-    v->text_len += len + 1;
-    insert_entry(v, (uint32_t)v->n++);
+    uint32_t what = (uint32_t)(v->block_len / 4);
+    vocab_entry *x = entry_at(v, what);
+    *x = (vocab_entry){.id = id, .len = (uint32_t)len};
+    memcpy(x->text, piece, len);
+    x->text[len] = 0;
+    v->block_len += size;
+    v->entry[v->n++] = what;
+    insert_entry(v, what);
     if (len > v->longest) v->longest = len;
     return 0;
 }
 
+typedef struct id_place {
+    int32_t id;
+    uint32_t what;
+} id_place;
+
 static int by_id(const void *a, const void *b)
 {
-    int32_t x = ((const vocab_entry *)a)->id, y = ((const vocab_entry *)b)->id;
+    int32_t x = ((const id_place *)a)->id, y = ((const id_place *)b)->id;
     return (x > y) - (x < y);
+}
+
+static int sort_entries(vocab *v, pith_err *e)
+{
+    id_place *p = malloc(v->n * sizeof *p);
+    if (!p) return err_nomem(e, v->n * sizeof *p, "the vocabulary");
+    for (size_t i = 0; i < v->n; i++) p[i] = (id_place){vocab_nth(v, i)->id, v->entry[i]};
+    qsort(p, v->n, sizeof *p, by_id);
+    for (size_t i = 0; i < v->n; i++) v->entry[i] = p[i].what;
+    free(p);
+    return 0;
 }
 
 int vocab_close(vocab *v, const char *where, pith_err *e)
 {
     bool sorted = true;
-    for (size_t i = 1; i < v->n && sorted; i++) sorted = v->entry[i - 1].id < v->entry[i].id;
-    if (!sorted) {
-        qsort(v->entry, v->n, sizeof *v->entry, by_id);
-        for (size_t i = 1; i < v->n; i++)
-            if (v->entry[i - 1].id == v->entry[i].id)
-                return err_set(e, "%s: \"%.60s\" and \"%.60s\" both have id %d", where,
-                               vocab_text(v, &v->entry[i - 1]), vocab_text(v, &v->entry[i]), (int)v->entry[i].id);
-        memset(v->slot, 0xff, v->n_slots * sizeof *v->slot);
-        v->n_used = 0;
-        for (size_t i = 0; i < v->n; i++) insert_entry(v, (uint32_t)i);
+    for (size_t i = 1; i < v->n && sorted; i++) sorted = vocab_nth(v, i - 1)->id < vocab_nth(v, i)->id;
+    if (!sorted && sort_entries(v, e)) return -1;
+    for (size_t i = 1; i < v->n && !sorted; i++) {
+        const vocab_entry *a = vocab_nth(v, i - 1), *b = vocab_nth(v, i);
+        if (a->id == b->id)
+            return err_set(e, "%s: \"%.60s\" and \"%.60s\" both have id %d", where, a->text, b->text, (int)a->id);
     }
     v->dense = v->n == vocab_size(v);
     return 0;
 }
 
-int vocab_read(vocab *v, json object, pith_err *e)
+int vocab_read(vocab *v, json model, pith_err *e)
 {
-    if (json_typeof(object) != JSON_OBJECT) return json_expected(object, "an object of piece: id", e);
+    json object;
+    if (json_get_object(model, "vocab", &object, e)) return -1;
     for (json c = json_first(object); c.node; c = json_next(c)) {
         uint64_t id;
         const char *piece = json_key(c);
@@ -147,7 +186,7 @@ int vocab_read(vocab *v, json object, pith_err *e)
 
 void vocab_free(vocab *v)
 {
-    free(v->text);
+    free(v->block);
     free(v->entry);
     free(v->slot);
     *v = (vocab){0};
@@ -162,12 +201,13 @@ int32_t vocab_find(const vocab *v, const char *piece, size_t len)
 const vocab_entry *vocab_at(const vocab *v, int32_t id)
 {
     if (id < 0) return NULL;
-    if (v->dense) return (size_t)id < v->n ? &v->entry[id] : NULL;
+    if (v->dense) return (size_t)id < v->n ? vocab_nth(v, (size_t)id) : NULL;
     size_t a = 0, b = v->n;
     while (a < b) {
         size_t m = a + (b - a) / 2;
-        if (v->entry[m].id == id) return &v->entry[m];
-        if (v->entry[m].id < id)
+        const vocab_entry *x = vocab_nth(v, m);
+        if (x->id == id) return x;
+        if (x->id < id)
             a = m + 1;
         else
             b = m;

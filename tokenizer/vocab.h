@@ -6,28 +6,29 @@
 #include "base/json.h"
 #include <stdbool.h>
 
+/* A piece as it lies in vocab.block; the next one follows at the next multiple of 4. Text and id share a cache line. */
 typedef struct vocab_entry {
-    size_t at; /* in text */
-    uint32_t len;
     int32_t id;
+    uint32_t len;
+    char text[]; /* len bytes and a NUL */
 } vocab_entry;
 
 typedef struct vocab_slot {
     uint32_t tag;  /* high half of the hash */
-    uint32_t what; /* entry number, VOCAB_INNER or VOCAB_EMPTY */
+    uint32_t what; /* entry's place in block / 4, or one of vocab.c's marks */
 } vocab_slot;
 
 /* A zeroed struct is an empty vocabulary. */
 typedef struct vocab {
-    bool prefixes;      /* set before the first vocab_add: also remember which strings begin a piece */
-    char *text;         /* each piece followed by a NUL */
-    size_t text_len, text_cap;
-    vocab_entry *entry; /* after vocab_close: ascending by id */
+    bool prefixes; /* set before the first vocab_add: also remember which strings begin a piece */
+    char *block;
+    size_t block_len, block_cap;
+    uint32_t *entry; /* place in block / 4 of each piece; after vocab_close ascending by id */
     size_t n, cap;
     vocab_slot *slot;
     size_t n_slots, n_used;
-    size_t longest;     /* bytes */
-    bool dense;         /* ids are exactly 0..n-1 */
+    size_t longest; /* bytes */
+    bool dense;     /* ids are exactly 0..n-1 */
 } vocab;
 
 /* Adds a piece; one that is there gets the new id (as a repeated JSON key does in the reference). */
@@ -35,14 +36,17 @@ int vocab_add(vocab *v, const char *piece, size_t len, int32_t id, pith_err *e);
 /* To be called once after the last vocab_add, before the look-ups below. Two pieces with one id are an error;
  * `where` names the list in it. */
 int vocab_close(vocab *v, const char *where, pith_err *e);
-/* Both for a JSON object of piece: id. */
-int vocab_read(vocab *v, json object, pith_err *e);
+/* Both for the member "vocab" of the value of "model", an object of piece: id. */
+int vocab_read(vocab *v, json model, pith_err *e);
 void vocab_free(vocab *v);
 
 int32_t vocab_find(const vocab *v, const char *piece, size_t len); /* -1: none */
 const vocab_entry *vocab_at(const vocab *v, int32_t id);           /* NULL: no such id */
-static inline const char *vocab_text(const vocab *v, const vocab_entry *x) { return v->text + x->at; }
-static inline size_t vocab_size(const vocab *v) { return v->n ? (size_t)v->entry[v->n - 1].id + 1 : 0; }
+static inline const vocab_entry *vocab_nth(const vocab *v, size_t i)
+{
+    return (const vocab_entry *)(const void *)(v->block + (size_t)v->entry[i] * 4);
+}
+static inline size_t vocab_size(const vocab *v) { return v->n ? (size_t)vocab_nth(v, v->n - 1)->id + 1 : 0; }
 
 /* Hash of a string, byte by byte from VOCAB_HASH. */
 #define VOCAB_HASH UINT64_C(0xcbf29ce484222325)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* Slow tokenizers that are BertTokenizer under another name, with or without "Fast". */
 static const char *const CLASSES[] = {"BertTokenizer",       "DistilBertTokenizer", "ElectraTokenizer",
@@ -31,43 +32,75 @@ static int check_class(json config, pith_err *e)
                    class);
 }
 
-static char *read_file(const char *path, size_t *len, pith_err *e)
+static char *join_path(const char *dir, const char *name, pith_err *e)
 {
-    size_t n = 0, cap = 1 << 18;
-    FILE *f = fopen(path, "rb");
-    if (!f) return err_set(e, "%s: cannot open: %s", path, strerror(errno)), NULL;
-    char *text = malloc(cap);
-    while (text) {
-        n += fread(text + n, 1, cap - n, f);
-        if (n < cap) break;
-        char *more = cap > SIZE_MAX / 2 ? NULL : realloc(text, cap * 2);
-        if (!more) free(text);
-        text = more;
-        cap *= 2;
-    }
-    bool failed = text && ferror(f);
-    if (failed) err_set(e, "%s: cannot read: %s", path, strerror(errno));
-    if (!text) err_nomem(e, cap, path);
-    fclose(f);
-    if (failed) free(text);
-    *len = n;
-    return failed ? NULL : text;
+    size_t n = strlen(dir) + strlen(name) + 2;
+    char *p = malloc(n);
+    if (!p) return err_nomem(e, n, "a path"), NULL;
+    snprintf(p, n, "%s/%s", dir, name);
+    return p;
 }
 
-/* "content" of a token that is a string or an object; the default if it is not there. */
+int vocabtxt_load(const char *dir, const char *name, json_doc **doc, pith_err *e)
+{
+    struct stat st;
+    char *path = join_path(dir, name, e);
+    *doc = NULL;
+    bool there = path && stat(path, &st) == 0;
+    if (there) *doc = json_load(path, e);
+    free(path);
+    return !path || (there && !*doc) ? -1 : 0;
+}
+
+static char *read_vocab(const char *dir, size_t *len, pith_err *e)
+{
+    struct stat st;
+    size_t n = 0, cap = 1 << 18;
+    char *path = join_path(dir, "vocab.txt", e), *text = NULL;
+    FILE *f = path ? fopen(path, "rb") : NULL;
+    if (path && !f && stat(path, &st))
+        err_set(e, "%s: no tokenizer.json and no vocab.txt there", dir);
+    else if (path && !f)
+        err_set(e, "%s: cannot open: %s", path, strerror(errno));
+    else if (f && !(text = malloc(cap)))
+        err_nomem(e, cap, path);
+    while (text && (n += fread(text + n, 1, cap - n, f)) == cap) {
+        char *more = cap > SIZE_MAX / 2 ? NULL : realloc(text, cap *= 2);
+        if (!more) {
+            err_nomem(e, cap, path);
+            free(text);
+        }
+        text = more;
+    }
+    if (text && ferror(f)) {
+        err_set(e, "%s: cannot read: %s", path, strerror(errno));
+        free(text);
+        text = NULL;
+    }
+    if (f) fclose(f);
+    free(path);
+    *len = n;
+    return text;
+}
+
+/* "content" of a token that is a string or an object; the default if it is not there; NULL if it is null. */
 static int content_of(json v, const char *def, const char **out, pith_err *e)
 {
-    *out = def;
-    if (json_typeof(v) == JSON_NONE || json_typeof(v) == JSON_NULL) return 0;
+    *out = json_typeof(v) == JSON_NONE ? def : json_typeof(v) == JSON_STRING ? json_str(v) : NULL;
     if (json_typeof(v) == JSON_OBJECT) return json_get_str(v, "content", out, e);
-    if (json_typeof(v) != JSON_STRING) return json_expected(v, "a token as string or object", e);
-    *out = json_str(v);
-    return 0;
+    return *out || json_typeof(v) == JSON_NULL ? 0 : json_expected(v, "a token as string or object", e);
+}
+
+/* A special token: of special_tokens_map.json, where that counts, else of tokenizer_config.json. */
+static json role_of(json config, json roles, const char *name)
+{
+    json v = json_get(roles, name);
+    return v.node ? v : json_get(config, name);
 }
 
 /* Writes the members of "vocab", one a line of the file; a repeated piece has its last line's number, as in Python.
  * at[role] becomes the line of each special token, or stays. */
-static int put_vocab(FILE *f, const char *path, const char *text, size_t len, const char *const role[N_ROLES],
+static int put_vocab(FILE *f, const char *text, size_t len, const char *const role[N_ROLES],
                      long long at[N_ROLES], pith_err *e)
 {
     long long line = 0;
@@ -75,16 +108,16 @@ static int put_vocab(FILE *f, const char *path, const char *text, size_t len, co
         size_t from = i;
         while (i < len && text[i] != '\n' && text[i] != '\r' && text[i]) i++;
         if ((i < len && !text[i]) || unicode_valid(text + from, i - from) < i - from)
-            return err_set(e, "%s: line %lld: %s", path, line + 1,
+            return err_set(e, "vocab.txt: line %lld: %s", line + 1,
                            i < len && !text[i] ? "a NUL character" : "not valid UTF-8");
         fputs(line ? "," : "", f);
         json_put_str(f, text + from, i - from);
         fprintf(f, ":%lld", line);
         for (int r = 0; r < N_ROLES; r++)
-            if (strlen(role[r]) == i - from && memcmp(role[r], text + from, i - from) == 0) at[r] = line;
+            if (role[r] && strlen(role[r]) == i - from && memcmp(role[r], text + from, i - from) == 0) at[r] = line;
         if (i < len && text[i++] == '\r' && i < len && text[i] == '\n') i++;
     }
-    return line ? 0 : err_set(e, "%s: it is empty", path);
+    return line ? 0 : err_set(e, "vocab.txt: it is empty");
 }
 
 /* One of added_tokens. v: the object with its flags, or a string or nothing: a special token, not normalised. */
@@ -107,45 +140,66 @@ static int put_added(FILE *f, bool *any, json v, const char *content, bool speci
 static bool listed(json decoder, const char *const role[N_ROLES], int n, const char *content)
 {
     for (int r = 0; r < n; r++)
-        if (strcmp(role[r], content) == 0) return true;
+        if (role[r] && strcmp(role[r], content) == 0) return true;
     for (json c = json_first(decoder); c.node; c = json_next(c))
         if (strcmp(json_str(json_get(c, "content")), content) == 0) return true;
     return false;
 }
 
-/* added_tokens_decoder by ascending id, then the special tokens by role. */
-static int put_all_added(FILE *f, json config, const char *const role[N_ROLES], pith_err *e)
+typedef struct listed_token {
+    long long id;
+    json v;
+} listed_token;
+
+static int by_id(const void *a, const void *b)
 {
-    json decoder = json_get(config, "added_tokens_decoder"), more = json_get(config, "additional_special_tokens");
-    bool any = false;
-    long long last = -1;
-    for (;;) { /* a handful of tokens: selection instead of sorting */
-        json best = {NULL, decoder.doc};
-        long long best_id = 0;
-        for (json c = json_first(decoder); c.node; c = json_next(c)) {
-            char *end;
-            long long id = strtoll(json_key(c), &end, 10);
-            if (*end || end == json_key(c) || id < 0) return json_expected(c, "a token id as key", e);
-            if (id > last && (!best.node || id < best_id)) {
-                best = c;
-                best_id = id;
-            }
-        }
-        if (!best.node) break;
+    long long x = ((const listed_token *)a)->id, y = ((const listed_token *)b)->id;
+    return (x > y) - (x < y);
+}
+
+/* added_tokens_decoder, an object of "id": token, by ascending id. */
+static int put_decoder(FILE *f, bool *any, json decoder, pith_err *e)
+{
+    size_t n = json_len(decoder), i = 0;
+    listed_token *list = n ? malloc(n * sizeof *list) : NULL;
+    if (n && !list) return err_nomem(e, n * sizeof *list, "added tokens");
+    int rc = 0;
+    for (json c = json_first(decoder); c.node && !rc; c = json_next(c)) {
+        char *end;
+        list[i++] = (listed_token){strtoll(json_key(c), &end, 10), c};
+        if (*end || end == json_key(c) || list[i - 1].id < 0) rc = json_expected(c, "a token id as key", e);
+    }
+    if (n && !rc) qsort(list, n, sizeof *list, by_id);
+    for (i = 0; i < n && !rc; i++) {
         const char *content;
         int special;
-        if (json_get_str(best, "content", &content, e) || json_opt_bool(best, "special", 0, &special, e) ||
-            put_added(f, &any, best, content, special, e))
-            return -1;
-        last = best_id;
+        if (json_get_str(list[i].v, "content", &content, e) || json_opt_bool(list[i].v, "special", 0, &special, e) ||
+            put_added(f, any, list[i].v, content, special, e))
+            rc = -1;
     }
+    free(list);
+    return rc;
+}
+
+/* added_tokens_decoder, then the special tokens by role, then additional_special_tokens. */
+static int put_all_added(FILE *f, json config, json roles, const char *const role[N_ROLES], pith_err *e)
+{
+    json decoder = json_get(config, "added_tokens_decoder"), more = role_of(config, roles, "additional_special_tokens");
+    bool any = false;
+    if (put_decoder(f, &any, decoder, e)) return -1;
     for (int r = 0; r < N_ROLES; r++)
-        if (!listed(decoder, role, r, role[r]) && put_added(f, &any, json_get(config, ROLES[r]), role[r], true, e))
+        if (role[r] && !listed(decoder, role, r, role[r]) &&
+            put_added(f, &any, role_of(config, roles, ROLES[r]), role[r], true, e))
             return -1;
     for (json c = json_first(more); c.node; c = json_next(c)) {
         const char *content;
         if (content_of(c, "", &content, e)) return -1;
-        if (!listed(decoder, role, N_ROLES, content) && put_added(f, &any, c, content, true, e)) return -1;
+        for (json k = json_first(more); content && k.node != c.node; k = json_next(k)) {
+            const char *before;
+            if (content_of(k, NULL, &before, e)) return -1;
+            if (before && strcmp(before, content) == 0) content = NULL;
+        }
+        if (content && !listed(decoder, role, N_ROLES, content) && put_added(f, &any, c, content, true, e)) return -1;
     }
     return 0;
 }
@@ -194,43 +248,63 @@ static int put_normalizer(FILE *f, json config, pith_err *e)
     return 0;
 }
 
-static int put_all(FILE *f, const char *path, const char *text, size_t len, json config, pith_err *e)
+/* roles: where the special tokens are named. */
+static int put_all(FILE *f, const char *text, size_t len, json config, json roles, pith_err *e)
 {
     const char *role[N_ROLES];
     long long at[N_ROLES] = {-1, -1, -1, -1, -1};
-    for (int r = 0; r < N_ROLES; r++)
-        if (content_of(json_get(config, ROLES[r]), DEFAULTS[r], &role[r], e)) return -1;
+    for (int r = 0; r < N_ROLES; r++) {
+        json v = role_of(config, roles, ROLES[r]);
+        if (content_of(v, DEFAULTS[r], &role[r], e)) return -1;
+        if (!role[r] && r != PAD && r != MASK) return json_expected(v, "a token", e);
+    }
     fputs("{\"version\":\"1.0\",", f);
     if (put_normalizer(f, config, e)) return -1;
     fputs("\"added_tokens\":[", f);
-    if (put_all_added(f, config, role, e)) return -1;
+    if (put_all_added(f, config, roles, role, e)) return -1;
     fputs("],\"model\":{\"type\":\"WordPiece\",\"unk_token\":", f);
     json_put_str(f, role[UNK], strlen(role[UNK]));
     fputs(",\"continuing_subword_prefix\":\"##\",\"max_input_chars_per_word\":100,\"vocab\":{", f);
-    if (put_vocab(f, path, text, len, role, at, e)) return -1;
+    if (put_vocab(f, text, len, role, at, e)) return -1;
     fputs("}},", f);
     for (int r = 0; r < N_ROLES; r++)
         if ((r == CLS || r == SEP) && at[r] < 0)
-            return err_set(e, "%s: no line \"%.60s\" (%s of tokenizer_config.json)", path, role[r], ROLES[r]);
+            return err_set(e, "vocab.txt: no line \"%.60s\" (%s)", role[r], ROLES[r]);
     put_template(f, role[CLS], at[CLS], role[SEP], at[SEP]);
     fputs("\"padding\":null}", f);
     return 0;
 }
 
-int vocabtxt_convert(const char *path, json config, char **out, size_t *len, pith_err *e)
+static int convert(const char *dir, json config, json roles, char **out, size_t *len, pith_err *e)
 {
     size_t text_len;
-    if (check_class(config, e)) return -1;
-    char *text = read_file(path, &text_len, e);
+    char *text = read_vocab(dir, &text_len, e);
     if (!text) return -1;
     *out = NULL;
     *len = 0;
     FILE *f = open_memstream(out, len);
-    int rc = f ? put_all(f, path, text, text_len, config, e) : -1;
+    int rc = f ? put_all(f, text, text_len, config, roles, e) : -1;
     bool failed = !f || ferror(f);
     if (f && fclose(f)) failed = true;
-    if (failed) rc = err_nomem(e, text_len * 2, path);
+    if (failed) rc = err_nomem(e, text_len * 2, "vocab.txt");
     free(text);
     if (rc) free(*out);
+    return rc;
+}
+
+int vocabtxt_convert(const char *dir, json config, char **out, size_t *len, pith_err *e)
+{
+    json_doc *roles = NULL, *added = NULL;
+    int rc = check_class(config, e);
+    /* Since added_tokens_decoder came, transformers reads neither of these two where it is. */
+    if (!rc && !json_get(config, "added_tokens_decoder").node) {
+        rc = vocabtxt_load(dir, "special_tokens_map.json", &roles, e);
+        if (!rc) rc = vocabtxt_load(dir, "added_tokens.json", &added, e);
+        if (!rc && json_first(json_root(added)).node)
+            rc = err_set(e, "%s/added_tokens.json: not supported; save the tokenizer as tokenizer.json", dir);
+    }
+    if (!rc) rc = convert(dir, config, json_root(roles), out, len, e);
+    json_free(roles);
+    json_free(added);
     return rc;
 }

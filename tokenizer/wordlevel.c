@@ -11,7 +11,7 @@ typedef struct wordlevel {
 static void *wordlevel_open(json v, vocab *vocabulary, pith_err *e)
 {
     const char *unknown;
-    if (json_get_str(v, "unk_token", &unknown, e) || vocab_read(vocabulary, json_get(v, "vocab"), e)) return NULL;
+    if (json_get_str(v, "unk_token", &unknown, e) || vocab_read(vocabulary, v, e)) return NULL;
     size_t n = strlen(unknown) + 1;
     wordlevel *w = malloc(sizeof *w + n);
     if (!w) return err_nomem(e, sizeof *w + n, "the tokenizer"), NULL;

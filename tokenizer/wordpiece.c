@@ -36,7 +36,7 @@ static void *wordpiece_open(json v, vocab *vocabulary, pith_err *e)
     vocabulary->prefixes = true;
     if (json_get_str(v, "unk_token", &unknown, e) || json_get_str(v, "continuing_subword_prefix", &prefix, e) ||
         json_get_size(v, "max_input_chars_per_word", 0, UINT64_C(1) << 53, &w->max_chars, e) ||
-        vocab_read(vocabulary, json_get(v, "vocab"), e) || !(w->prefix = copy(prefix, e)) ||
+        vocab_read(vocabulary, v, e) || !(w->prefix = copy(prefix, e)) ||
         !(w->unknown_piece = copy(unknown, e))) {
         wordpiece_close(w);
         return NULL;

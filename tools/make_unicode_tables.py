@@ -84,6 +84,7 @@ nfd, lower, accents = mapping("nfd"), mapping("lowercase"), mapping("strip_accen
 check(all(v in ([], [0x20]) for v in clean.values()), "clean_text")
 check(all(v == [] for v in accents.values()), "StripAccents")
 check([c for c, v in lower.items() if len(v) != 1] == [0x130] and lower[0x130] == [0x69, 0x307], "lowercase of U+0130")
+check(not {x for v in lower.values() for x in v} & set(lower), "lowercase of lowercase")
 combining = (members(GOLDEN / "nfd_nonstarter_gt1.ranges.txt") - DECOMPOSE_TO_MARKS) | {
     c for a, b in CLASS_1 for c in range(a, b + 1)}
 CLASSES = [  # order = bit

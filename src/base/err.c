@@ -45,6 +45,6 @@ int err_where(pith_err *e, const char *fmt, ...)
     memcpy(old, e->msg, sizeof old);
     escape_controls(where, sizeof where);
     size_t n = (size_t)snprintf(e->msg, sizeof e->msg, "%.500s: ", where);
-    snprintf(e->msg + n, sizeof e->msg - n, "%s", old);
+    snprintf(e->msg + n, sizeof e->msg - n, "%.*s", (int)(sizeof e->msg - n - 1), old);
     return -1;
 }

@@ -51,10 +51,10 @@ int batch_check(const batch_opts *o, const load *l, pith_err *e)
 {
     const pith_model *m = l->model;
     if (pith_model_n_labels(m) == 0)
-        return err_set(e, "%s: has no classification head, so there are no labels (architecture of model_type %s)", l->path,
+        return err_set(e, "%.700s: has no classification head, so there are no labels (architecture of model_type %s)", l->path,
                        pith_model_type(m));
     if (!pith_model_tokenizer(m))
-        return err_set(e, "%s: has no tokenizer (tokenizer.json or vocab.txt), so text cannot be read; pith logits --ids "
+        return err_set(e, "%.700s: has no tokenizer (tokenizer.json or vocab.txt), so text cannot be read; pith logits --ids "
                           "takes token ids", l->path);
     if (o->max_length > pith_model_max_positions(m))
         return err_set(e, "--max-length %llu: the model reads %zu tokens at most", (unsigned long long)o->max_length,
@@ -164,9 +164,11 @@ static int deliver(batch *b, const slot *s, batch_sink *sink, void *ctx, pith_er
     char where[900];
     rows_where(b->rows, x, where, sizeof where);
     b->n_failed++;
-    if (b->on_error == BATCH_FAIL) return err_set(e, "%s: %s", where, s->error);
-    progress_clear(&b->progress);
-    cli_error("%s: %s", where, s->error);
+    if (b->on_error == BATCH_FAIL) return err_set(e, "%.700s: %s", where, s->error);
+    if (sink == b->sink) { /* a row that is only looked at again was told of before */
+        progress_clear(&b->progress);
+        cli_error("%s: %s", where, s->error);
+    }
     return b->on_error == BATCH_NULL ? sink(ctx, x, NULL, s->error, e) : 0;
 }
 
@@ -249,6 +251,9 @@ void batch_summary(const batch *b)
     if (b->rows->format != ROWS_ARGS && b->n_truncated)
         cli_note("%s of %s rows were longer than the model reads and were cut (--long window reads all)",
                  cli_count(b->n_truncated, n), cli_count(b->n_rows, m));
+    if (b->rows->format != ROWS_ARGS && b->n_empty)
+        cli_note("%s of %s rows have an empty text, whose label says nothing", cli_count(b->n_empty, n),
+                 cli_count(b->n_rows, m));
     if (b->n_replaced)
         cli_note("%s of %s rows held invalid UTF-8, which was read as U+FFFD (--strict refuses it)",
                  cli_count(b->n_replaced, n), cli_count(b->n_rows, m));

@@ -365,11 +365,12 @@ static void environment_help(const cli_verb *v, FILE *f)
 void cli_help(const cli_verb *v, FILE *f)
 {
     fprintf(f, "pith %s: %s\n\n", v->name, v->summary);
-    for (const char *p = v->synopsis; *p;) {
+    const char *p = v->synopsis;
+    do {
         int len = (int)strcspn(p, "\n");
-        fprintf(f, "%s pith %s %.*s\n", p == v->synopsis ? "usage:" : "      ", v->name, len, p);
+        fprintf(f, "%s pith %s%s%.*s\n", p == v->synopsis ? "usage:" : "      ", v->name, len ? " " : "", len, p);
         p += len + (p[len] == '\n');
-    }
+    } while (*p);
     for (const cli_opt *o = v->opts; o->kind != CLI_END; o++) {
         if (o->kind == CLI_TITLE) {
             fprintf(f, "\n%s:\n", o->help);

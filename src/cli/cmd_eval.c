@@ -201,7 +201,7 @@ static int eval(run *r, const values *v, pith_err *e)
     figures f = count(r);
     if (f.rows == 0) {
         batch_summary(b);
-        return err_set(e, "%s: no labelled rows, so nothing was measured", r->rows.in.name);
+        return err_set(e, "%.700s: no labelled rows, so nothing was measured", r->rows.in.name);
     }
     if (v->json) put_json(r, &f);
     else put_text(r, &f);
@@ -227,7 +227,7 @@ static int run_eval(void *opts, int argc, char **argv)
     if (emit_format(&v->b, &r.emit.report.format) || batch_spec(&v->b, argc, argv, label, &spec)) return CLI_USAGE;
     int bad = rows_open(&r.rows, &spec, &e);
     if (!bad && r.rows.format == ROWS_TEXT)
-        bad = err_set(&e, "%s: lines of text have no labels; expected jsonl, csv or tsv (--format says which it is)",
+        bad = err_set(&e, "%.700s: lines of text have no labels; expected jsonl, csv or tsv (--format says which it is)",
                       r.rows.in.name);
     if (!bad) bad = eval(&r, v, &e);
     if (bad) cli_error("%s", e.msg);

@@ -2,12 +2,14 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/cmd.h"
 #include "cli/guard.h"
+#include "cli/progress.h"
 #include "base/checked.h"
 #include "base/err.h"
 #include "base/json.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct values {
     cli_globals g;
@@ -107,6 +109,15 @@ static int summarize(const pith_weights *w, summary *s, pith_err *e)
     return bad;
 }
 
+/* Reading every element of a large model takes a while. */
+static void advance(progress *p, const pith_weights *w, size_t i, const summary *s, uint64_t *bytes)
+{
+    pith_tensor t;
+    pith_weights_at(w, i, &t);
+    *bytes += t.nbytes;
+    progress_update(p, i + 1, s->bytes ? (double)*bytes / (double)s->bytes : 1);
+}
+
 /* ---- table ---- */
 
 static void put_stats(const pith_weights *w, size_t i)
@@ -167,7 +178,14 @@ static void put_table(const pith_weights *w, const summary *s, int stats)
            s->bytes_width, "bytes");
     if (stats) printf("  %11s %11s %11s %8s %8s", "min", "max", "mean", "NaN", "Inf");
     putchar('\n');
-    for (size_t i = 0; i < pith_weights_count(w); i++) put_row(w, i, s, stats, &shape, &cap);
+    progress p;
+    uint64_t bytes = 0;
+    progress_start(&p, "tensors", isatty(STDOUT_FILENO));
+    for (size_t i = 0; i < pith_weights_count(w); i++) {
+        put_row(w, i, s, stats, &shape, &cap);
+        advance(&p, w, i, s, &bytes);
+    }
+    progress_clear(&p);
     put_totals(w, s);
     for (size_t i = 0; i < pith_weights_warnings(w); i++) cli_note("warning: %s", pith_weights_warning(w, i));
     free(shape);
@@ -231,7 +249,14 @@ static void put_json(const pith_weights *w, const summary *s, int stats)
 {
     put_files(w);
     fputs(",\n\"tensors\":[", stdout);
-    for (size_t i = 0; i < pith_weights_count(w); i++) put_tensor(w, i, stats);
+    progress p;
+    uint64_t bytes = 0;
+    progress_start(&p, "tensors", isatty(STDOUT_FILENO));
+    for (size_t i = 0; i < pith_weights_count(w); i++) {
+        put_tensor(w, i, stats);
+        advance(&p, w, i, s, &bytes);
+    }
+    progress_clear(&p);
     fputs("],\n\"dtypes\":{", stdout);
     for (size_t i = 0; i < s->n_types; i++) {
         if (i) putchar(',');
@@ -253,7 +278,8 @@ static int run_inspect(void *opts, int argc, char **argv)
     const values *v = opts;
     summary s = {0};
     pith_err e = {{0}};
-    if (argc != 1) return cli_usage(argc ? "one path at a time; this is one too many: '%s'" : "no path%s", argc ? argv[1] : "");
+    if (argc == 0) return cli_usage("no path: give a file or a directory");
+    if (argc > 1) return cli_usage("one path at a time; '%s' is one too many", argv[1]);
     guard_mapped(argv[0], NULL, NULL);
     pith_weights *w = pith_weights_open(argv[0], (v->no_mmap ? PITH_WEIGHTS_NO_MMAP : 0) | (v->stats ? 0 : PITH_WEIGHTS_HEADER_ONLY), &e);
     if (w) guard_mapped(argv[0], NULL, w);

@@ -98,9 +98,9 @@ static int add_file(sequences *s, const char *path, pith_err *e)
             continue;
         }
         if (len == 0 || (len == 1 && *line == '\r')) continue;
-        if (add(s, line, len, e)) bad = err_where(e, "%s: line %llu", in.name, (unsigned long long)in.line);
+        if (add(s, line, len, e)) bad = err_where(e, "%.480s: line %llu", in.name, (unsigned long long)in.line);
     }
-    if (!bad && s->n == 0) bad = err_set(e, "%s: there are no sequences, expected a JSON array of token ids a line", in.name);
+    if (!bad && s->n == 0) bad = err_set(e, "%.700s: there are no sequences, expected a JSON array of token ids a line", in.name);
     input_close(&in);
     return bad;
 }
@@ -108,7 +108,7 @@ static int add_file(sequences *s, const char *path, pith_err *e)
 static int add_text(sequences *s, const values *v, const load *l, pith_err *e)
 {
     const pith_tokenizer *t = pith_model_tokenizer(l->model);
-    if (!t) return err_set(e, "%s: has no tokenizer (tokenizer.json or vocab.txt); use --ids", l->path);
+    if (!t) return err_set(e, "%.700s: has no tokenizer (tokenizer.json or vocab.txt); use --ids", l->path);
     pith_tokenize_options o = {.strict = v->strict, .no_parse_special = v->no_parse_special,
                                .max_length = v->max_length ? (size_t)v->max_length : pith_model_max_length(l->model)};
     if (pith_tokenize(t, v->text, strlen(v->text), v->pair, v->pair ? strlen(v->pair) : 0, &o, &s->tokens, e)) return -1;
@@ -208,7 +208,7 @@ static int compute(const values *v, load *l, sequences *s, pith_err *e)
     size_t labels = pith_model_n_labels(l->model), width = pith_model_hidden_size(l->model);
     int every_token = v->hidden || (!labels && pith_model_is_causal(l->model));
     if (!v->hidden && !labels && !every_token)
-        return err_set(e, "%s: has no classification head, so there are no logits; --hidden gives the final hidden states",
+        return err_set(e, "%.700s: has no classification head, so there are no logits; --hidden gives the final hidden states",
                        l->path);
     array a = {.rank = 2, .name = v->hidden ? "hidden" : "logits"};
     a.shape[0] = every_token ? s->n_tokens : s->n;
@@ -248,6 +248,7 @@ static int run_logits(void *opts, int argc, char **argv)
 }
 
 const cli_verb cmd_logits = {
-    "logits", "[-m MODEL] --ids \"1,2,3\" | --ids-file FILE | --text TEXT [--pair TEXT] [options]",
+    "logits", "[-m MODEL] [options] --ids \"1,2,3\"\n[-m MODEL] [options] --ids-file FILE\n"
+    "[-m MODEL] [options] --text TEXT [--pair TEXT]",
     "logits or hidden states as JSON, NumPy or raw floats, or their hash", notes, options, sizeof(values), run_logits,
 };

@@ -46,7 +46,7 @@ static int put(emit *m, FILE *f, const row *x, const pith_result *res, const cha
     if (m->explain && res &&
         pith_explain(m->session, x->text, x->len, res->label, m->options, &words, &item.n_words, e)) {
         char where[900];
-        return err_where(e, "%s", rows_where(m->report.rows, x, where, sizeof where));
+        return err_where(e, "%.480s", rows_where(m->report.rows, x, where, sizeof where));
     }
     item.words = words;
     int bad = report_put(&m->report, f, &item, e);
@@ -63,6 +63,9 @@ int emit_flush(emit *m, pith_err *e) { return m->out.f ? output_commit(&m->out, 
 
 int emit_finish(emit *m, pith_err *e)
 {
+    if (m->report.n_dropped)
+        cli_note("%llu rows have fields that the first row lacks, which have no column in csv (jsonl keeps them)",
+                 (unsigned long long)m->report.n_dropped);
     return m->out.f && (report_finish(&m->report, m->out.f, e) || output_finish(&m->out, e)) ? -1 : 0;
 }
 
@@ -156,7 +159,7 @@ static int same_row(emit *m, batch *b, uint64_t number, uint64_t begin, uint64_t
     free(w.s);
     if (k < 0) return -1;
     if (same) return 0;
-    return err_set(e, "%s: row %llu is not what this input, model and these options give, so it is no earlier part of "
+    return err_set(e, "%.700s: row %llu is not what this input, model and these options give, so it is no earlier part of "
                       "this run; remove the file or choose another --output", m->out.name, (unsigned long long)number);
 }
 
@@ -172,7 +175,7 @@ int emit_resume(emit *m, batch *b, uint64_t *done, pith_err *e)
         rows_drop(&skipped);
         if (k < 0) return -1;
         if (k == 0)
-            return err_set(e, "%s: has %llu rows, but the input only %llu; it is no earlier part of this run", m->out.name,
+            return err_set(e, "%.700s: has %llu rows, but the input only %llu; it is no earlier part of this run", m->out.name,
                            (unsigned long long)x.rows, (unsigned long long)i - 1);
     }
     if (x.rows > 1 && same_row(m, b, x.rows, x.last, x.end, e)) return -1;

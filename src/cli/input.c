@@ -19,13 +19,13 @@ int input_open(input *in, const char *path, pith_err *e)
         in->fd = STDIN_FILENO;
     } else {
         in->fd = open(path, O_RDONLY | O_CLOEXEC);
-        if (in->fd < 0) return err_set(e, "%s: cannot open: %s", path, strerror(errno));
+        if (in->fd < 0) return err_set(e, "%.700s: cannot open: %s", path, strerror(errno));
     }
     struct stat st;
-    if (fstat(in->fd, &st)) return err_set(e, "%s: cannot read: %s", in->name, strerror(errno));
+    if (fstat(in->fd, &st)) return err_set(e, "%.700s: cannot read: %s", in->name, strerror(errno));
     if (S_ISDIR(st.st_mode)) {
         input_close(in);
-        return err_set(e, "%s: is a directory, expected a file of rows", in->name);
+        return err_set(e, "%.700s: is a directory, expected a file of rows", in->name);
     }
     if (S_ISREG(st.st_mode) && st.st_size > 0) in->total = (uint64_t)st.st_size;
     return 0;
@@ -57,15 +57,15 @@ static int sniff(const input *in, pith_err *e)
         {"\x1f\x8b", 2, "gzip data; give it as: zcat FILE | pith ... --format FORMAT"},
         {"\xfd" "7zXZ", 5, "xz data; give it as: xzcat FILE | pith ... --format FORMAT"},
         {"\x28\xb5\x2f\xfd", 4, "zstd data; give it as: zstdcat FILE | pith ... --format FORMAT"},
-        {"BZh", 3, "bzip2 data; give it as: bzcat FILE | pith ... --format FORMAT"},
+        {"BZh91AY", 7, "bzip2 data; give it as: bzcat FILE | pith ... --format FORMAT"},
         {"PK\x03\x04", 4, "a zip file (or a spreadsheet); export the rows as CSV or JSONL"},
-        {"PAR1", 4, "a parquet file; export the rows as CSV or JSONL"},
+        {"PAR1\x15", 5, "a parquet file; export the rows as CSV or JSONL"},
         {"\xff\xfe", 2, "UTF-16 text; convert it with: iconv -f UTF-16 -t UTF-8"},
         {"\xfe\xff", 2, "UTF-16 text; convert it with: iconv -f UTF-16 -t UTF-8"},
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (in->len >= known[i].len && memcmp(in->buf, known[i].magic, known[i].len) == 0)
-            return err_set(e, "%s: this is %s", in->name, known[i].what);
+            return err_set(e, "%.700s: this is %s", in->name, known[i].what);
     return 0;
 }
 
@@ -88,7 +88,7 @@ int input_fill(input *in, pith_err *e)
     ssize_t n;
     do n = read(in->fd, in->buf + in->len, in->cap - in->len);
     while (n < 0 && errno == EINTR);
-    if (n < 0) return err_set(e, "%s: cannot read: %s", in->name, strerror(errno));
+    if (n < 0) return err_set(e, "%.700s: cannot read: %s", in->name, strerror(errno));
     in->len += (size_t)n;
     if (n == 0) in->eof = 1;
     if (!in->first_done) {

@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "cli/guard.h"
 #include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -103,12 +104,13 @@ char *load_path(const char *model, pith_err *e)
             if (!path) err_nomem(e, strlen(model), "a path");
             return path;
         }
-        err_set(e, "%s: is a file; -m takes the directory that holds it, with its config.json and tokenizer files", model);
+        err_set(e, "%.700s: is a file; -m takes the directory that holds it, with its config.json and tokenizer files", model);
         return NULL;
     }
     char *at[N_PLACES], *found = NULL;
     if (!*model || strchr(model, '/')) {
-        err_set(e, "%s: no such directory", *model ? model : "-m ''");
+        int absent = errno == ENOENT || errno == ENOTDIR;
+        err_set(e, "%.700s: %s", *model ? model : "-m ''", absent ? "no such directory" : strerror(errno));
         return NULL;
     }
     places(at);

@@ -3,8 +3,11 @@
 #include "cli/cmd.h"
 #include "cli/guard.h"
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const cli_verb *const verbs[] = {&cmd_classify, &cmd_eval,    &cmd_logits,
                                         &cmd_tokenize, &cmd_inspect, &cmd_version};
@@ -63,8 +66,31 @@ static int finish(int status)
     return status;
 }
 
+/* A caller may close the standard files; a weight or output file must not take their numbers. What stands in for them
+ * fails when it is used, as a closed file does. */
+static void hold_standard_files(void)
+{
+    static const int mode[] = {O_WRONLY, O_RDONLY, O_RDWR};
+    for (int fd = 0; fd < 3; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", mode[fd]) != fd) return;
+}
+
+/* By default libgomp's idle workers spin for milliseconds; on a busy machine they keep each other from the processor
+ * (measured: 5 times the wall time). It reads its settings before main, so the program starts over with them set.
+ * Where that fails the work is done all the same. */
+static void limit_spinning(char **argv)
+{
+    char self[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (n <= 0 || getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY") || setenv("GOMP_SPINCOUNT", "1000", 1)) return;
+    self[n] = 0;
+    execv(self, argv);
+}
+
 int main(int argc, char **argv)
 {
+    limit_spinning(argv);
+    hold_standard_files();
     guard_install();
     if (argc < 2) {
         overview(stderr);
@@ -72,8 +98,9 @@ int main(int argc, char **argv)
     }
     const char *name = argv[1];
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
-        const cli_verb *v = argc > 2 ? find(argv[2]) : NULL;
-        if (argc > 2 && !v) return unknown(argv[2]);
+        int about = argc > 2 && strcmp(argv[2], "help") != 0;
+        const cli_verb *v = about ? find(argv[2]) : NULL;
+        if (about && !v) return unknown(argv[2]);
         if (v) cli_help(v, stdout);
         else overview(stdout);
         return finish(CLI_OK);

@@ -12,7 +12,7 @@
 
 static int broken(const output *o, const char *what, pith_err *e)
 {
-    return err_set(e, "%s: cannot %s: %s", o->name, what, strerror(errno));
+    return err_set(e, "%.700s: cannot %s: %s", o->name, what, strerror(errno));
 }
 
 /* A new file beside the old one, with the old one's mode or the one a new file would get. */
@@ -50,7 +50,7 @@ int output_open(output *o, const char *path, int append, pith_err *e)
     }
     struct stat st;
     int there = stat(path, &st) == 0;
-    if (there && S_ISDIR(st.st_mode)) return err_set(e, "%s: is a directory, expected a file to write", path);
+    if (there && S_ISDIR(st.st_mode)) return err_set(e, "%.700s: is a directory, expected a file to write", path);
     /* A link stays one: what it points to is replaced. */
     o->path = there ? realpath(path, NULL) : strdup(path);
     if (!o->path) return err_nomem(e, strlen(path), "a path");

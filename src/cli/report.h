@@ -14,6 +14,7 @@ typedef struct report {
     int windows, words, errors; /* rows may carry these members */
     int colour, width;          /* of a terminal; 0: none */
     uint64_t n;                 /* rows written */
+    uint64_t n_dropped;         /* csv from jsonl: rows with fields that have no column */
     char **names;               /* csv: the rows' own columns, renamed where they collide */
     char **keys;                /* csv from jsonl: the fields behind them, as written */
     size_t n_names;

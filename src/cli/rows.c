@@ -24,7 +24,7 @@ static int by_suffix(const char *path, rows_format *f, pith_err *e)
         if (n >= k && strcasecmp(path + n - k, known[i].suffix) == 0) *f = known[i].format;
     }
     if (n >= 5 && strcasecmp(path + n - 5, ".json") == 0)
-        return err_set(e, "%s: rows are read from jsonl, one object a line; say --format jsonl if that is what it holds, "
+        return err_set(e, "%.700s: rows are read from jsonl, one object a line; say --format jsonl if that is what it holds, "
                           "else convert it: jq -c '.[]' FILE", path);
     return 0;
 }
@@ -51,13 +51,13 @@ static int find_column(const rows *r, const char *name, const char *option, size
         char *end;
         unsigned long long k = *name >= '1' && *name <= '9' ? strtoull(name, &end, 10) : 0;
         if (k == 0 || *end || k > r->n_columns)
-            return err_set(e, "%s: %s '%s': without a header columns are numbers, 1 to %zu here", r->in.name, option,
+            return err_set(e, "%.700s: %s '%s': without a header columns are numbers, 1 to %zu here", r->in.name, option,
                            name, r->n_columns);
         *at = (size_t)k - 1;
     }
     if (*at != SIZE_MAX) return 0;
     list_names(list, sizeof list, r->columns, r->n_columns);
-    return err_set(e, "%s: there is no column '%s' (%s); its columns are: %s", r->in.name, name, option, list);
+    return err_set(e, "%.700s: there is no column '%s' (%s); its columns are: %s", r->in.name, name, option, list);
 }
 
 static char *copy(const char *s, size_t len)
@@ -90,7 +90,7 @@ static int next_record(rows *r, int wait, pith_err *e)
 {
     for (;;) {
         int k = csv_next(&r->csv, e);
-        if (k < 0) return err_where(e, "%s", r->in.name);
+        if (k < 0) return err_where(e, "%.480s", r->in.name);
         if (k > 0) return 1;
         if (r->csv.finished) return 0;
         if (!wait && !input_ready(&r->in)) return ROWS_WAIT;
@@ -109,7 +109,7 @@ static int open_columns(rows *r, pith_err *e)
     if (k < 0) return -1;
     if (k == 0) {
         if (s->no_header) return 0;
-        return err_set(e, "%s: it is empty, expected a header row with the names of the columns", r->in.name);
+        return err_set(e, "%.700s: it is empty, expected a header row with the names of the columns", r->in.name);
     }
     if (name_columns(r, e)) return -1;
     r->pending = s->no_header;

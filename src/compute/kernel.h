@@ -36,7 +36,7 @@ typedef struct kernel_set {
     const char *name;
     int exact; /* returns generic's bits */
     int (*open)(pith_err *e); /* what must happen once before the first use, or NULL; idempotent, thread-safe */
-    void (*linear)(const kernel_linear *a);
+    void (*linear)(const kernel_linear *a); /* takes up to 200 KB of stack */
     /* y[i] = (x[i] - mean) * (1/sqrtf(var + eps)) * gamma[i] + beta[i], mean and biased variance over n; y may be x */
     void (*layernorm)(const float *x, const float *gamma, const float *beta, float eps, float *y, size_t n);
     /* y[i] = (x[i] * (1/sqrtf(mean of squares + eps))) * gamma[i]; y may be x */
@@ -56,8 +56,11 @@ typedef struct kernel_set {
 
 /* The sets this CPU can run, best first; NULL past the last. */
 const kernel_set *kernel_at(size_t i);
-/* By name, or the best exact one for NULL or "". Errors: unknown; known but not usable on this CPU; lists what is. */
+/* By name, or the best one for NULL or "": an exact one wherever there is a SIMD set of ours. Errors: unknown; known but
+ * not usable on this CPU; lists what is. */
 const kernel_set *kernel_find(const char *name, pith_err *e);
+/* The best set that returns generic's bits. */
+const kernel_set *kernel_best_exact(void);
 
 /* Bytes of the packed form of an [n][k] matrix. -1 on overflow. */
 int kernel_panel_bytes(uint64_t n, uint64_t k, dtype type, uint64_t *bytes);

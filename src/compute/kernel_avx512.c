@@ -3,7 +3,15 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 #define TILE_OWN
+#define UNPACK_F16 unpack_f16
 enum { TILE_ROWS = 14, TILE_COLS = 32 };
+
+static inline void unpack_f16(const uint32_t *w, float *out)
+{
+    __m512i v = _mm512_loadu_si512(w);
+    _mm512_storeu_ps(out, _mm512_cvtph_ps(_mm512_cvtepi32_epi16(v)));
+    _mm512_storeu_ps(out + 16, _mm512_cvtph_ps(_mm512_cvtepi32_epi16(_mm512_srli_epi32(v, 16))));
+}
 #include "compute/kernel_portable.inc"
 
 #define V __m512

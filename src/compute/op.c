@@ -33,7 +33,7 @@ int op_act_find(const char *name, const char *where, op_act *out, pith_err *e)
         strncat(list, i ? ", " : "", sizeof list - strlen(list) - 1);
         strncat(list, acts[i].name, sizeof list - strlen(list) - 1);
     }
-    return err_set(e, "%s: activation \"%.80s\" is not supported (supported: %s)", where, name, list);
+    return err_set(e, "%s \"%.80s\" is not supported (supported: %s)", where, name, list);
 }
 
 typedef struct pack_job {

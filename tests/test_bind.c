@@ -1,0 +1,140 @@
+/* The weight binder: names, shapes, aliases, what is left over, and the words of its errors. */
+#include "files.h"
+#include "formats/bind.h"
+
+#define T(name, type, shape, a, b) "\"" name "\":{\"dtype\":\"" type "\",\"shape\":[" shape "],\"data_offsets\":[" #a "," #b "]}"
+
+static const char header_text[] = "{"
+    T("layer.0.lin.weight", "F32", "2,3", 0, 24) ","
+    T("layer.0.lin.bias", "F16", "2", 24, 28) ","
+    T("layer.0.LayerNorm.gamma", "BF16", "3", 28, 34) ","
+    T("bert.embed.weight", "F32", "1,1", 34, 38) ","
+    T("embed.position_ids", "I64", "1", 38, 46) ","
+    T("layer.0.q.weight", "F64", "1,1", 46, 54) "}";
+
+static safetensors *open_model(void)
+{
+    static char data[54];
+    for (int i = 0; i < 54; i++) data[i] = (char)i;
+    return files_open(files_st("model.safetensors", header_text, 0, data, sizeof data), NULL);
+}
+
+static bind *begin(safetensors *s)
+{
+    pith_err e = {{0}};
+    bind *b = bind_new(s, &e);
+    assert_non_null(b);
+    return b;
+}
+
+/* The binder's error after one failing call, which must stick. */
+static void failing(bind *b, const char *want)
+{
+    pith_err e = {{0}};
+    tensor t;
+    assert_int_equal(bind_vector(b, &t, 2, "out_features", "layer.0.lin.bias"), -1); /* fine in itself */
+    assert_int_equal(bind_finish(b, NULL, &e), -1);
+    assert_string_equal(e.msg, want);
+    bind_free(b);
+}
+
+static void test_good(void **state)
+{
+    (void)state;
+    safetensors *s = open_model();
+    bind *b = begin(s);
+    tensor w = {0}, v = {0};
+    pith_err e = {{0}};
+    assert_int_equal(bind_matrix(b, &w, 2, 3, "out_features,in_features", "layer.%d.lin.weight", 0), 0);
+    assert_int_equal(bind_vector(b, &v, 2, "out_features", "layer.%d.lin.%s", 0, "bias"), 0);
+    assert_int_equal(w.type, DT_F32);
+    assert_int_equal(w.rank, 2);
+    assert_int_equal(w.nbytes, 24);
+    assert_int_equal(((const unsigned char *)v.data)[0], 24);
+    assert_true(bind_has(b, "layer.%d.q.weight", 0));
+    assert_false(bind_has(b, "layer.%d.q.weight", 1));
+    bind_alias(b, "LayerNorm.weight", "LayerNorm.gamma");
+    bind_prefix(b, "bert.");
+    bind_ignore(b, ".position_ids");
+    assert_int_equal(bind_finish(b, "is the model larger?", &e), -1);
+    assert_string_equal(e.msg, "3 tensors that this model does not use: layer.0.LayerNorm.gamma, bert.embed.weight, layer.0.q.weight; is the model larger?");
+    assert_int_equal(bind_vector(b, &v, 3, "hidden_size", "bert.layer.0.LayerNorm.weight"), 0); /* prefix and alias together */
+    assert_int_equal(v.type, DT_BF16);
+    assert_true(bind_has(b, "bert.layer.0.LayerNorm.weight"));
+    assert_int_equal(bind_matrix(b, &w, 1, 1, "a,b", "bert.embed.weight"), 0);
+    bind_ignore(b, "q.weight");
+    assert_int_equal(bind_matrix(b, &w, 1, 1, "a,b", "bert.embed.weight"), 0); /* twice is legal: tied weights */
+    e = (pith_err){{0}};
+    assert_int_equal(bind_finish(b, NULL, &e), 0);
+    assert_string_equal(e.msg, "");
+    bind_free(b);
+    safetensors_close(s);
+}
+
+static void test_errors(void **state)
+{
+    (void)state;
+    safetensors *s = open_model();
+    tensor t;
+    bind *b = begin(s);
+    assert_int_equal(bind_matrix(b, &t, 2, 4, "out_features,hidden_size", "layer.%d.lin.weight", 0), -1);
+    assert_int_equal(bind_matrix(b, &t, 9, 9, "x,y", "not.there"), -1); /* the first cause wins */
+    failing(b, "layer.0.lin.weight: shape [2,3], expected [2,4] (out_features,hidden_size): config.json and weights contradict each other");
+    b = begin(s);
+    assert_int_equal(bind_vector(b, &t, 2, "hidden_size", "layer.0.lin.weight"), -1); /* the rank counts too */
+    failing(b, "layer.0.lin.weight: shape [2,3], expected [2] (hidden_size): config.json and weights contradict each other");
+    b = begin(s);
+    bind_alias(b, "LayerNorm.weight", "LayerNorm.gamma");
+    assert_int_equal(bind_vector(b, &t, 4, "hidden_size", "layer.0.LayerNorm.weight"), -1);
+    failing(b, "layer.0.LayerNorm.weight (here layer.0.LayerNorm.gamma): shape [3], expected [4] (hidden_size): config.json and weights contradict each other");
+    b = begin(s);
+    assert_int_equal(bind_vector(b, &t, 1, "n", "embed.position_ids"), -1);
+    failing(b, "embed.position_ids: dtype I64, supported are F32, F16 and BF16; convert the weights to one of them");
+    b = begin(s);
+    assert_int_equal(bind_matrix(b, &t, 1, 1, "a,b", "layer.0.q.weight"), -1);
+    failing(b, "layer.0.q.weight: dtype F64, supported are F32, F16 and BF16; convert the weights to one of them");
+    b = begin(s);
+    assert_int_equal(bind_matrix(b, &t, 2, 3, "out_features,in_features", "model.layer.0.lin.weight"), -1);
+    failing(b, "model.layer.0.lin.weight: not in model.safetensors (expected [2,3] out_features,in_features); the nearest name there is layer.0.lin.weight");
+    b = begin(s);
+    assert_int_equal(bind_vector(b, &t, 2, "n", "classifier"), -1);
+    failing(b, "classifier: not in model.safetensors (expected [2] n); is this file of another model?");
+    b = begin(s);
+    assert_int_equal(bind_vector(b, &t, 2, "n", "%2000d", 1), -1);
+    assert_false(bind_has(b, "%2000d", 1));
+    pith_err e = {{0}};
+    assert_int_equal(bind_finish(b, NULL, &e), -1);
+    assert_non_null(strstr(e.msg, "a tensor's name over 1024 bytes"));
+    bind_free(b);
+    safetensors_close(s);
+    bind_free(NULL);
+}
+
+/* 20,000 tensors bound and finished: nothing in it may be quadratic. */
+static void test_many(void **state)
+{
+    (void)state;
+    enum { N = 20000 };
+    char *t = malloc(N * 120 + 3), *p = t;
+    *p++ = '{';
+    for (int i = 0; i < N; i++) p += sprintf(p, "%s\"model.layers.%d.mlp.w.weight\":{\"dtype\":\"F32\",\"shape\":[0,%d],\"data_offsets\":[0,0]}", i ? "," : "", i, i);
+    strcpy(p, "}");
+    safetensors *s = files_open(files_st("many.safetensors", t, 0, "", 0), NULL);
+    free(t);
+    bind *b = begin(s);
+    tensor x;
+    pith_err e = {{0}};
+    alarm(20);
+    for (int i = 1; i < N; i++) assert_int_equal(bind_matrix(b, &x, 0, (uint64_t)i, "a,b", "model.layers.%d.mlp.w.weight", i), 0);
+    assert_int_equal(bind_finish(b, NULL, &e), -1);
+    alarm(0);
+    assert_string_equal(e.msg, "1 tensor that this model does not use: model.layers.0.mlp.w.weight");
+    bind_free(b);
+    safetensors_close(s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_good), cmocka_unit_test(test_errors), cmocka_unit_test(test_many)};
+    return cmocka_run_group_tests(tests, files_setup, files_teardown);
+}

@@ -1,0 +1,22 @@
+#!/bin/sh
+# What `make demo` shows: the bundled model at work, each command as it would be typed.
+set -eu
+cd "$(dirname "$0")/.."
+if [ ! -e models/bundled/sentiment/config.json ]; then
+    echo "demo: models/bundled/sentiment is missing from this checkout" >&2
+    exit 1
+fi
+show() {
+    printf '\n$ %s\n' "$1"
+    sh -c "$1"
+}
+show './pith classify "A wonderful, moving film." "Two hours I will never get back."'
+show 'printf "%s\n" "The best thing I have seen all year." "Great actors, wasted on a lazy script." | ./pith classify'
+show './pith classify --explain "The acting is good but the plot is a boring mess."'
+show './pith classify --json "A wonderful, moving film."'
+cat <<'T'
+
+Next: ./pith classify -f reviews.csv --column text -o labels.csv     whole files, csv, tsv or jsonl
+      ./pith classify -m path/to/model "..."                         any DistilBERT or BERT classifier as downloaded
+      ./pith help classify                                           every option
+T
