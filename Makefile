@@ -32,7 +32,7 @@ PITH := $(if $(filter build,$(BUILD)),pith,$(BUILD)/pith)
 Q := $(if $(V),,@)
 say = @$(if $(V),:,printf "  %-4s %s\n" $(1) $@)
 
-.PHONY: all demo test check asan tsan neon bench fuzz install clean deps tests tools
+.PHONY: all demo test check asan tsan neon bench fuzz golden-wide install clean deps tests tools
 all: $(PITH) $(BUILD)/libpith.a $(BUILD)/libpith.so
 
 $(BUILD)/%.o: %.c Makefile
@@ -99,6 +99,10 @@ neon:
 
 fuzz:
 	@BUILD=$(BUILD) tools/fuzz.sh
+
+# A random LLaMA of 16 layers x 2048 against float64; 3 GB of disk, some minutes.
+golden-wide: all
+	@$(PYTHON) tools/make_goldens.py --wide ./$(PITH)
 
 bench: all tools
 	@$(BUILD)/tools/bench

@@ -135,6 +135,26 @@ static void test_own_goldens(void **state)
     assert_true(checked > 700);
 }
 
+/* A set that promises no bits must be right all the same. */
+static void test_openblas(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"mistral-swa-bf16-sharded", "gpt_oss-f32"};
+    pith_err e = {0};
+    if (!kernel_find("openblas", &e)) {
+        printf("# skip: %s\n", e.msg);
+        skip();
+    }
+    for (size_t i = 0; i < 2; i++) {
+        golden g;
+        golden_load(&g, root, names[i]);
+        pith_model *m = golden_open(g.dir, &(pith_model_options){.kernels = "openblas"});
+        golden_check(&g, m, names[i]);
+        pith_model_close(m);
+        golden_free(&g);
+    }
+}
+
 static void test_shared_goldens(void **state)
 {
     (void)state;
@@ -406,6 +426,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_own_goldens),
+        cmocka_unit_test(test_openblas),
         cmocka_unit_test(test_shared_goldens),
         cmocka_unit_test_setup_teardown(test_v5_configs, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(test_shared_v5_configs, files_setup, files_teardown),
