@@ -166,8 +166,8 @@ static void test_attention(void **state)
     (void)state;
     static const size_t chunks[][N_SEQ] = {{97, 40, 1}, {1, 1, 1}, {7, 3, 1}, {32, 33, 1}, {31, 5, 1}, {64, 1, 1}};
     static const int threads[] = {1, 3};
-    size_t runs = 0;
-    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
+    size_t runs = 0, step = getenv("PITH_TEST_QUICK") ? 4 : 1; /* emulators */
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i += step) {
         char what[64];
         data d;
         data_make(&d, settings[i]);
