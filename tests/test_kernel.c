@@ -111,7 +111,7 @@ static void test_pack(void **state)
 
 /* ---- linear ---- */
 
-enum { M_MAX = 300, N_MAX = 160, K_MAX = 800 };
+enum { M_MAX = 300, N_MAX = 300, K_MAX = 800 };
 typedef struct linear_memory {
     guarded x, w, panels, bias, y, want;
 } linear_memory;
@@ -186,6 +186,7 @@ static shape random_shape(void)
     s.resume = s.chain && rnd() & 1;
     if (below(8) == 0) s.k = (size_t[]){255, 256, 257, 511, 512, 513, 1, 0}[below(8)];
     if (below(30) == 0) s.m = 135 + below(20);
+    if (below(8) == 0) s.m = 1 + below(4), s.n = 1 + below(300); /* few rows walk several panels at once */
     return s;
 }
 
@@ -275,6 +276,9 @@ static void test_linear_same(void **state)
         for (size_t m = 0; m <= 44; m += step) linear_same(set, &l, (shape){m, 70, 37, types[t], 0, 1, SPECIAL, 0});
         for (size_t n = 1; n <= 100; n += step) linear_same(set, &l, (shape){15, n, 40, types[t], t & 1, 1, PLAIN, 0});
         for (size_t k = 0; k <= 600; k += step) linear_same(set, &l, (shape){5, 33, k, types[t], k & 1, k & 2, WILD, 0});
+        for (size_t m = 1; m <= 4; m++)
+            for (size_t n = 96; n <= 300; n += 17)
+                for (size_t k = 250; k <= 520; k += 9 * step) linear_same(set, &l, (shape){m, n, k, types[t], k & 1, n & 1, PLAIN, 0});
         linear_same(set, &l, (shape){139, 40, 300, types[t], 0, 0, PLAIN, 0});
         linear_same(set, &l, (shape){140, 40, 513, types[t], 1, 0, PLAIN, 0});
         linear_same(set, &l, (shape){141, 160, 100, types[t], 0, 1, PLAIN, 0});

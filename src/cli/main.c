@@ -9,8 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static const cli_verb *const verbs[] = {&cmd_classify, &cmd_eval,    &cmd_logits,
-                                        &cmd_tokenize, &cmd_inspect, &cmd_version};
+static const cli_verb *const verbs[] = {&cmd_classify, &cmd_eval,    &cmd_logits, &cmd_tokenize,
+                                        &cmd_template, &cmd_inspect, &cmd_version};
 enum { N_VERBS = sizeof verbs / sizeof *verbs };
 
 static const cli_verb *find(const char *name)
