@@ -282,6 +282,48 @@ static void test_stories3M(void **state)
     check_stories("stories3M");
 }
 
+/* ---- contexts ---- */
+
+static void refused(pith_session *s, const engine_run *r, const char *words)
+{
+    pith_err e = {0};
+    size_t n = r->cache[0]->n;
+    assert_int_equal(engine_forward(s, r, &e), -1);
+    if (!strstr(e.msg, words)) fail_msg("\"%s\" does not say \"%s\"", e.msg, words);
+    assert_int_equal(r->cache[0]->n, n);
+}
+
+/* A context takes what it was opened for and the model has positions for; a refusal leaves it as it was. */
+static void test_context(void **state)
+{
+    (void)state;
+    static int32_t ids[300];
+    pith_err e = {0};
+    kv_cache c, *list[] = {&c};
+    pith_model *m = golden_open("tests/golden/models/llama-odd", NULL), *d = golden_open("tests/golden/models/llama-dynamic", NULL);
+    pith_session *s = pith_session_new(m, &e), *t = pith_session_new(d, &e);
+    open_cache(&c, m, 10);
+    forward(s, &(pith_seq){ids, NULL, 8}, 1, list, 0, NULL);
+    refused(s, &(engine_run){.seqs = &(pith_seq){ids, NULL, 3}, .n = 1, .cache = list}, "11 tokens, but its context was opened for 10");
+    forward(s, &(pith_seq){ids, NULL, 2}, 1, list, 0, NULL);
+    assert_int_equal(c.n, 10);
+    kv_free(&c);
+    open_cache(&c, m, 1000);
+    assert_int_equal(pith_model_max_positions(m), 256);
+    forward(s, &(pith_seq){ids, NULL, 256}, 1, list, 0, NULL);
+    refused(s, &(engine_run){.seqs = &(pith_seq){ids, NULL, 1}, .n = 1, .cache = list}, "257 tokens, but the model has 256 positions");
+    kv_free(&c);
+    /* dynamic positions stretch */
+    assert_int_equal(pith_model_max_positions(d), 64);
+    open_cache(&c, d, 300);
+    forward(t, &(pith_seq){ids, NULL, 300}, 1, list, 0, NULL);
+    kv_free(&c);
+    pith_session_free(s);
+    pith_session_free(t);
+    pith_model_close(m);
+    pith_model_close(d);
+}
+
 /* ---- bits ---- */
 
 typedef struct bits {
@@ -432,6 +474,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_shared_v5_configs, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(test_stories260K, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(test_stories3M, files_setup, files_teardown),
+        cmocka_unit_test(test_context),
         cmocka_unit_test(test_bits),
         cmocka_unit_test(test_bits_half),
         cmocka_unit_test_setup_teardown(test_bits_stories3M, files_setup, files_teardown),
