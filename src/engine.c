@@ -80,12 +80,7 @@ static int open_weights(pith_model *m, const char *dir, const char *architecture
     if (b) m->weights = m->arch->load(json_root(m->config), architecture, b, &m->op, &m->dims, e);
     bind_free(b);
     if (!m->weights) return err_where(e, "%s", dir);
-    /* What was packed is not read again; embedding rows fault back in as they are used. */
-    for (size_t i = 0; i < safetensors_count(m->files); i++) {
-        const safetensors_entry *t = safetensors_at(m->files, i);
-        m->parameters += tensor_count(t->t);
-        safetensors_release(m->files, t);
-    }
+    for (size_t i = 0; i < safetensors_count(m->files); i++) m->parameters += tensor_count(safetensors_at(m->files, i)->t);
     uint64_t n;
     if (m->dims.n_labels && model_labels(json_root(m->config), &n, &m->labels, e)) return -1;
     return read_activation(m, json_root(m->config), e);

@@ -11,6 +11,9 @@ export PITH SHARED GOLDEN REVIEWS LC_ALL=C.UTF-8
 # Workers that wait by spinning starve each other where the machine is busy with other things.
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 
+# Programs in build folders do not lie beside the bundled models.
+[ -e "$(dirname "$PITH")/models/bundled" ] || export PITH_MODELS=$PWD/models/bundled
+
 # Skips, saying so, where the shared goldens are not.
 need() {
     for f in "$@"; do

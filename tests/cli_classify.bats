@@ -19,6 +19,17 @@ assert all(abs(a / sum(e) - b) < 1e-6 for a, b in zip(e, r["scores"].values()))
 assert r["n_tokens"] == 5 and r["truncated"] is False'
 }
 
+@test "the bundled model is the default, from any folder, by name and without a name" {
+    cd /
+    run_split "$PITH" classify "A wonderful, moving film." "A dull, terrible waste of time."
+    [ "$status" = 0 ]
+    [ -z "$error" ]
+    [[ $output == POSITIVE*$'\n'NEGATIVE* ]]
+    [ "$("$PITH" classify -m sentiment "A wonderful, moving film." "A dull, terrible waste of time.")" = "$output" ]
+    [ "$("$PITH" tokenize --ids "a" | head -c 1)" = "[" ]
+    [ "$("$PITH" logits --text "a" | head -c 9)" = '{"shape":' ]
+}
+
 @test "known texts of the shared model: labels, logits, token counts" {
     cd "$BATS_TEST_DIRNAME/.."
     need models/distilbert-imdb-sst2-small/golden.json

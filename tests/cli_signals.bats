@@ -86,6 +86,19 @@ assert p.wait(60) != 0 and not err, (p.returncode, err)'
     grep -q "stdout: cannot write" err
 }
 
+@test "closed standard files: their numbers are not taken by others" {
+    printf 'text,label\ngood,0\n' >r.csv
+    status=0; "$PITH" eval -m m -f r.csv -o rows.jsonl >&- 2>err || status=$?
+    [ "$status" = 1 ]
+    [ "$(wc -l <rows.jsonl)" = 1 ]
+    if grep -q accuracy rows.jsonl; then false; fi
+    [ -n "$("$PITH" classify -m m x <&-)" ]
+    status=0; "$PITH" classify -m m <&- 2>err || status=$?
+    [ "$status" = 1 ]
+    grep -q "stdin: cannot read" err
+    "$PITH" classify -v -m m x 2>&- | grep -q x
+}
+
 @test "weights that shrink under the mapping end in a message that names the file" {
     /usr/bin/python3 - <<'P'
 import os, signal, subprocess, time

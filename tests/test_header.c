@@ -152,6 +152,7 @@ static void test_order(void **state)
     refuse("{" U8("a", 4, 4, 8) "}", 8, "tensor a begins at 4|must begin at 0");
     refuse("{" U8("z", 0, 2, 2) "," U8("a", 4, 0, 4) "}", 4, "overlaps tensor");
     refuse("{" U8("a", 4, 0, 4) "," U8("a", 4, 4, 8) "}", 8, "duplicate tensor name: a");
+    refuse("{" U8("a", 4, 0, 4) "," U8("a", 4, 0, 4) "}", 4, "duplicate tensor name: a");
     refuse("{" U8("a", 4, 0, 4) "," U8("\\u0061", 4, 4, 8) "}", 8, "duplicate tensor name: a");
     refuse("{" U8("a", 4, 0, 4) "}", 5, "1 trailing bytes");
     refuse("{" U8("a", 12345678, 0, 12345678) "}", 4, "truncated: 79 of 12,345,753 bytes|download");

@@ -10,9 +10,9 @@ show() {
     printf '\n$ %s\n' "$1"
     sh -c "$1"
 }
-show './pith classify "A wonderful, moving film." "Two hours of my life that I will never get back."'
-show 'printf "%s\n" "The plot is thin, but the cast is a joy." "I wanted to like it. I could not." | ./pith classify'
-show './pith classify --explain "Not a great film, but I loved every minute of it."'
+show './pith classify "A wonderful, moving film." "Two hours I will never get back."'
+show 'printf "%s\n" "The best thing I have seen all year." "Great actors, wasted on a lazy script." | ./pith classify'
+show './pith classify --explain "The acting is good but the plot is a boring mess."'
 show './pith classify --json "A wonderful, moving film."'
 cat <<'T'
 

@@ -5,12 +5,13 @@ logistic-regression teacher, a small DistilBERT; writes a Hugging Face directory
   command       /usr/bin/python3 tools/train_classifier.py DATA_DIR models/bundled/sentiment
   DATA_DIR      imdb_train.csv.xz sst2_train.tsv.xz; only to report: imdb_test_2000.csv imdb_test.csv.xz sst2_dev.tsv
   requirements  Debian packages python3-torch python3-numpy (torch 1.13, numpy 1.24; no transformers, no tokenizers)
-  run time      @TIME@
-  result        @RESULT@
+  run time      training 19 minutes on one thread of a 2-core server CPU otherwise almost idle (twice that when it is busy), evaluation 3-7
+  result        F16 weights, at 512 / 256 tokens: imdb_test_2000 88.65% / 86.35%; all 25,000 IMDB test reviews 88.31% / 86.30%;
+                SST-2 dev 82.91%; validation (1,500 held-out training reviews) 90.53%; teacher out of fold 91.8%
 """
 import os, sys
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1" if "--threads" not in sys.argv else sys.argv[sys.argv.index("--threads") + 1])
-import argparse, collections, csv, functools, heapq, json, lzma, math, random, struct, time, unicodedata
+import argparse, collections, csv, functools, heapq, json, lzma, math, random, string, struct, time, unicodedata
 import numpy as np
 import torch
 import torch.nn as nn
@@ -18,21 +19,18 @@ import torch.nn.functional as F
 
 SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 PAD, UNK, CLS, SEP, MASK = range(5)
-LABELS = ["NEGATIVE", "POSITIVE"]
-MAX_LEN = 512                       # [CLS] + 510 pieces + [SEP]
-T0 = time.time()
+LABELS, MAX_LEN, T0 = ["NEGATIVE", "POSITIVE"], 512, time.time()         # 512: [CLS] + 510 pieces + [SEP]
 
-def log(*a):
-    print("[%5.0f s]" % (time.time() - T0), *a, flush=True)
+def log(text):
+    print("[%5.0f s] %s" % (time.time() - T0, text), flush=True)
 
 # --- Data ---------------------------------------------------------------------------------------------------------------------
 def read_rows(path):
     """(texts, labels) of a .csv or .tsv file, plain or .xz, with columns text and label."""
     csv.field_size_limit(1 << 24)
-    opener = lzma.open if path.endswith(".xz") else open
-    tsv = ".tsv" in path
-    with opener(path, "rt", encoding="utf-8", newline="") as f:
-        rows = list(csv.DictReader(f, delimiter="\t" if tsv else ",", quoting=csv.QUOTE_NONE if tsv else csv.QUOTE_MINIMAL))
+    form = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if ".tsv" in path else {}
+    with (lzma.open if path.endswith(".xz") else open)(path, "rt", encoding="utf-8", newline="") as f:
+        rows = list(csv.DictReader(f, **form))
     return [r["text"] for r in rows], [int(r["label"]) for r in rows]
 
 # --- Text to words: BertNormalizer (lowercase, accents stripped) and BertPreTokenizer of HF tokenizers ------------------------
@@ -53,8 +51,7 @@ def fold(c):
     """After NFD: strip accents (Mn), lowercase, and set punctuation apart for the pre-tokenizer."""
     if unicodedata.category(c) == "Mn":
         return ""
-    cp = ord(c)
-    if 33 <= cp <= 47 or 58 <= cp <= 64 or 91 <= cp <= 96 or 123 <= cp <= 126 or unicodedata.category(c)[0] == "P":
+    if c in string.punctuation or unicodedata.category(c)[0] == "P":
         return " " + c + " "
     return c.lower()
 
@@ -113,6 +110,17 @@ def train_vocab(word_count, size, min_char=30):
                 heapq.heappush(heap, (-pair_count[p], p))
     return vocab
 
+def choose_vocab(word_count, size):
+    """A vocabulary a quarter too large, cut to single characters and the pieces that greedy encoding uses most."""
+    big, used = train_vocab(word_count, size + size // 4), collections.Counter()
+    wp = WordPiece(big)
+    for w, n in word_count.items():
+        for i in wp.word(w):
+            used[i] += n
+    base = [i for i, p in enumerate(big) if p in SPECIALS or len(p.replace("##", "", 1)) == 1]
+    rest = sorted(set(range(len(big))) - set(base), key=lambda i: (-used[i], i))
+    return [big[i] for i in sorted(base + rest[:size - len(base)])]
+
 class WordPiece:
     """Greedy longest match first; a word without a match, or longer than 100 characters, is [UNK]."""
     def __init__(self, vocab):
@@ -165,8 +173,7 @@ class Teacher:
             self.weights.append((w, b))
             for i in np.flatnonzero(self.fold == f):
                 oof[i] = w[feats[i]].sum() + b
-        # One temperature for all folds, by the likelihood of the out-of-fold scores.
-        grid = np.linspace(0.05, 3, 296)
+        grid = np.linspace(0.05, 3, 296)                 # one temperature for all folds, by the likelihood of oof
         nll = [np.logaddexp(0, -s * oof * (2 * y - 1)).mean() for s in grid]
         self.scale = grid[int(np.argmin(nll))]
         log("teacher: out-of-fold accuracy %.4f, log loss %.4f, scale %.2f" % (((oof > 0) == (y > 0)).mean(), min(nll), self.scale))
@@ -179,8 +186,7 @@ class Teacher:
         df = np.bincount(idx, minlength=1 << BITS)
         pos = np.bincount(idx, weights=np.repeat(y, lens), minlength=1 << BITS)
         p, q = 1 + pos, 1 + df - pos
-        r = (np.log(p / p.sum()) - np.log(q / q.sum())).astype(np.float32)
-        r[df < 2] = 0
+        r = np.where(df < 2, 0, np.log(p / p.sum()) - np.log(q / q.sum())).astype(np.float32)
         # Full-batch Adam on the weights of the scaled features; few steps are the regularisation.
         rx, w, b = r[idx], np.full(1 << BITS, 0.02, dtype=np.float32), 0.0
         m, v, mb = np.zeros_like(w), np.zeros_like(w), 0.0
@@ -300,19 +306,17 @@ def accuracy(model, docs, labels, max_len):
         for b in batches([(wrap(x[:max_len - 2]), y) for x, y in zip(docs, labels)], 16384):
             ids, y = collate(b)
             right += int((model(ids).argmax(1) == y).sum())
-    model.train()
     return right / len(docs)
 
 def train(model, imdb, sst, teacher, val, a):
     rng, nrng = random.Random(a.seed), np.random.default_rng(a.seed)
-    named = list(model.named_parameters())
-    matrix = lambda n, p: p.dim() > 1 and "embeddings" not in n
-    opt = torch.optim.AdamW([{"params": [p for n, p in named if matrix(n, p)], "weight_decay": a.decay},
-                             {"params": [p for n, p in named if not matrix(n, p)], "weight_decay": 0.0}],
-                            lr=a.lr, betas=(0.9, 0.98))
+    groups = [[], []]                                    # decayed: weight matrices, but not embeddings
+    for k, p in model.named_parameters():
+        groups[p.dim() < 2 or "embeddings" in k].append(p)
+    opt = torch.optim.AdamW([{"params": g, "weight_decay": d} for g, d in zip(groups, (a.decay, 0.0))], lr=a.lr, betas=(0.9, 0.98))
     ema = {k: v.clone() for k, v in model.state_dict().items()}
-    model.train()
     for epoch in range(a.epochs):
+        model.train()
         n = a.crops[min(epoch, len(a.crops) - 1)]
         items = []
         for i, (x, y) in enumerate(zip(*imdb)):
@@ -353,10 +357,9 @@ def dump(path, obj):
 def write_safetensors(path, tensors):
     header, blobs, at = {"__metadata__": {"format": "pt"}}, [], 0
     for k in sorted(tensors):
-        b = tensors[k].contiguous().numpy().tobytes()
-        header[k] = {"dtype": "F16", "shape": list(tensors[k].shape), "data_offsets": [at, at + len(b)]}
-        blobs.append(b)
-        at += len(b)
+        blobs.append(tensors[k].contiguous().numpy().tobytes())
+        header[k] = {"dtype": "F16", "shape": list(tensors[k].shape), "data_offsets": [at, at + len(blobs[-1])]}
+        at += len(blobs[-1])
     j = json.dumps(header, separators=(",", ":")).encode()
     j += b" " * (-len(j) % 8)
     with open(path, "wb") as f:
@@ -403,17 +406,17 @@ def write_directory(out, model, vocab, a, card):
 # --- Command ------------------------------------------------------------------------------------------------------------------
 def arguments(argv=None):
     p = argparse.ArgumentParser(description="Train the sentiment classifier that ships with pith, from raw data.")
-    p.add_argument("data_dir", metavar="DATA_DIR")
-    p.add_argument("out_dir", metavar="OUT_DIR")
+    for name in ("data_dir", "out_dir"):
+        p.add_argument(name, metavar=name.upper())
     for name, default, text in (
             ("threads", 1, "torch threads"), ("seed", 1, ""), ("vocab", 8192, "pieces"), ("dim", 192, ""), ("layers", 2, ""),
-            ("heads", 3, ""), ("hidden", 768, ""), ("epochs", 6, ""), ("tokens", 6144, "positions in a batch"), ("lr", 1e-3, "peak"),
-            ("decay", 0.05, "of weight matrices"), ("dropout", 0.1, ""), ("mask", 0.2, "share of pieces replaced by [MASK]"),
-            ("hard", 0.4, "weight of the label against the teacher's probability"), ("smooth", 0.05, "of hard labels"),
+            ("heads", 3, ""), ("hidden", 768, ""), ("epochs", 3, ""), ("tokens", 6144, "positions in a batch"), ("lr", 1e-3, "peak"),
+            ("decay", 0.05, "of weight matrices"), ("dropout", 0.1, ""), ("mask", 0.15, "share of pieces replaced by [MASK]"),
+            ("hard", 0.5, "weight of the label against the teacher's probability"), ("smooth", 0.05, "of hard labels"),
             ("ema", 0.998, "decay of the average of the weights"), ("folds", 5, "of the teacher"),
             ("val", 1500, "training reviews held out, for choices")):
         p.add_argument("--" + name, type=type(default), default=default, help=text + " (default %(default)s)")
-    p.add_argument("--crops", type=int, nargs="+", default=[190, 190, 254, 254, 382, 510], help="pieces, an epoch each")
+    p.add_argument("--crops", type=int, nargs="+", default=[190, 254, 510], help="pieces, an epoch each")
     return p.parse_args(argv)
 
 CARD = """---
@@ -434,8 +437,7 @@ Of the F16 weights as shipped; text is cut after 510 (254) pieces:
 |---|---|---|---|
 {table}
 
-None of these rows was used for training or for any choice ({val} of the training reviews were held out for that).
-The reviews come from the same site as the training reviews.
+None of these rows was used for training or for a choice ({val} training reviews were held out).
 
 ## Data
 - IMDB Large Movie Review Dataset, training half, 25,000 reviews: Maas, Daly, Pham, Huang, Ng and Potts,
@@ -469,32 +471,29 @@ def main():
                       ("IMDB test, all", "imdb_test.csv.xz"), ("SST-2 dev", "sst2_dev.tsv")):
         rows[key] = read_rows(os.path.join(a.data_dir, name))
     word_count = collections.Counter(w for k in ("imdb", "sst") for t in rows[k][0] for w in words_of(t))
-    vocab = train_vocab(word_count, a.vocab)
+    vocab = choose_vocab(word_count, a.vocab)
     wp = WordPiece(vocab)
     data = {k: ([wp.encode(t) for t in texts], labels) for k, (texts, labels) in rows.items()}
-    log("vocabulary %d pieces of %d words; %.1f pieces a review" %
-        (len(vocab), len(word_count), np.mean([len(x) for x in data["imdb"][0]])))
+    log("vocabulary: %d pieces, %.1f to a review" % (len(vocab), np.mean([len(x) for x in data["imdb"][0]])))
     order = list(range(len(data["imdb"][0])))
     random.Random(0).shuffle(order)
     X, Y = ([part[i] for i in order] for part in data["imdb"])
     val, imdb = (X[:a.val], Y[:a.val]), (X[a.val:], Y[a.val:])
     teacher = Teacher(*imdb, folds=a.folds, steps=20, lr=0.01)
     model = Classifier(len(vocab), a.dim, a.layers, a.heads, a.hidden)
-    params = sum(p.numel() for p in model.parameters())
     train(model, imdb, data["sst"], teacher, val, a)
     minutes = (time.time() - T0) / 60
     model.load_state_dict({k: v.half().float() for k, v in model.state_dict().items()})
     if a.val:
         log("averaged weights: validation accuracy %.4f" % accuracy(model, *val, MAX_LEN))
     table = []
-    for k in data:
-        if k not in ("imdb", "sst"):
-            long, short = accuracy(model, *data[k], MAX_LEN), accuracy(model, *data[k], 256)
-            table.append("| %s | %d | %.2f%% | %.2f%% |" % (k, len(data[k][0]), 100 * long, 100 * short))
-            log(table[-1])
-    card = CARD.format(params=params / 1e6, table="\n".join(table), minutes=minutes, **vars(a))
-    write_directory(a.out_dir, model, vocab, a, card)
-    log("wrote", a.out_dir)
+    for k in list(data)[2:]:
+        long, short = accuracy(model, *data[k], MAX_LEN), accuracy(model, *data[k], 256)
+        table.append("| %s | %d | %.2f%% | %.2f%% |" % (k, len(data[k][0]), 100 * long, 100 * short))
+        log(table[-1])
+    params = sum(p.numel() for p in model.parameters()) / 1e6
+    write_directory(a.out_dir, model, vocab, a, CARD.format(params=params, table="\n".join(table), minutes=minutes, **vars(a)))
+    log("wrote " + a.out_dir)
 
 if __name__ == "__main__":
     main()

@@ -278,7 +278,8 @@ static int run_inspect(void *opts, int argc, char **argv)
     const values *v = opts;
     summary s = {0};
     pith_err e = {{0}};
-    if (argc != 1) return cli_usage(argc ? "one path at a time; this is one too many: '%s'" : "no path%s", argc ? argv[1] : "");
+    if (argc == 0) return cli_usage("no path: give a file or a directory");
+    if (argc > 1) return cli_usage("one path at a time; '%s' is one too many", argv[1]);
     guard_mapped(argv[0], NULL, NULL);
     pith_weights *w = pith_weights_open(argv[0], (v->no_mmap ? PITH_WEIGHTS_NO_MMAP : 0) | (v->stats ? 0 : PITH_WEIGHTS_HEADER_ONLY), &e);
     if (w) guard_mapped(argv[0], NULL, w);

@@ -3,6 +3,7 @@
 #include "cli/cmd.h"
 #include "cli/guard.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,8 +64,18 @@ static int finish(int status)
     return status;
 }
 
+/* A caller may close the standard files; a weight or output file must not take their numbers. What stands in for them
+ * fails when it is used, as a closed file does. */
+static void hold_standard_files(void)
+{
+    static const int mode[] = {O_WRONLY, O_RDONLY, O_RDWR};
+    for (int fd = 0; fd < 3; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", mode[fd]) != fd) return;
+}
+
 int main(int argc, char **argv)
 {
+    hold_standard_files();
     guard_install();
     if (argc < 2) {
         overview(stderr);

@@ -427,40 +427,42 @@ static void put_influences(const report *r, FILE *f, const report_item *x)
     putc('\n', f);
 }
 
+/* Labels and scores, in columns; returns how many columns they took. */
+static size_t put_labels(const report *r, FILE *f, const pith_result *res)
+{
+    size_t used = 0, k = best(r, res->scores, r->top_k ? r->top_k : 1);
+    for (size_t i = 0; i < k; i++) {
+        const char *label = pith_model_label(r->model, r->order[i]);
+        size_t n = strlen(label), pad = n < r->label_width ? r->label_width - n : 0;
+        cli_put_text(f, label, n, 0);
+        used += n + (size_t)fprintf(f, "%*s  %.4f  ", (int)pad, "", (double)res->scores[r->order[i]]);
+    }
+    if (res->truncated) used += (size_t)fprintf(f, "[%zu of %zu tokens read] ", res->n_tokens, res->n_full);
+    else if (res->n_windows > 1) used += (size_t)fprintf(f, "[%zu windows] ", res->n_windows);
+    return used;
+}
+
 static void put_text(const report *r, FILE *f, const report_item *x)
 {
-    const pith_result *res = x->result;
+    enum { LEAST = 24 }; /* columns of text that are shown on however narrow a terminal */
     const row *in = x->row;
-    size_t used = 0;
-    int width = (int)r->label_width;
-    if (res) {
-        size_t k = best(r, res->scores, r->top_k ? r->top_k : 1);
-        for (size_t i = 0; i < k; i++) {
-            const char *label = pith_model_label(r->model, r->order[i]);
-            cli_put_text(f, label, strlen(label), 0);
-            int n = (int)strlen(label);
-            used += (size_t)(n > width ? n : width) + 4;
-            used += (size_t)fprintf(f, "%*s  %.4f  ", n < width ? width - n : 0, "",
-                                    (double)res->scores[r->order[i]]) - 4;
-        }
-        if (res->truncated)
-            used += (size_t)fprintf(f, "[%zu of %zu tokens read] ", res->n_tokens, res->n_full);
-        else if (res->n_windows > 1)
-            used += (size_t)fprintf(f, "[%zu windows] ", res->n_windows);
+    size_t used = 0, width = (size_t)r->width;
+    if (x->result) {
+        used = put_labels(r, f, x->result);
         if (in->len == 0) fputs("(an empty text)", f);
     } else {
-        fprintf(f, "%-*s  -       (", width, "null");
+        fprintf(f, "%-*s  -       (", (int)r->label_width, "null");
         cli_put_text(f, x->error, strlen(x->error), 0);
         fputs(")  ", f);
     }
-    size_t columns = r->width && (size_t)r->width > used + 24 ? (size_t)r->width - used : 24;
-    if (in->text) cli_put_text(f, in->text, in->len, r->width ? fitting(in->text, in->len, columns) : 0);
+    size_t columns = width > used + LEAST ? width - used : LEAST;
+    if (in->text) cli_put_text(f, in->text, in->len, width ? fitting(in->text, in->len, columns) : 0);
     if (in->pair) {
         fputs(" | ", f);
-        cli_put_text(f, in->pair, in->pair_len, r->width ? fitting(in->pair, in->pair_len, 24) : 0);
+        cli_put_text(f, in->pair, in->pair_len, width ? fitting(in->pair, in->pair_len, LEAST) : 0);
     }
     putc('\n', f);
-    if (r->words && res) put_influences(r, f, x);
+    if (r->words && x->result) put_influences(r, f, x);
 }
 
 /* ---- all ---- */

@@ -22,7 +22,8 @@ void bind_ignore(bind *b, const char *suffix);
 
 /* Finds `fmt` (printf, for layer numbers), demands rank and shape. `why` names each dimension's config key, as
  * "hidden_size,dim" for messages: "...: shape [4864,896], expected [4864,1024] (intermediate_size,hidden_size)".
- * dtype must be F32, F16 or BF16. On success *t is a view into the file. Returns 0, or -1 with the error kept. */
+ * dtype must be F32, F16 or BF16. On success *t is a view into the file, which stays valid; its pages are
+ * given back when the next tensor is bound, so that what is packed as it is bound is in memory once. Returns 0, or -1 with the error kept. */
 int bind_matrix(bind *b, tensor *t, uint64_t rows, uint64_t cols, const char *why, const char *fmt, ...)
     __attribute__((format(printf, 6, 7)));
 int bind_vector(bind *b, tensor *t, uint64_t n, const char *why, const char *fmt, ...)

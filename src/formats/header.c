@@ -138,7 +138,7 @@ static const uint64_t *keep_shape(reader *r, size_t rank)
         return r->shapes[slot].shape;
     r->shape_bytes += rank * sizeof *r->dims;
     if (r->shape_bytes > r->shape_limit)
-        return err_set(r->e, "the shapes of this header would take over %llu bytes of memory: refused", (unsigned long long)r->shape_limit), NULL;
+        return err_set(r->e, "the shapes of this header would take over %llu bytes of memory: a broken or hostile header", (unsigned long long)r->shape_limit), NULL;
     uint64_t *p = keep(r->h, rank * sizeof *p, 1, r->e);
     if (!p) return NULL;
     if (rank) memcpy(p, r->dims, rank * sizeof *p);
@@ -156,7 +156,7 @@ static int read_shape(reader *r, tensor *t)
         r->c.at++;
     } else {
         for (int more = 1; more;) {
-            if (rank >= r->shape_limit / sizeof *r->dims) return err_set(r->e, "a shape of over %zu dimensions: refused", rank);
+            if (rank >= r->shape_limit / sizeof *r->dims) return err_set(r->e, "a shape of over %zu dimensions: a broken or hostile header", rank);
             if (grow((void **)&r->dims, &r->cap_dims, rank + 1, sizeof *r->dims, "a shape", r->e)) return -1;
             if (scan_u64(&r->c, what, &r->dims[rank++])) return -1;
             more = scan_more(&r->c, ']');
@@ -352,6 +352,7 @@ static int check_order(const safetensors_entry *x, size_t n, pith_err *e)
         }
         scan_show(name, x[i].name, strlen(x[i].name));
         if (i) scan_show(prev, x[i - 1].name, strlen(x[i - 1].name));
+        if (i && !strcmp(x[i].name, x[i - 1].name)) return err_set(e, HEADER_TWICE, name);
         if (begin < at)
             return err_set(e, "tensor %s overlaps tensor %s: it begins at %llu, before the other's end at %llu", name, prev, (unsigned long long)begin, (unsigned long long)at);
         return err_set(e, "tensor %s begins at %llu, but the %llu bytes before it belong to no tensor (%s%s)", name, (unsigned long long)begin,

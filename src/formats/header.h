@@ -1,9 +1,11 @@
 /* header: reads the headers of one or more safetensors files into one table of entries. Owns the rules about a
  * header's content: grammar, fields, dtypes, sizes, order, overlaps and holes. Opens no file, maps nothing, looks
- * nothing up by name. Memory stays in proportion to the header (README of the format: a header may be 100 MB of lies). */
+ * nothing up by name. Memory stays in proportion to the header, which may be 100 MB of lies. */
 #ifndef FORMATS_HEADER_H
 #define FORMATS_HEADER_H
 #include "formats/safetensors.h"
+
+#define HEADER_TWICE "duplicate tensor name: %s; which of the two is meant cannot be known"
 
 enum { HEADER_MAX = 100000000 }; /* bytes, as in the reference reader */
 
@@ -26,9 +28,9 @@ typedef struct header_file {
     const char *unknown; /* tensor of the first unknown field */
 } header_file;
 
-/* Reads `len` bytes at offset 8 of fd and appends its tensors, with data NULL, `file` as their file and offset counted
- * from the start of the file. What lies between and after the tensors is the caller's business only as data_bytes:
- * the entries cover [8+len, 8+len+data_bytes) without hole or overlap. 0, or -1. */
+/* Reads `len` bytes at offset 8 of fd and appends its tensors: data NULL, `file` as their file, offset counted from the
+ * start of the file. Together they cover [8+len, 8+len+f->data_bytes) without hole or overlap; whether the file ends
+ * there is the caller's to ask. 0, or -1. */
 int header_read(header *h, header_file *f, size_t file, int fd, size_t len, pith_err *e);
 /* Reads exactly n bytes at an offset; "shrank" if there are fewer. */
 int header_pread(int fd, void *to, size_t n, uint64_t at, pith_err *e);

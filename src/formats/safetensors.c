@@ -87,7 +87,7 @@ static int duplicate(const safetensors *s, const safetensors_entry *x, const saf
     char show[SCAN_SHOW];
     const char *a = s->files[x->file].path, *b = s->files[y->file].path;
     scan_show(show, x->name, strlen(x->name));
-    if (x->file == y->file) return err_set(e, "%s: duplicate tensor name: %s; which of the two is meant cannot be known", a, show);
+    if (x->file == y->file) return err_set(e, HEADER_TWICE, show), err_where(e, "%s", a);
     return err_set(e, "tensor %s is both in %s and in %s", show, a, b);
 }
 
