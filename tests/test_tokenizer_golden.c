@@ -37,16 +37,35 @@ static void check_numbers(json want, const char *where, size_t n, const void *va
     if (i != n || json_len(want) != n) fail_msg("%s: %zu values, expected %zu", where, n, json_len(want));
 }
 
+/* A JSON string cannot hold NUL here; the goldens' are read as this character (see show_nul). */
+#define NUL_SHOWN "\\uE7FF"
+
 static void check_decoded(const tokenizer *t, const tokenizer_encoding *x, bool skip, const char *want,
                           const char *where)
 {
     pith_err e = {{0}};
-    char *text;
-    size_t len;
+    char *text, *shown = NULL;
+    size_t len, n = 0;
     if (tokenizer_decode(t, x->ids, x->n, skip, &text, &len, &e)) fail_msg("%s: %s", where, e.msg);
-    if (strlen(want) != len || memcmp(want, text, len))
-        fail_msg("%s: decoded \"%s\", expected \"%s\"", where, text, want);
+    assert_non_null(shown = malloc(3 * len + 1));
+    for (size_t i = 0; i < len; i++) {
+        memcpy(shown + n, text[i] ? text + i : "\xee\x9f\xbf", text[i] ? 1 : 3);
+        n += text[i] ? 1 : 3;
+    }
+    shown[n] = 0;
+    if (strlen(want) != n || memcmp(want, shown, n))
+        fail_msg("%s: decoded \"%s\", expected \"%s\"", where, shown, want);
+    free(shown);
     free(text);
+}
+
+/* Replaces \u0000 in JSON text of equal length. */
+static void show_nul(char *s, size_t n)
+{
+    for (size_t i = 0; i + 6 <= n; i++) {
+        if (s[i] == '\\' && memcmp(s + i, "\\u0000", 6) == 0) memcpy(s + i, NUL_SHOWN, 6);
+        if (s[i] == '\\') i++;
+    }
 }
 
 static void check_case(const tokenizer *t, json c, const char *where)
@@ -102,12 +121,14 @@ typedef struct corpus {
     char *text, *at, *end;
     json_doc *doc;
     bool json;
+    char unquoted[1 << 16];
 } corpus;
 
 static corpus corpus_open(const char *path, bool as_json)
 {
     size_t n;
-    corpus c = {util_read(path, &n), NULL, NULL, NULL, as_json};
+    corpus c = {util_read(path, &n), NULL, NULL, NULL, as_json, {0}};
+    if (as_json || strstr(path, ".dec.jsonl")) show_nul(c.text, n);
     c.at = c.text;
     c.end = c.text + n;
     return c;
@@ -126,7 +147,14 @@ static bool corpus_next(corpus *c, const char **s, size_t *len)
         c->doc = json_parse("corpus", *s, *len, NULL);
         assert_non_null(c->doc);
         *s = json_str(json_root(c->doc));
-        *len = strlen(*s);
+        *len = 0;
+        for (const char *p = *s; *p;) {
+            bool nul = strncmp(p, "\xee\x9f\xbf", 3) == 0;
+            assert_true(*len < sizeof c->unquoted);
+            c->unquoted[(*len)++] = nul ? 0 : *p;
+            p += nul ? 3 : 1;
+        }
+        *s = c->unquoted;
     }
     c->at = nl + 1;
     return true;
@@ -145,12 +173,12 @@ static void check_spans(const tokenizer_encoding *x, const char *s, size_t len)
 }
 
 /* Takes t. */
-static void check_corpus(tokenizer *t, const char *texts, bool as_json, const char *stem, size_t n_lines)
+static void check_corpus(tokenizer *t, const char *texts, bool as_json, const char *stem, const char *name, size_t n_lines)
 {
     static const char *const suffixes[] = {"", ".plain", ".dec"};
     char rel[128];
     for (size_t k = 0; k < 3; k++) {
-        snprintf(rel, sizeof rel, "golden/tokenizer/%s.bert-base-uncased%s.jsonl", stem, suffixes[k]);
+        snprintf(rel, sizeof rel, "golden/tokenizer/%s.%s%s.jsonl", stem, name, suffixes[k]);
         corpus in = corpus_open(util_need(texts), as_json), want = corpus_open(util_need(rel), false);
         tokenizer_encoding x = {0};
         tokenizer_options o = {.no_special = k > 0};
@@ -178,13 +206,31 @@ static void check_corpus(tokenizer *t, const char *texts, bool as_json, const ch
     tokenizer_free(t);
 }
 
+#define BERT "bert-base-uncased"
+
+static void check_both(const char *name)
+{
+    char dir[64];
+    snprintf(dir, sizeof dir, "tokenizers/%s", name);
+    check_corpus(open_or_fail(util_need(dir)), "golden/tokenizer/corpus.txt", false, "corpus", name, 4297);
+    check_corpus(open_or_fail(util_need(dir)), "golden/tokenizer/corpus_multi.jsonl", true, "multi", name, 186);
+}
+
+static void test_gpt2(void **state) { (void)state, check_both("gpt2"); }
+static void test_llama3(void **state) { (void)state, check_both("llama3"); }
+static void test_qwen2(void **state) { (void)state, check_both("qwen2"); }
+static void test_qwen3(void **state) { (void)state, check_both("qwen3"); }
+static void test_gptoss(void **state) { (void)state, check_both("gptoss"); }
+static void test_llama2(void **state) { (void)state, check_both("llama2"); }
+static void test_mistral(void **state) { (void)state, check_both("mistral"); }
+
 static void test_corpus(void **state)
 {
     (void)state;
     check_corpus(open_or_fail(util_need("tokenizers/bert-base-uncased")),
-                 "golden/tokenizer/corpus.txt", false, "corpus", 4297);
+                 "golden/tokenizer/corpus.txt", false, "corpus", BERT, 4297);
     check_corpus(open_or_fail(util_need("tokenizers/bert-base-uncased")),
-                 "golden/tokenizer/corpus_multi.jsonl", true, "multi", 186);
+                 "golden/tokenizer/corpus_multi.jsonl", true, "multi", BERT, 186);
 }
 
 /* Stored truncation and padding are ignored. */
@@ -192,9 +238,9 @@ static void test_truncation_ignored(void **state)
 {
     (void)state;
     check_corpus(open_or_fail(util_need("tokenizers/bert-trunc-pad")),
-                 "golden/tokenizer/corpus_multi.jsonl", true, "multi", 186);
+                 "golden/tokenizer/corpus_multi.jsonl", true, "multi", BERT, 186);
     check_corpus(open_or_fail(util_need("tokenizers/bert-trunc-pad")),
-                 "golden/tokenizer/corpus.txt", false, "corpus", 4297);
+                 "golden/tokenizer/corpus.txt", false, "corpus", BERT, 4297);
 }
 
 /* vocab.txt without tokenizer.json gives the same tokenizer. */
@@ -210,8 +256,8 @@ static void test_vocabtxt(void **state)
     assert_non_null(f);
     assert_int_equal(fwrite(vocab, 1, n, f), n);
     fclose(f);
-    check_corpus(open_or_fail(dir), "golden/tokenizer/corpus.txt", false, "corpus", 4297);
-    check_corpus(open_or_fail(dir), "golden/tokenizer/corpus_multi.jsonl", true, "multi", 186);
+    check_corpus(open_or_fail(dir), "golden/tokenizer/corpus.txt", false, "corpus", BERT, 4297);
+    check_corpus(open_or_fail(dir), "golden/tokenizer/corpus_multi.jsonl", true, "multi", BERT, 186);
     unlink(path);
     rmdir(dir);
     free(vocab);
@@ -268,10 +314,11 @@ typedef struct words {
     const char *text;
 } words;
 
-static int next_word(void *ctx, const char *text, size_t begin, size_t end, pith_err *e)
+static int next_word(void *ctx, const char *text, size_t begin, size_t end, pretokenize_map *map, pith_err *e)
 {
     words *w = ctx;
     (void)e;
+    (void)map;
     const char *want = json_str(w->want);
     if (!w->want.node || strlen(want) != end - begin || memcmp(want, text + begin, end - begin))
         fail_msg("\"%s\": word \"%.*s\", expected \"%s\"", w->text, (int)(end - begin), text + begin, want);
@@ -299,7 +346,7 @@ static void check_basic(json c)
     words w = {json_first(json_get(c, "tokens")), text};
     json first = json_first(json_root(d));
     if (!d || normalize_open(&z, first, &e) || pretokenize_open(&p, json_next(first), &e) ||
-        normalize_run(&z, text, strlen(text), &n, &e) || pretokenize_run(&p, n.text, 0, n.len, next_word, &w, &e))
+        normalize_run(&z, text, strlen(text), &n, &e) || pretokenize_run(&p, n.text, 0, n.len, true, next_word, &w, &e))
         fail_msg("%s", e.msg);
     if (w.want.node) fail_msg("\"%s\": no word \"%s\"", text, json_str(w.want));
     normalize_result_free(&n);
@@ -391,7 +438,10 @@ int main(void)
         cmocka_unit_test(test_reference),       cmocka_unit_test(test_corpus),
         cmocka_unit_test(test_truncation_ignored), cmocka_unit_test(test_vocabtxt),
         cmocka_unit_test(test_distilbert_ids),  cmocka_unit_test(test_ticket_bert),
-        cmocka_unit_test(test_published),
+        cmocka_unit_test(test_published),       cmocka_unit_test(test_gpt2),
+        cmocka_unit_test(test_llama3),          cmocka_unit_test(test_qwen2),
+        cmocka_unit_test(test_qwen3),           cmocka_unit_test(test_gptoss),
+        cmocka_unit_test(test_llama2),          cmocka_unit_test(test_mistral),
     };
     return cmocka_run_group_tests_name("tokenizer_golden", tests, NULL, NULL);
 }

@@ -53,6 +53,16 @@ void tokenizer_truncate_pair(size_t *na, size_t *nb, size_t room);
 int tokenizer_decode(const tokenizer *t, const int32_t *ids, size_t n, bool skip_special, char **out, size_t *len,
                      pith_err *e);
 
+/* The same id by id, as a generator makes them: the texts one after the other are what tokenizer_decode gives for all
+ * ids, and each is whole characters. What may still change is held back until it is certain (the bytes of a character,
+ * spaces that may be stripped). *text is *len bytes, not terminated, and good until the next call. After an error, or
+ * the end, only free it. */
+typedef struct tokenizer_stream tokenizer_stream;
+tokenizer_stream *tokenizer_stream_open(const tokenizer *t, bool skip_special, pith_err *e);
+int tokenizer_stream_next(tokenizer_stream *s, int32_t id, const char **text, size_t *len, pith_err *e);
+int tokenizer_stream_end(tokenizer_stream *s, const char **text, size_t *len, pith_err *e);
+void tokenizer_stream_free(tokenizer_stream *s);
+
 size_t tokenizer_vocab_size(const tokenizer *t);               /* largest id + 1, added tokens included */
 const char *tokenizer_piece(const tokenizer *t, int32_t id);   /* NULL: no such id */
 int32_t tokenizer_id(const tokenizer *t, const char *piece);   /* -1: none */
