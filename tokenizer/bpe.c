@@ -20,7 +20,11 @@ typedef struct bpe {
     int32_t byte_id[256]; /* bytes: of the letter; byte_fallback: of <0xNN>; -1: none */
     bpe_merge *slot;
     size_t n_slots;
+    bool cuts; /* no piece has MARK after something else: a word can be cut before it, and pieces stay the same */
 } bpe;
+
+/* sentencepiece's space */
+#define MARK "\xe2\x96\x81"
 
 /* ---- the table of merges ---- */
 
@@ -278,18 +282,44 @@ static int encode(const bpe *b, const vocab *v, bpe_scratch *s, const char *text
     return put_symbols(b, s, text, begin, end, out, e);
 }
 
-static int bpe_word(const void *m, const vocab *v, const char *text, size_t begin, size_t end, void **scratch,
-                    tokenizer_encoding *out, pith_err *e)
+static int encode_cached(const bpe *b, const vocab *v, bpe_scratch *s, const char *text, size_t begin, size_t end,
+                         tokenizer_encoding *out, pith_err *e)
 {
-    bpe_scratch *s = *scratch;
     size_t n = end - begin, first = out->n;
-    if (!s && !(s = *scratch = calloc(1, sizeof *s))) return err_nomem(e, sizeof *s, "words");
-    if (n > WORDCACHE_LONGEST) return encode(m, v, s, text, begin, end, out, e);
+    if (n > WORDCACHE_LONGEST) return encode(b, v, s, text, begin, end, out, e);
     uint64_t hash = wordcache_hash(text + begin, n);
     int found = wordcache_get(&s->cache, hash, text + begin, n, begin, out, e);
     if (found) return found < 0 ? -1 : 0;
-    if (encode(m, v, s, text, begin, end, out, e)) return -1;
+    if (encode(b, v, s, text, begin, end, out, e)) return -1;
     return wordcache_put(&s->cache, hash, text + begin, n, begin, out, first, e);
+}
+
+/* The first MARK in text[at..end) with something else before it, or end. */
+static size_t next_cut(const char *text, size_t at, size_t end)
+{
+    while (end - at >= 3 && memcmp(text + at, MARK, 3) == 0) at += 3;
+    while (at < end) {
+        const char *p = memchr(text + at, MARK[0], end - at);
+        if (!p) return end;
+        at = (size_t)(p - text);
+        if (end - at >= 3 && memcmp(p, MARK, 3) == 0) return at;
+        at++;
+    }
+    return end;
+}
+
+static int bpe_word(const void *m, const vocab *v, const char *text, size_t begin, size_t end, void **scratch,
+                    tokenizer_encoding *out, pith_err *e)
+{
+    const bpe *b = m;
+    bpe_scratch *s = *scratch;
+    if (!s && !(s = *scratch = calloc(1, sizeof *s))) return err_nomem(e, sizeof *s, "words");
+    if (!b->cuts) return encode_cached(b, v, s, text, begin, end, out, e);
+    for (size_t at = begin, to; at < end; at = to) {
+        to = next_cut(text, at, end);
+        if (encode_cached(b, v, s, text, at, to, out, e)) return -1;
+    }
+    return 0;
 }
 
 /* ---- tokenizer.json ---- */
@@ -418,6 +448,18 @@ static void find_bytes(bpe *b, const vocab *v)
     }
 }
 
+/* Cutting is exact if MARK is a piece, so that no unknown run goes over it, and none has it inside; and if a piece does
+ * not depend on where in the word it stands. */
+static bool can_cut(const bpe *b, const vocab *v)
+{
+    if (b->bytes || b->prefix || b->suffix || b->ignore_merges || vocab_find(v, MARK, 3) < 0) return false;
+    for (size_t i = 0; i < v->n; i++) {
+        const vocab_entry *x = vocab_nth(v, i);
+        if (next_cut(x->text, 0, x->len) < x->len) return false;
+    }
+    return true;
+}
+
 static void *bpe_open(json v, bool bytes, vocab *vocabulary, pith_err *e)
 {
     bpe *b = calloc(1, sizeof *b);
@@ -429,6 +471,7 @@ static void *bpe_open(json v, bool bytes, vocab *vocabulary, pith_err *e)
     }
     b->unknown = b->unknown_piece ? vocab_find(vocabulary, b->unknown_piece, strlen(b->unknown_piece)) : -1;
     find_bytes(b, vocabulary);
+    b->cuts = can_cut(b, vocabulary);
     return b;
 }
 

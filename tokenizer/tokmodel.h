@@ -18,7 +18,7 @@ typedef struct tokmodel {
     void (*scratch_free)(void *scratch); /* NULL: it needs none */
 } tokmodel;
 
-extern const tokmodel wordpiece_model, wordlevel_model, bpe_model;
+extern const tokmodel wordpiece_model, wordlevel_model, bpe_model, unigram_model;
 
 /* The implementation of the value of "model"; NULL with a message that lists what there is. */
 const tokmodel *tokmodel_find(json v, pith_err *e);
