@@ -85,6 +85,10 @@ static void test_long_runs(void **state)
         assert_int_equal(normalize_run(&z, text, (size_t)(p - text) + 5, &n, NULL), 0);
         assert_int_equal(n.len, (size_t)(p - text) + 7);
         assert_memory_equal(n.text + (p - text), "\xcc\xa3\xcc\x88\xcc\x81z", 7);
+        memcpy(p, "\xcc\x81\xe0\xbd\xb3z", 6); /* U+0F73, no mark itself = U+0F71 U+0F72, both before U+0301 */
+        assert_int_equal(normalize_run(&z, text, (size_t)(p - text) + 6, &n, NULL), 0);
+        assert_int_equal(n.len, (size_t)(p - text) + 9);
+        assert_memory_equal(n.text + (p - text), "\xe0\xbd\xb1\xe0\xbd\xb2\xcc\x81z", 9);
     }
     normalize_result_free(&n);
     normalize_free(&z);
