@@ -150,7 +150,9 @@ static int read_config(bert *m, const names *n, json cfg, const char *architectu
     const char *act, *position;
     double eps = 1e-12; /* DistilBERT's is fixed */
     int decoder;
-    if (json_get_str(cfg, n->act, &act, e) || op_act_find(act, "config.json", &m->act, e)) return -1;
+    char where[64];
+    snprintf(where, sizeof where, "config.json: %s", n->act);
+    if (json_get_str(cfg, n->act, &act, e) || op_act_find(act, where, &m->act, e)) return -1;
     if (json_opt_str(cfg, "position_embedding_type", "absolute", &position, e)) return -1;
     if (strcmp(position, "absolute"))
         return err_set(e, "config.json: position_embedding_type \"%.80s\" is not supported (supported: absolute)", position);

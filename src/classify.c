@@ -147,7 +147,10 @@ static int add_text(job *j, size_t i, tokenizer_encoding *a, tokenizer_encoding 
         return add(j, i, a, 0, a->n, b, nb, e);
     }
     r->truncated = 0;
-    size_t stride = j->o.stride && j->o.stride < width ? j->o.stride : width > 1 ? width / 2 : 1;
+    size_t stride = j->o.stride ? j->o.stride : width > 1 ? width / 2 : 1;
+    if (stride > width)
+        return err_set(e, "stride %zu is over the window's %zu tokens: what lies between windows would not be read", stride,
+                       width);
     for (size_t at = 0;; at += stride) {
         size_t end = at + width < na ? at + width : na;
         if (add(j, i, a, at, end, b, nb, e)) return -1;

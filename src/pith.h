@@ -4,7 +4,8 @@
  *     pith_model *m = pith_model_open("path/to/model", NULL, &e);
  *     pith_session *s = m ? pith_session_new(m, &e) : NULL;
  *     float scores[8], logits[8];
- *     pith_result r = {.scores = scores, .logits = logits};
+ *     pith_result r = {0};
+ *     r.scores = scores, r.logits = logits;
  *     pith_text t = {"A wonderful film.", 17, NULL, 0};
  *     if (!s || pith_classify(s, &t, 1, NULL, &r, &e)) fprintf(stderr, "%s\n", e.msg);
  *     else printf("%s %.4f\n", pith_model_label(m, r.label), scores[r.label]);
@@ -127,6 +128,42 @@ PITH_API int pith_detokenize(const pith_tokenizer *t, const int32_t *ids, size_t
 PITH_API const char *pith_token_piece(const pith_tokenizer *t, int32_t id); /* NULL: no such id */
 PITH_API void pith_free(void *p);
 
+/* ---- chat templates: conversations to prompts, as transformers' apply_chat_template ---- */
+
+typedef struct pith_template pith_template; /* immutable, may be shared by threads */
+typedef struct pith_range {
+    size_t begin, end;
+} pith_range;
+
+typedef struct pith_template_options {
+    int no_generation_prompt; /* do not open the assistant's turn */
+    const char *name;         /* of a template, where a directory has several; NULL: by whether there are tools */
+    const char *tools;        /* JSON array; NULL: none */
+    const char *documents;    /* JSON array; NULL: none */
+    const char *variables;    /* JSON object of more variables (enable_thinking, ...); NULL: none */
+    int year, month, day;     /* today, for templates that write the date; all 0: the local date */
+} pith_template_options;
+
+typedef struct pith_prompt {
+    char *text; /* NUL-terminated */
+    size_t len;
+    /* Bytes of text that came out of messages, tools or documents, ascending and apart: no special token may be read
+     * there, or a user could forge turns. */
+    pith_range *foreign;
+    size_t n_foreign;
+} pith_prompt;
+
+/* dir needs only tokenizer_config.json or chat_template.jinja. NULL: there is none, or it does not parse (with line). */
+PITH_API pith_template *pith_template_open(const char *dir, pith_err *e);
+/* One template file; bos and eos may be NULL. */
+PITH_API pith_template *pith_template_open_file(const char *path, const char *bos, const char *eos, pith_err *e);
+PITH_API void pith_template_close(pith_template *t);
+/* messages: a JSON array of {role, content, ...}. *out is freed with pith_prompt_free. -1 where the template raises
+ * (its message is in e), misuses a value, or takes more steps, memory (512 MiB) or text (64 MiB) than is allowed. */
+PITH_API int pith_template_render(const pith_template *t, const char *messages, size_t len,
+                                  const pith_template_options *o, pith_prompt *out, pith_err *e);
+PITH_API void pith_prompt_free(pith_prompt *p);
+
 /* ---- classification ---- */
 
 typedef enum pith_activation { PITH_ACTIVATION_AUTO, PITH_ACTIVATION_SOFTMAX, PITH_ACTIVATION_SIGMOID, PITH_ACTIVATION_NONE } pith_activation;
@@ -138,7 +175,7 @@ typedef struct pith_classify_options {
     pith_long long_text;        /* what happens to a text over max_length */
     pith_pool pool;             /* of windows' scores and logits */
     size_t max_length;          /* 0: pith_model_max_length */
-    size_t stride;              /* of windows, in tokens; 0: half a window */
+    size_t stride;              /* from one window to the next, in tokens, at most a window; 0: half a window */
     size_t batch_tokens;        /* upper bound of tokens in one forward; 0: 8192 */
     int strict;                 /* invalid UTF-8 is an error */
     int no_parse_special;

@@ -8,8 +8,6 @@ REVIEWS=$SHARED/models/distilbert-imdb-sst2-small
 # The tests decide what the environment says.
 unset "${!PITH_@}" NO_COLOR
 export PITH SHARED GOLDEN REVIEWS LC_ALL=C.UTF-8
-# Workers that wait by spinning starve each other where the machine is busy with other things.
-export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 
 # Programs in build folders do not lie beside the bundled models.
 [ -e "$(dirname "$PITH")/models/bundled" ] || export PITH_MODELS=$PWD/models/bundled

@@ -31,7 +31,7 @@ check "and says what the command says" bash -c '[[ $("$1/example" "$1/usr/share/
 check "it links statically too" cc -std=c11 "$dir/example.c" -o "$dir/static" $(pkg-config --cflags pith) "$dir/usr/lib/libpith.a" \
     $(pkg-config --libs --static pith | sed 's/-lpith//') -fopenmp
 if command -v c++ >/dev/null; then
-    check "and as C++" c++ -Wall -Wextra -Wpedantic -Werror "$dir/example.cpp" -o "$dir/example++" $flags
+    check "and as C++" c++ -Wall -Wpedantic -Werror "$dir/example.cpp" -o "$dir/example++" $flags
 else
     echo "ok - and as C++ # skip: no C++ compiler"
 fi

@@ -36,7 +36,7 @@ fi
 
 lib=$sys/usr/lib/aarch64-linux-gnu
 export PKG_CONFIG_LIBDIR=$lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$sys
-tests=(tensor kernel op)
+tests=(tensor kernel kernel_portable op)
 if ! make -j"$(nproc)" CC=aarch64-linux-gnu-gcc BUILD=build/neon CFLAGS="-O2 -isystem $sys/usr/include" \
     LDFLAGS="-L$lib -Wl,-rpath-link,$lib" build/neon/pith "${tests[@]/#/build/neon/tests/test_}" >"$root/make.log" 2>&1; then
     echo "not ok - neon: cross build"

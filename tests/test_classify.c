@@ -248,6 +248,8 @@ static void test_errors(void **state)
     pith_err e = {0};
     expect_error(model, "x", 1, &(pith_classify_options){.max_length = 2}, "leaves no room");
     expect_error(model, "x", 1, &(pith_classify_options){.max_length = 513}, "512 positions");
+    const pith_classify_options gaps = {.max_length = 10, .stride = 9, .long_text = PITH_LONG_WINDOW};
+    expect_error(model, "a b c d e f g h i j k", 21, &gaps, "stride 9 is over the window's 8 tokens");
     expect_error(model, "a \xff", 3, &(pith_classify_options){.strict = 1}, "text 0: ");
     pith_model *bare = pith_model_open("tests/golden/models/bert-f32", NULL, &e);
     assert_non_null(bare);

@@ -23,6 +23,10 @@ static void test_parse_errors(void **state)
     expect_bad("\"\xed\xa0\x80\"", 5, "not valid UTF-8");  /* a surrogate */
     expect_bad("\"\xc0\x80\"", 4, "not valid UTF-8");      /* overlong */
     expect_bad("\"\xf4\x90\x80\x80\"", 6, "not valid UTF-8"); /* past U+10FFFF */
+    expect_bad("{\"a\\u0000b\":1}", 14, "line 1, column 4: a string with \\u0000");
+    pith_err none = {0};
+    json_free(parse("\"\\\\u0000\"", &none)); /* an escaped backslash, then text */
+    assert_string_equal(none.msg, "");
     char deep[100000];
     memset(deep, '[', sizeof deep);
     expect_bad(deep, sizeof deep, "not valid JSON");

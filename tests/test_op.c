@@ -102,10 +102,10 @@ static void test_activation_names(void **state)
     (void)state;
     op_act act;
     pith_err e = {0};
-    assert_int_equal(op_act_find("gelu_new", "config.json", &act, &e), 0);
+    assert_int_equal(op_act_find("gelu_new", "config.json: hidden_act", &act, &e), 0);
     assert_int_equal(act, OP_ACT_GELU_TANH);
-    assert_int_equal(op_act_find("mish", "config.json", &act, &e), -1);
-    assert_non_null(strstr(e.msg, "config.json: activation \"mish\" is not supported (supported: gelu,"));
+    assert_int_equal(op_act_find("mish", "config.json: hidden_act", &act, &e), -1);
+    assert_non_null(strstr(e.msg, "config.json: hidden_act \"mish\" is not supported (supported: gelu,"));
 }
 
 /* par_for: every index once, on a worker in range, in round-to-nearest without flush-to-zero. */

@@ -1,8 +1,10 @@
 /* bench: what the kernels reach on this machine, beside the FMA peak measured in the same run; Markdown on stdout.
  * It measures internals, so it includes the kernel table; every set that this CPU can run is walked.
  *
- * Clocks move (turbo, power limits, other loads): every GEMM run has a short sample of the peak right before and
- * after it. "of peak" is best run over best sample; "same clock" is the median of run over its two neighbours. */
+ * One core is measured in the thread's processor time, so that other loads on the machine count little; two threads
+ * in wall time, beside one thread in wall time. Clocks move (turbo, power limits): every GEMM run has a short sample of
+ * the peak right before and after it. "of peak" is best run over best sample; "same clock" is the median of run over
+ * its two neighbours. */
 #define _POSIX_C_SOURCE 200809L
 #include "base/par.h"
 #include "compute/kernel.h"
@@ -11,12 +13,14 @@
 #include <string.h>
 #include <time.h>
 
-static double now(void)
+static double seconds(clockid_t clock)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
+static double now(void) { return seconds(CLOCK_MONOTONIC); }
+static double cpu(void) { return seconds(CLOCK_THREAD_CPUTIME_ID); }
 
 static void *memory(size_t bytes)
 {
@@ -104,46 +108,53 @@ static void gemm_part(void *ctx, size_t i, int tid)
     g->set->linear(&a);
 }
 
-static double gemm_seconds(gemm *g, int threads)
+/* Wall seconds; *core: processor seconds of this thread. */
+static double gemm_seconds(gemm *g, int threads, double *core)
 {
     g->parts = (size_t)threads;
-    double t = now();
+    double c = cpu(), t = now();
     par_for(threads, g->parts, gemm_part, g);
-    return now() - t;
+    t = now() - t;
+    c = cpu() - c;
+    *core = t < 1.1 * c ? t : c; /* the wall clock is finer, as long as nobody took the core away */
+    return t;
 }
 
 enum { RUNS_MAX = 41 };
 
 static void gemm_row(const kernel_set *set, gemm *g, const char *type)
 {
-    double flop = 2e-9 * (double)g->a.m * (double)g->a.n * (double)g->a.k, budget = now() + 0.35;
-    double best[2] = {1e9, 1e9}, peak = 0, ratio[RUNS_MAX];
+    static double rate[16]; /* what a set did last: generic without FMA would take the whole time box */
+    static const kernel_set *known[16];
+    size_t slot = 0, rounds = 5000, runs = 0;
+    double flop = 2e-9 * (double)g->a.m * (double)g->a.n * (double)g->a.k, core, budget = now() + 0.35;
+    double best = 1e9, wall[2] = {1e9, 1e9}, peak = 0, ratio[RUNS_MAX];
     peak_fn *fma = peak_of(set->name);
-    size_t rounds = 5000, runs = 0;
+    while (slot < 15 && known[slot] && known[slot] != set) slot++;
+    if (known[slot] == set && flop / rate[slot] > 0.3) return;
+    known[slot] = set;
     g->set = set;
-    double first = gemm_seconds(g, 1);
-    if (first > 0.3) {
-        printf("| %s | %s | %zu | %zu | %zu | %.1f | | | | |\n", set->name, type, g->a.m, g->a.n, g->a.k, flop / first);
-        return;
-    }
+    gemm_seconds(g, 1, &core);
+    rate[slot] = flop / core;
     double before = fma ? fma(rounds) : 0;
     while (runs < RUNS_MAX && (runs < 3 || now() < budget)) {
-        double t = gemm_seconds(g, 1), after = fma ? fma(rounds) : 0;
-        ratio[runs++] = fma ? flop / t / (0.5 * (before + after)) : 0;
-        if (t < best[0]) best[0] = t;
+        double t = gemm_seconds(g, 1, &core), after = fma ? fma(rounds) : 0;
+        ratio[runs++] = fma ? flop / core / (0.5 * (before + after)) : 0;
+        if (core < best) best = core;
+        if (t < wall[0]) wall[0] = t;
         if (after > peak) peak = after;
-        t = gemm_seconds(g, 2);
-        if (t < best[1]) best[1] = t;
+        t = gemm_seconds(g, 2, &core);
+        if (t < wall[1]) wall[1] = t;
         before = fma ? fma(rounds) : 0;
         if (before > peak) peak = before;
     }
     qsort(ratio, runs, sizeof *ratio, by_value);
-    printf("| %s | %s | %zu | %zu | %zu | %.1f | ", set->name, type, g->a.m, g->a.n, g->a.k, flop / best[0]);
+    printf("| %s | %s | %zu | %zu | %zu | %.1f | ", set->name, type, g->a.m, g->a.n, g->a.k, flop / best);
     if (fma)
-        printf("%.0f %% of %.0f | %.0f %% | ", 100 * flop / best[0] / peak, peak, 100 * ratio[runs / 2]);
+        printf("%.0f %% of %.0f | %.0f %% | ", 100 * flop / best / peak, peak, 100 * ratio[runs / 2]);
     else
         printf("| | ");
-    printf("%.1f | %.2f |\n", flop / best[1], best[0] / best[1]);
+    printf("%.1f | %.2f |\n", flop / wall[1], wall[0] / wall[1]);
     fflush(stdout);
 }
 
@@ -197,12 +208,12 @@ static double seconds_per_row(const kernel_set *set, void (*f)(const kernel_set 
     float *y = r.y;
     for (double end = now() + 0.05; now() < end;) {
         memcpy(y, r.x, sizeof(float) * WIDTH * ROWS);
-        double t = now();
+        double t = cpu();
         for (size_t i = 0; i < ROWS; i++) {
             r.y = y + i * WIDTH;
             f(set, &r);
         }
-        t = (now() - t) / ROWS;
+        t = (cpu() - t) / ROWS;
         if (t < best) best = t;
     }
     return best;

@@ -46,7 +46,13 @@ json_doc *json_parse(const char *name, const char *text, size_t len, pith_err *e
             err_set(e, "%s: line %zu, column %zu: not valid UTF-8", name, line, col);
             return NULL;
         }
-        bad += n;
+        /* cJSON's strings end at a NUL: what stands behind one would be lost without a word. */
+        if (text[bad] == '\\' && len - bad >= 6 && memcmp(text + bad, "\\u0000", 6) == 0) {
+            line_column(text, bad, &line, &col);
+            err_set(e, "%s: line %zu, column %zu: a string with \\u0000 is not supported", name, line, col);
+            return NULL;
+        }
+        bad += text[bad] == '\\' && bad + 1 < len && (unsigned char)text[bad + 1] < 0x80 ? 2 : n;
     }
     json_doc *d = calloc(1, sizeof *d);
     size_t name_len = strlen(name) + 1;

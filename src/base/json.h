@@ -16,7 +16,8 @@ typedef struct json {
 
 typedef enum json_type { JSON_NONE, JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT } json_type;
 
-/* `name` is used in messages. The text must be one JSON value and UTF-8; line and column of a fault are told. */
+/* `name` is used in messages. The text must be one JSON value and UTF-8, without \u0000 in a string;
+ * line and column of a fault are told. */
 json_doc *json_parse(const char *name, const char *text, size_t len, pith_err *e);
 json_doc *json_load(const char *path, pith_err *e);
 void json_free(json_doc *d);

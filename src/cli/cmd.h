@@ -3,6 +3,6 @@
 #define CLI_CMD_H
 #include "cli/cli.h"
 
-extern const cli_verb cmd_classify, cmd_eval, cmd_inspect, cmd_logits, cmd_tokenize, cmd_version;
+extern const cli_verb cmd_classify, cmd_eval, cmd_inspect, cmd_logits, cmd_template, cmd_tokenize, cmd_version;
 
 #endif

@@ -81,13 +81,13 @@ const kernel_set *kernel_best_exact(void)
     return k;
 }
 
+/* Lists without opening: naming openblas must not load it. */
 static int set_error(const char *name, int known, pith_err *e)
 {
     char list[256] = "";
     size_t n = 0;
-    const kernel_set *k;
-    for (size_t i = 0; (k = kernel_at(i)) && n < sizeof list; i++)
-        n += (size_t)snprintf(list + n, sizeof list - n, "%s%s", i ? ", " : "", k->name);
+    for (size_t s = 0; s < SET_COUNT && n < sizeof list; s++)
+        if (usable(s)) n += (size_t)snprintf(list + n, sizeof list - n, "%s%s", n ? ", " : "", set_names[s]);
     if (known) return err_set(e, "kernel set '%s': this CPU cannot run it; it can run: %s", name, list);
     return err_set(e, "kernel set '%s' is unknown; this CPU can run: %s", name, list);
 }
@@ -110,30 +110,33 @@ int kernel_panel_bytes(uint64_t n, uint64_t k, dtype type, uint64_t *bytes)
     return checked_product((const uint64_t[]){panels, KERNEL_PANEL, k, size}, 4, bytes);
 }
 
-/* Where lane j of a 16-bit panel lies: 0,16,1,17,... */
-static size_t place16(size_t j) { return j < 16 ? 2 * j : 2 * (j - 16) + 1; }
-
-static void pack_panel16(uint16_t *dst, const unsigned char *src, size_t rows, size_t k)
+/* One panel from rows of `size`-byte elements, `stride` bytes apart, of any alignment; lanes past `rows` become zero.
+ * 16 k at a time, so that the lines written to stay in the cache while all 32 lanes pass. size is a constant in every
+ * copy of this. */
+static inline __attribute__((always_inline)) void pack_panel(unsigned char *dst, const unsigned char *src, size_t stride,
+                                                             size_t rows, size_t k, const size_t size)
 {
-    for (size_t j = 0; j < KERNEL_PANEL; j++) {
-        uint16_t *d = dst + place16(j);
-        if (j < rows)
-            for (size_t i = 0; i < k; i++) memcpy(d + i * KERNEL_PANEL, src + 2 * (j * k + i), 2);
-        else
-            for (size_t i = 0; i < k; i++) d[i * KERNEL_PANEL] = 0;
+    for (size_t i = 0; i < k; i += 16) {
+        size_t n = k - i < 16 ? k - i : 16;
+        for (size_t j = 0; j < KERNEL_PANEL; j++) {
+            /* 16-bit lanes lie 0,16,1,17,... */
+            size_t place = size == 4 ? j : j < 16 ? 2 * j : 2 * (j - 16) + 1;
+            unsigned char *d = dst + (i * KERNEL_PANEL + place) * size;
+            const unsigned char *s = src + j * stride + i * size;
+            if (j < rows)
+                for (size_t q = 0; q < n; q++) memcpy(d + q * KERNEL_PANEL * size, s + q * size, size);
+            else
+                for (size_t q = 0; q < n; q++) memset(d + q * KERNEL_PANEL * size, 0, size);
+        }
     }
 }
-
-/* Row-major float rows, `stride` bytes apart and of any alignment, to lanes. */
-static void pack_panel32(float *dst, const unsigned char *src, size_t stride, size_t rows, size_t k)
+static void pack_panel16(void *dst, const void *src, size_t stride, size_t rows, size_t k)
 {
-    for (size_t j = 0; j < KERNEL_PANEL; j++) {
-        float *d = dst + j;
-        if (j < rows)
-            for (size_t i = 0; i < k; i++) memcpy(d + i * KERNEL_PANEL, src + j * stride + 4 * i, 4);
-        else
-            for (size_t i = 0; i < k; i++) d[i * KERNEL_PANEL] = 0;
-    }
+    pack_panel(dst, src, stride, rows, k, 2);
+}
+static void pack_panel32(void *dst, const void *src, size_t stride, size_t rows, size_t k)
+{
+    pack_panel(dst, src, stride, rows, k, 4);
 }
 
 static size_t lanes_of(size_t n, size_t p)
@@ -145,20 +148,15 @@ void kernel_pack(void *dst, const void *src, dtype type, size_t n, size_t k, siz
 {
     size_t size = type == DT_F32 ? 4 : 2;
     for (size_t p = p0; p < p1 && p * KERNEL_PANEL < n; p++) {
-        const unsigned char *s = (const unsigned char *)src + p * KERNEL_PANEL * k * size;
-        size_t at = p * KERNEL_PANEL * k;
-        if (type == DT_F32)
-            pack_panel32((float *)dst + at, s, 4 * k, lanes_of(n, p), k);
-        else
-            pack_panel16((uint16_t *)dst + at, s, lanes_of(n, p), k);
+        size_t at = p * KERNEL_PANEL * k * size; /* the same in both */
+        (size == 4 ? pack_panel32 : pack_panel16)((char *)dst + at, (const char *)src + at, k * size, lanes_of(n, p), k);
     }
 }
 
 void kernel_pack_rows(float *dst, const float *x, size_t ld, size_t n, size_t k, size_t p0, size_t p1)
 {
     for (size_t p = p0; p < p1 && p * KERNEL_PANEL < n; p++)
-        pack_panel32(dst + p * KERNEL_PANEL * k, (const unsigned char *)(x + p * KERNEL_PANEL * ld), 4 * ld,
-                     lanes_of(n, p), k);
+        pack_panel32(dst + p * KERNEL_PANEL * k, x + p * KERNEL_PANEL * ld, 4 * ld, lanes_of(n, p), k);
 }
 
 void kernel_pack_cols(float *dst, const float *x, size_t ld, size_t n, size_t k)

@@ -35,8 +35,9 @@ typedef struct kernel_set {
     const char *name;
     int exact; /* returns generic's bits */
     int (*open)(pith_err *e); /* what must happen once before the first use, or NULL; idempotent, thread-safe */
-    void (*linear)(const kernel_linear *a);
-    /* y[i] = (x[i] - mean) * (1/sqrtf(var + eps)) * gamma[i] + beta[i], mean and biased variance over n; y may be x */
+    void (*linear)(const kernel_linear *a); /* takes up to 200 KB of stack */
+    /* y[i] = fma((x[i] - mean) * (1/sqrtf(var + eps)), gamma[i], beta[i]); mean over n, then the mean of the squares of
+     * x - mean (one fma each); y may be x */
     void (*layernorm)(const float *x, const float *gamma, const float *beta, float eps, float *y, size_t n);
     /* x[i] = exp(x[i]*scale - max(x*scale)) * (1/sum); in place, n >= 1; any NaN makes the row NaN */
     void (*softmax)(float *x, float scale, size_t n);

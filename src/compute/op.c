@@ -3,8 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Rows that one work item of a linear layer takes: enough to reuse a panel while it lies in the cache. */
-enum { ROW_BLOCK = 192, ATTENTION_ROWS = 64, NORM_ROWS = 32 };
+/* ROW_BLOCK: rows that one work item of a linear layer takes, enough to reuse a panel while it lies in the cache.
+ * PANEL_GROUP: panels it takes at least; a call copies its rows of X, which fewer panels do not pay for. */
+enum { ROW_BLOCK = 192, PANEL_GROUP = 6, ATTENTION_ROWS = 64, NORM_ROWS = 32 };
 /* Below this many multiplications a parallel region costs more than it gives. */
 static const size_t SMALL_WORK = 1 << 15;
 
@@ -32,7 +33,7 @@ int op_act_find(const char *name, const char *where, op_act *out, pith_err *e)
         strncat(list, i ? ", " : "", sizeof list - strlen(list) - 1);
         strncat(list, acts[i].name, sizeof list - strlen(list) - 1);
     }
-    return err_set(e, "%s: activation \"%.80s\" is not supported (supported: %s)", where, name, list);
+    return err_set(e, "%s \"%.80s\" is not supported (supported: %s)", where, name, list);
 }
 
 typedef struct pack_job {
@@ -136,7 +137,8 @@ void op_linear(const op_ctx *c, const op_weight *w, const float *x, size_t m, fl
     j.row_items = ceil_div(m, j.row_block);
     /* Enough items that no worker waits long for the last one. */
     size_t groups = threads > 1 ? ceil_div(4 * threads, j.row_items) : 1;
-    j.panel_group = ceil_div(j.panels, min_size(groups, j.panels));
+    size_t most = ceil_div(j.panels, PANEL_GROUP);
+    j.panel_group = ceil_div(j.panels, min_size(groups, most));
     size_t items = j.row_items * ceil_div(j.panels, j.panel_group);
     par_for(m * w->n < SMALL_WORK / (w->k + 1) ? 1 : c->threads, items, linear_item, &j);
 }

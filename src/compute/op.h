@@ -19,7 +19,8 @@ typedef struct op_weight {
 } op_weight;
 
 typedef enum op_act { OP_ACT_NONE, OP_ACT_GELU, OP_ACT_GELU_TANH, OP_ACT_RELU, OP_ACT_SILU, OP_ACT_TANH } op_act;
-/* "gelu", "gelu_new", "relu", ... as in config.json. -1: unknown; the message lists what there is. */
+/* "gelu", "gelu_new", "relu", ... as in config.json. -1: unknown; the message starts with `where` ("config.json: hidden_act")
+ * and lists what there is. */
 int op_act_find(const char *name, const char *where, op_act *out, pith_err *e);
 
 /* Packs w [n][k] and bias [n] (data NULL: none), in parallel. */
