@@ -291,7 +291,7 @@ static void test_directories(void **state)
     (void)state;
     put("tokenizer_config.json", NULL);
     put("vocab.txt", NULL);
-    check_refused("no tokenizer.json and no vocab.txt there");
+    check_refused("no tokenizer there (no tokenizer.json, vocab.txt, vocab.json with merges.txt, or tokenizer.model)");
     put("vocab.txt", "");
     check_refused("vocab.txt: it is empty");
     put("vocab.txt", "[UNK]\n[CLS]\na\n");

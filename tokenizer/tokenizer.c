@@ -8,7 +8,9 @@
 #include "tokenizer/postprocess.h"
 #include "tokenizer/pretokenize.h"
 #include "tokenizer/tokmodel.h"
+#include "tokenizer/spm.h"
 #include "tokenizer/unicode.h"
+#include "tokenizer/vocabjson.h"
 #include "tokenizer/vocabtxt.h"
 #include <stdlib.h>
 #include <string.h>
@@ -65,14 +67,27 @@ tokenizer *tokenizer_from_json(const char *name, const char *text, size_t len, p
     return doc ? from_doc(doc, e) : NULL;
 }
 
-static tokenizer *from_vocabtxt(const char *dir, json config, pith_err *e)
+/* What stands in for tokenizer.json, in this order. */
+static tokenizer *from_others(const char *dir, json config, pith_err *e)
 {
-    char *text;
-    size_t len;
-    if (vocabtxt_convert(dir, config, &text, &len, e)) return NULL;
-    tokenizer *t = tokenizer_from_json("vocab.txt", text, len, e);
-    free(text);
-    return t;
+    static const struct {
+        const char *name, *with;
+        int (*convert)(const char *dir, json config, char **out, size_t *len, pith_err *e);
+    } OTHERS[] = {{"vocab.txt", NULL, vocabtxt_convert},
+                  {"vocab.json", "merges.txt", vocabjson_convert},
+                  {"tokenizer.model", NULL, spm_convert}};
+    for (size_t i = 0; i < sizeof OTHERS / sizeof *OTHERS; i++) {
+        char *text;
+        size_t len;
+        const char *name = OTHERS[i].name, *with = OTHERS[i].with;
+        if (!vocabtxt_there(dir, name) || (with && !vocabtxt_there(dir, with))) continue;
+        if (OTHERS[i].convert(dir, config, &text, &len, e)) return NULL;
+        tokenizer *t = tokenizer_from_json(name, text, len, e);
+        free(text);
+        return t;
+    }
+    err_set(e, "%s: no tokenizer there (no tokenizer.json, vocab.txt, vocab.json with merges.txt, or tokenizer.model)", dir);
+    return NULL;
 }
 
 /* model_max_length is written as 1e30 where the model has no limit. */
@@ -93,7 +108,7 @@ tokenizer *tokenizer_open(const char *dir, pith_err *e)
     json_doc *config = NULL, *doc = NULL;
     if (vocabtxt_load(dir, "tokenizer_config.json", &config, e) == 0 &&
         vocabtxt_load(dir, "tokenizer.json", &doc, e) == 0)
-        t = doc ? from_doc(doc, e) : from_vocabtxt(dir, json_root(config), e);
+        t = doc ? from_doc(doc, e) : from_others(dir, json_root(config), e);
     if (t && read_max_length(t, json_root(config), e)) {
         tokenizer_free(t);
         t = NULL;

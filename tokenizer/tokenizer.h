@@ -1,4 +1,4 @@
-/* tokenizer: text <-> ids for a Hugging Face directory (tokenizer.json, else vocab.txt). Knows nothing of tensors.
+/* tokenizer: text <-> ids for a Hugging Face directory (tokenizer.json, or what older ones have instead). Knows nothing of tensors.
  * A tokenizer is immutable after opening and may be shared by threads. The authority is huggingface/tokenizers. */
 #ifndef TOKENIZER_TOKENIZER_H
 #define TOKENIZER_TOKENIZER_H
@@ -27,7 +27,8 @@ typedef struct tokenizer_options {
     size_t max_length;     /* 0: no truncation; counts special tokens; pairs: longest first, from the right */
 } tokenizer_options;
 
-/* dir: holds tokenizer.json, else vocab.txt (with tokenizer_config.json). Unknown components are refused by name. */
+/* dir: holds tokenizer.json, else vocab.txt, else vocab.json and merges.txt, else tokenizer.model (each with
+ * tokenizer_config.json if it is there). Unknown components are refused by name. */
 tokenizer *tokenizer_open(const char *dir, pith_err *e);
 /* From the text of a tokenizer.json; name stands for it in messages. */
 tokenizer *tokenizer_from_json(const char *name, const char *text, size_t len, pith_err *e);
