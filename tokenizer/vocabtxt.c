@@ -93,7 +93,7 @@ int vocabtxt_content(json v, const char *def, const char **out, pith_err *e)
 {
     *out = json_typeof(v) == JSON_NONE ? def : json_typeof(v) == JSON_STRING ? json_str(v) : NULL;
     if (json_typeof(v) == JSON_OBJECT) return json_get_str(v, "content", out, e);
-    return *out || json_typeof(v) == JSON_NULL ? 0 : json_expected(v, "a token as string or object", e);
+    return *out || json_typeof(v) == JSON_NULL || json_typeof(v) == JSON_NONE ? 0 : json_expected(v, "a token as string or object", e);
 }
 
 /* A special token: of special_tokens_map.json, where that counts, else of tokenizer_config.json. */
