@@ -6,7 +6,7 @@ BUILD ?= build
 PYTHON ?= /usr/bin/python3
 VERSION := $(shell sed -n 's/.*PITH_VERSION "\(.*\)"/\1/p' src/pith.h)
 SOVERSION := 0
-PKGS := libcjson libutf8proc libxxhash
+PKGS := libcjson libutf8proc libxxhash libpcre2-8
 PKG_CONFIG ?= pkg-config
 GOALS_WITHOUT_LIBS := clean deps demo test neon
 ifneq ($(filter-out $(GOALS_WITHOUT_LIBS),$(or $(MAKECMDGOALS),all)),)

@@ -22,7 +22,7 @@ fetch() {
         -o Dir::State::Lists="$tmp/lists" -o Dir::Cache="$tmp/cache" -o Dir::State::status=/dev/null
         -o Dir::Etc::SourceList="$tmp/sources.list" -o Dir::Etc::SourceParts=/dev/null)
     "${apt[@]}" update && (cd "$tmp" && "${apt[@]}" download libcmocka0 libcmocka-dev libcjson1 libcjson-dev \
-        libutf8proc2 libutf8proc-dev libxxhash0 libxxhash-dev) &&
+        libutf8proc2 libutf8proc-dev libxxhash0 libxxhash-dev libpcre2-8-0 libpcre2-dev) &&
         for deb in "$tmp"/*.deb; do dpkg -x "$deb" "$sys" || return; done
     rc=$?
     rm -rf "$tmp"
