@@ -7,11 +7,13 @@ PYTHON ?= /usr/bin/python3
 VERSION := $(shell sed -n 's/.*PITH_VERSION "\(.*\)"/\1/p' src/pith.h)
 SOVERSION := 0
 PKGS := libcjson libutf8proc libxxhash libpcre2-8
+CLI_PKGS := libedit
 PKG_CONFIG ?= pkg-config
 GOALS_WITHOUT_LIBS := clean deps demo test neon
 ifneq ($(filter-out $(GOALS_WITHOUT_LIBS),$(or $(MAKECMDGOALS),all)),)
-PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS))
+PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) $(CLI_PKGS))
 PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS))
+CLI_LIBS := $(shell $(PKG_CONFIG) --libs $(CLI_PKGS))
 endif
 ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
@@ -56,7 +58,7 @@ $(BUILD)/libpith.so: $(BUILD)/libpith.so.$(VERSION)
 	$(Q)ln -sf $(<F) $@
 $(PITH): $(call obj,$(CLI_SRC)) $(BUILD)/libpith.a
 	$(call say,LD)
-	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -o $@ $^ $(CLI_LIBS) $(LIBS)
 $(BUILD)/src/cli/%.o: CPPFLAGS += -DPITH_DATADIR='"$(PREFIX)/share/pith"'
 $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(BUILD)/libpith.a
 	$(call say,LD)

@@ -205,6 +205,7 @@ int causal_load(causal_loader *l, model_dims *dims, void *layers, size_t size, c
         return bind_finish(l->w.b, NULL, l->w.e), -1;
     dims->kv = (kv_shape){.n_layer = d->n_layer, .n_kv_head = d->n_kv_head, .head_dim = d->head_dim};
     dims->bytes = l->w.bytes + d->embed.nbytes;
+    dims->streamed = l->w.bytes;
     return 0;
 }
 

@@ -106,7 +106,7 @@ pith_model *pith_model_open(const char *dir, const pith_model_options *o, pith_e
     m->op.kernels = kernel_find(kernels, e);
     unsigned long mode = par_fp_enter();
     int failed = !m->op.kernels || open_config(m, dir, &architecture, e) || open_tokenizer(m, dir, e) ||
-                 open_weights(m, dir, architecture, o, e);
+                 open_weights(m, dir, architecture, o, e) || (m->dims.causal && engine_settings(m, dir, e));
     par_fp_leave(mode);
     if (!failed) return m;
     pith_model_close(m);
@@ -121,6 +121,8 @@ void pith_model_close(pith_model *m)
     tokenizer_free(m->tokenizer.t);
     json_free(m->config);
     free(m->labels);
+    free(m->eos);
+    free(m->note);
     free(m);
 }
 
@@ -138,8 +140,11 @@ int pith_model_is_causal(const pith_model *m) { return m->dims.causal; }
 size_t pith_model_n_labels(const pith_model *m) { return (size_t)m->dims.n_labels; }
 const char *pith_model_label(const pith_model *m, size_t i) { return i < m->dims.n_labels ? m->labels[i] : NULL; }
 const pith_tokenizer *pith_model_tokenizer(const pith_model *m) { return m->tokenizer.t ? &m->tokenizer : NULL; }
-size_t pith_model_warnings(const pith_model *m) { return safetensors_warnings(m->files); }
-const char *pith_model_warning(const pith_model *m, size_t i) { return safetensors_warning(m->files, i); }
+size_t pith_model_warnings(const pith_model *m) { return safetensors_warnings(m->files) + (m->note != NULL); }
+const char *pith_model_warning(const pith_model *m, size_t i)
+{
+    return i == safetensors_warnings(m->files) ? m->note : safetensors_warning(m->files, i);
+}
 const char *pith_model_mapped_at(const pith_model *m, const void *addr) { return safetensors_mapped_at(m->files, addr); }
 
 size_t pith_model_max_length(const pith_model *m)

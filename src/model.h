@@ -19,6 +19,7 @@ typedef struct model_dims {
     int causal;             /* reads its keys and values from a cache; without labels it predicts the next token */
     kv_shape kv;            /* of that cache */
     uint64_t bytes;         /* that the weights take in memory */
+    uint64_t streamed;      /* of those, what computing one token reads; 0: all */
 } model_dims;
 
 /* Sequences laid end to end, without padding. */

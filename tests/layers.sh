@@ -32,7 +32,7 @@ allowed() {
     tools/*) echo "pith.h base/*" ;;
     tests/*) echo "*" ;;
     src/template.c) echo "engine.h tokenizer/chat.h" ;;
-    src/*) echo "pith.h engine.h model.h base/* compute/* formats/* tokenizer/tokenizer.h" ;; # the engine
+    src/*) echo "pith.h engine.h stream.h model.h base/* compute/* formats/* tokenizer/tokenizer.h" ;; # the engine
     esac
 }
 set -f
@@ -54,6 +54,7 @@ door utf8proc '#include <utf8proc' tokenizer/unicode.c
 door PCRE2 '#include <pcre2' tokenizer/regex.c
 door OpenMP '#include <omp|pragma omp (parallel|for|task|single|critical)' src/base/par.c
 door xxhash '#include <xxhash' src/weights.c
+door libedit '#include <(histedit|editline)' src/cli/line.c
 door "the exit of a process" '(^|[^_a-z])(exit|abort|_exit) *\(' 'src/cli/(main|guard).c' # guard: signal handlers
 check "the library prints nothing" "$(grep -nE '(^|[^a-z_])(printf|puts|perror) *\(|std(out|err)' $(grep -vE '^(src/cli|src/server|tools|tests)/' <<<"$sources") | grep -v '^src/pith.h:[0-9]*: \*')"
 

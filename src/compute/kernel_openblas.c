@@ -117,7 +117,10 @@ static void layernorm(const float *x, const float *gamma, const float *beta, flo
 {
     rest->layernorm(x, gamma, beta, eps, y, n);
 }
-static void rmsnorm(const float *x, const float *gamma, float eps, float *y, size_t n) { rest->rmsnorm(x, gamma, eps, y, n); }
+static void rmsnorm(const float *x, const float *gamma, float eps, float *y, size_t n)
+{
+    rest->rmsnorm(x, gamma, eps, y, n);
+}
 static void softmax(float *x, float scale, size_t n) { rest->softmax(x, scale, n); }
 static void add(const float *x, float *y, size_t n) { rest->add(x, y, n); }
 static void mul(const float *x, float *y, size_t n) { rest->mul(x, y, n); }

@@ -64,6 +64,27 @@ void kv_free(kv_cache *c)
     *c = (kv_cache){0};
 }
 
+int kv_reserve(kv_cache *c, size_t tokens, pith_err *e)
+{
+    kv_cache x;
+    size_t d = c->shape.head_dim, used = pad_panel(c->n), row = KERNEL_PANEL * width(&c->shape);
+    if (tokens > c->cap) {
+        if (kv_init(&x, c->shape, tokens, e)) return -1;
+        for (size_t i = 0; used && i < c->shape.n_layer * c->shape.n_kv_head; i++) {
+            size_t layer = i / c->shape.n_kv_head, head = i % c->shape.n_kv_head;
+            memcpy(key_head(&x, layer, head), key_head(c, layer, head), used / KERNEL_PANEL * d * row);
+            for (size_t p = 0; p < pad_panel(d) / KERNEL_PANEL; p++)
+                memcpy(value_head(&x, layer, head) + p * x.cap * row, value_head(c, layer, head) + p * c->cap * row,
+                       c->n * row);
+        }
+        x.n = c->n;
+        kv_free(c);
+        *c = x;
+    }
+    if (tokens > c->length) c->length = tokens;
+    return 0;
+}
+
 /* Keys of the n tokens from position `at` on, rows ld apart, into one head's panels. Within a panel the tokens are the
  * inner loop, so that what is written lies together. */
 static void store_keys(const kv_cache *c, char *head, size_t at, size_t n, const float *k, size_t ld)

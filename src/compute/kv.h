@@ -23,6 +23,8 @@ typedef struct kv_cache {
 /* Memory is taken from the system page by page as tokens come, not here. */
 int kv_init(kv_cache *c, kv_shape shape, size_t tokens, pith_err *e);
 void kv_free(kv_cache *c);
+/* Room for at least `tokens`; what is held stays. */
+int kv_reserve(kv_cache *c, size_t tokens, pith_err *e);
 uint64_t kv_bytes(kv_shape shape, size_t tokens); /* UINT64_MAX: does not fit */
 
 /* One layer's attention for the new tokens of several sequences. Token t of sequence s stands at position
