@@ -6,7 +6,7 @@ BUILD ?= build
 PYTHON ?= /usr/bin/python3
 VERSION := $(shell sed -n 's/.*PITH_VERSION "\(.*\)"/\1/p' src/pith.h)
 SOVERSION := 0
-PKGS := libcjson libutf8proc libxxhash
+PKGS := libcjson libutf8proc libxxhash libpcre2-8
 CLI_PKGS := libedit
 PKG_CONFIG ?= pkg-config
 GOALS_WITHOUT_LIBS := clean deps demo test neon
@@ -34,7 +34,7 @@ PITH := $(if $(filter build,$(BUILD)),pith,$(BUILD)/pith)
 Q := $(if $(V),,@)
 say = @$(if $(V),:,printf "  %-4s %s\n" $(1) $@)
 
-.PHONY: all demo test check asan tsan neon bench fuzz install clean deps tests tools
+.PHONY: all demo test check asan tsan neon bench fuzz golden-wide install clean deps tests tools
 all: $(PITH) $(BUILD)/libpith.a $(BUILD)/libpith.so
 
 $(BUILD)/%.o: %.c Makefile
@@ -92,7 +92,7 @@ tsan:
 	@tools/deps.sh build test tsan
 	@OMP_TOOL_LIBRARIES=$$(ls /usr/lib/llvm-*/lib/libarcher.so | tail -1) TSAN_OPTIONS=ignore_noninstrumented_modules=1 \
 	  $(MAKE) --no-print-directory check BUILD=build/tsan CC=clang CFLAGS="-O1 -g" SAN=-fsanitize=thread \
-	  ONLY='^test_(op|engine|classify)$$$$'
+	  ONLY='^test_(op|kv|moe|engine|classify)$$$$'
 
 neon:
 	@tools/deps.sh build test
@@ -101,6 +101,10 @@ neon:
 
 fuzz:
 	@BUILD=$(BUILD) tools/fuzz.sh
+
+# A random LLaMA of 16 layers x 2048 against float64; 3 GB of disk, some minutes.
+golden-wide: all
+	@$(PYTHON) tools/make_goldens.py --wide ./$(PITH)
 
 bench: all tools
 	@$(BUILD)/tools/bench

@@ -66,7 +66,7 @@ static int read_config(causal *d, json cfg, pith_err *e)
     const char *act;
     double scalar;
     if (json_opt_str(cfg, "hidden_activation", "gelu_pytorch_tanh", &act, e) ||
-        op_act_find(act, "config.json", &d->act, e) || json_opt_num(cfg, "query_pre_attn_scalar", 256, &scalar, e) ||
+        op_act_find(act, "config.json: hidden_activation", &d->act, e) || json_opt_num(cfg, "query_pre_attn_scalar", 256, &scalar, e) ||
         read_cap(cfg, "attn_logit_softcapping", 50, &d->softcap, e) ||
         read_cap(cfg, "final_logit_softcapping", 30, &d->logit_softcap, e))
         return -1;

@@ -87,12 +87,12 @@ static int read_config(gpt_oss *m, json cfg, pith_err *e)
     if (json_get_size(cfg, "num_local_experts", 1, max, &n_expert, e) ||
         json_opt_size(cfg, "experts_per_token", 1, n_expert, n_expert < 4 ? n_expert : 4, &top_k, e) ||
         json_opt_size(cfg, "num_experts_per_tok", 1, n_expert, top_k, &top_k, e) ||
-        json_opt_str(cfg, "hidden_act", "silu", &act, e) || op_act_find(act, "config.json", &m->d.act, e) ||
+        json_opt_str(cfg, "hidden_act", "silu", &act, e) || op_act_find(act, "config.json: hidden_act", &m->d.act, e) ||
         json_opt_bool(cfg, "attention_bias", 1, &biased, e) || json_opt_num(cfg, "swiglu_alpha", 1.702, &alpha, e) ||
         json_opt_num(cfg, "swiglu_limit", 7, &limit, e))
         return -1;
     if (m->d.act != OP_ACT_SILU)
-        return err_set(e, "config.json: activation \"%.80s\" is not supported in gpt_oss (supported: silu)", act);
+        return err_set(e, "config.json: hidden_act \"%.80s\" is not supported in gpt_oss (supported: silu)", act);
     if (!(limit > 0) || !isfinite((float)alpha) || !isfinite((float)limit))
         return err_set(e, "config.json: swiglu_alpha %g and swiglu_limit %g are no gate's", alpha, limit);
     m->d.qkv_bias = m->d.o_bias = biased;

@@ -58,10 +58,12 @@ static int load_layer(causal_loader *l, void *layer_out, size_t i)
 
 static int read_act(causal *d, json cfg, pith_err *e)
 {
-    const char *act, *gemma = d->traits->scaled_embed ? "gelu_pytorch_tanh" : "silu";
-    if (json_opt_str(cfg, "hidden_act", gemma, &act, e)) return -1;
-    if (d->traits->scaled_embed && json_opt_str(cfg, "hidden_activation", act, &act, e)) return -1;
-    return op_act_find(act, "config.json", &d->act, e);
+    const char *act, *also;
+    int gemma = d->traits->scaled_embed;
+    if (json_opt_str(cfg, "hidden_act", gemma ? "gelu_pytorch_tanh" : "silu", &act, e)) return -1;
+    if (!gemma) return op_act_find(act, "config.json: hidden_act", &d->act, e);
+    if (json_opt_str(cfg, "hidden_activation", act, &also, e)) return -1;
+    return op_act_find(also, also == act ? "config.json: hidden_act" : "config.json: hidden_activation", &d->act, e);
 }
 
 static void llama_free(void *model)

@@ -47,6 +47,12 @@ static int read_activation(pith_model *m, json cfg, pith_err *e)
     return 0;
 }
 
+/* Says which directory, unless the message begins with a path in it. */
+static int where(const char *dir, pith_err *e)
+{
+    return e && !strncmp(e->msg, dir, strlen(dir)) ? -1 : err_where(e, "%s", dir);
+}
+
 static int open_config(pith_model *m, const char *dir, const char **architecture, pith_err *e)
 {
     struct stat st;
@@ -61,7 +67,7 @@ static int open_config(pith_model *m, const char *dir, const char **architecture
     free(path);
     if (!m->config) return -1;
     m->arch = model_find(json_root(m->config), &m->type, architecture, e);
-    return m->arch ? 0 : err_where(e, "%s", dir);
+    return m->arch ? 0 : where(dir, e);
 }
 
 static int open_tokenizer(pith_model *m, const char *dir, pith_err *e)
@@ -79,7 +85,7 @@ static int open_weights(pith_model *m, const char *dir, const char *architecture
     bind *b = bind_new(m->files, e);
     if (b) m->weights = m->arch->load(json_root(m->config), architecture, b, &m->op, &m->dims, e);
     bind_free(b);
-    if (!m->weights) return err_where(e, "%s", dir);
+    if (!m->weights) return where(dir, e);
     for (size_t i = 0; i < safetensors_count(m->files); i++) m->parameters += tensor_count(safetensors_at(m->files, i)->t);
     uint64_t n;
     if (m->dims.n_labels && model_labels(json_root(m->config), &n, &m->labels, e)) return -1;

@@ -152,9 +152,22 @@ int model_rope(json cfg, size_t dim, uint64_t max_positions, rope_config *out, p
         json_opt_num(p, "mscale_all_dim", 0, &out->mscale_all_dim, e) || json_opt_bool(p, "truncate", 1, &out->truncate, e))
         return -1;
     out->original_max_positions = original;
-    if (!(out->factor >= 1) || !(original >= 1) || !(out->low_freq_factor > 0) || !(out->beta_fast > 0) ||
-        !(out->beta_slow > 0) || (out->type == ROPE_LLAMA3 && !(out->high_freq_factor > out->low_freq_factor)))
-        return json_expected(p, "rope scaling with positive factors", e);
+    const struct {
+        const char *key;
+        double value, least;
+    } positive[] = {{"factor", out->factor, 1},
+                    {"original_max_position_embeddings", original, 1},
+                    {"low_freq_factor", out->low_freq_factor, 1e-9},
+                    {"beta_fast", out->beta_fast, 1e-9},
+                    {"beta_slow", out->beta_slow, 1e-9}};
+    for (size_t i = 0; i < sizeof positive / sizeof positive[0]; i++) {
+        char what[64];
+        snprintf(what, sizeof what, "a number of %g or more", positive[i].least);
+        if (!(positive[i].value >= positive[i].least)) return json_expected(json_get(p, positive[i].key), what, e);
+    }
+    if (out->type == ROPE_LLAMA3 && !(out->high_freq_factor > out->low_freq_factor))
+        return err_set(e, "config.json: rope scaling: high_freq_factor %g must be over low_freq_factor %g",
+                       out->high_freq_factor, out->low_freq_factor);
     return 0;
 }
 

@@ -87,7 +87,7 @@ PITH_API void pith_session_free(pith_session *s);
 typedef struct pith_seq {
     const int32_t *ids;      /* [n] */
     const uint8_t *type_ids; /* [n] or NULL: all 0 */
-    size_t n;                /* 1 .. pith_model_max_positions */
+    size_t n;                /* 1 .. pith_model_max_positions; any number where rotary positions are dynamic */
 } pith_seq;
 
 /* One forward over n sequences, packed without padding. logits: [n][n_labels], or [sum of n][vocab_size] of a causal

@@ -51,6 +51,7 @@ door() { # what, pattern, the one file
 }
 door cJSON '#include <cjson' src/base/json.c
 door utf8proc '#include <utf8proc' tokenizer/unicode.c
+door PCRE2 '#include <pcre2' tokenizer/regex.c
 door OpenMP '#include <omp|pragma omp (parallel|for|task|single|critical)' src/base/par.c
 door xxhash '#include <xxhash' src/weights.c
 door libedit '#include <(histedit|editline)' src/cli/line.c

@@ -22,7 +22,8 @@ fetch() {
         -o Dir::State::Lists="$tmp/lists" -o Dir::Cache="$tmp/cache" -o Dir::State::status=/dev/null
         -o Dir::Etc::SourceList="$tmp/sources.list" -o Dir::Etc::SourceParts=/dev/null)
     "${apt[@]}" update && (cd "$tmp" && "${apt[@]}" download libcmocka0 libcmocka-dev libcjson1 libcjson-dev \
-        libutf8proc2 libutf8proc-dev libxxhash0 libxxhash-dev libedit2 libedit-dev libbsd0 libmd0 libtinfo6) &&
+        libutf8proc2 libutf8proc-dev libxxhash0 libxxhash-dev libpcre2-8-0 libpcre2-dev libedit2 libedit-dev libbsd0 \
+        libmd0 libtinfo6) &&
         for deb in "$tmp"/*.deb; do dpkg -x "$deb" "$sys" || return; done
     rc=$?
     rm -rf "$tmp"
@@ -36,7 +37,7 @@ fi
 
 lib=$sys/usr/lib/aarch64-linux-gnu
 export PKG_CONFIG_LIBDIR=$lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$sys
-tests=(tensor kernel kernel_portable op)
+tests=(tensor kernel kernel_portable op rope kv moe)
 if ! make -j"$(nproc)" CC=aarch64-linux-gnu-gcc BUILD=build/neon CFLAGS="-O2 -isystem $sys/usr/include" \
     LDFLAGS="-L$lib -Wl,-rpath-link,$lib" build/neon/pith "${tests[@]/#/build/neon/tests/test_}" >"$root/make.log" 2>&1; then
     echo "not ok - neon: cross build"

@@ -135,6 +135,26 @@ static void test_own_goldens(void **state)
     assert_true(checked > 700);
 }
 
+/* A set that promises no bits must be right all the same. */
+static void test_openblas(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"mistral-swa-bf16-sharded", "gpt_oss-f32"};
+    pith_err e = {0};
+    if (!kernel_find("openblas", &e)) {
+        printf("# skip: %s\n", e.msg);
+        skip();
+    }
+    for (size_t i = 0; i < 2; i++) {
+        golden g;
+        golden_load(&g, root, names[i]);
+        pith_model *m = golden_open(g.dir, &(pith_model_options){.kernels = "openblas"});
+        golden_check(&g, m, names[i]);
+        pith_model_close(m);
+        golden_free(&g);
+    }
+}
+
 static void test_shared_goldens(void **state)
 {
     (void)state;
@@ -146,25 +166,11 @@ static void test_shared_goldens(void **state)
     assert_true(checked > 2000);
 }
 
-/* A folder with every file of `dir` but config.json, which is `config`. */
 static const char *with_config(const char *name, const char *dir, const char *config)
 {
-    const char *made = files_mkdir(name);
-    char from[4096], to[2048];
-    DIR *d = must(opendir(dir));
-    for (struct dirent *x; (x = readdir(d));) {
-        if (strstr(x->d_name, ".safetensors") == NULL) continue;
-        snprintf(from, sizeof from, "%s/%s", dir, x->d_name);
-        char *full = must(realpath(from, NULL));
-        snprintf(to, sizeof to, "%s/%s", made, x->d_name);
-        assert_int_equal(symlink(full, to), 0);
-        free(full);
-    }
-    closedir(d);
-    char *full = must(realpath(config, NULL));
-    snprintf(to, sizeof to, "%s/config.json", made);
-    assert_int_equal(symlink(full, to), 0);
-    free(full);
+    char *text = util_read(config, NULL);
+    const char *made = files_model(name, dir, text);
+    free(text);
     return made;
 }
 
@@ -224,11 +230,20 @@ static void check_story(const char *dir, const int32_t *prompt, size_t n_prompt,
     pith_model_close(m);
 }
 
+/* Its config and weights alone: tokenizers have their own tests. */
+static const char *story_model(const char *name)
+{
+    char dir[1024], config[2048];
+    snprintf(dir, sizeof dir, "%s/%s", util_need("models"), name);
+    snprintf(config, sizeof config, "%s/config.json", dir);
+    return with_config(name, dir, config);
+}
+
 static void check_stories(const char *name)
 {
-    char dir[1024], path[2048];
-    snprintf(dir, sizeof dir, "%s/%s", util_need("models"), name);
-    snprintf(path, sizeof path, "%s/golden.json", dir);
+    char path[2048];
+    const char *dir = story_model(name);
+    snprintf(path, sizeof path, "%s/%s/golden.json", util_need("models"), name);
     json_doc *d = golden_json(path);
     size_t stories = 0;
     for (json c = json_first(json_root(d)); c.node; c = json_next(c), stories++) {
@@ -256,7 +271,7 @@ static void test_stories260K(void **state)
     int32_t *ids = golden_ids(json_get(json_root(d), "ids"), &n);
     assert_int_equal(n, 200);
     memcpy(want + 1, ids, n * sizeof *ids);
-    check_story(util_need("models/stories260K"), want, 1, want, 201);
+    check_story(files_path("stories260K"), want, 1, want, 201);
     free(ids);
     json_free(d);
 }
@@ -265,6 +280,48 @@ static void test_stories3M(void **state)
 {
     (void)state;
     check_stories("stories3M");
+}
+
+/* ---- contexts ---- */
+
+static void refused(pith_session *s, const engine_run *r, const char *words)
+{
+    pith_err e = {0};
+    size_t n = r->cache[0]->n;
+    assert_int_equal(engine_forward(s, r, &e), -1);
+    if (!strstr(e.msg, words)) fail_msg("\"%s\" does not say \"%s\"", e.msg, words);
+    assert_int_equal(r->cache[0]->n, n);
+}
+
+/* A context takes what it was opened for and the model has positions for; a refusal leaves it as it was. */
+static void test_context(void **state)
+{
+    (void)state;
+    static int32_t ids[300];
+    pith_err e = {0};
+    kv_cache c, *list[] = {&c};
+    pith_model *m = golden_open("tests/golden/models/llama-odd", NULL), *d = golden_open("tests/golden/models/llama-dynamic", NULL);
+    pith_session *s = pith_session_new(m, &e), *t = pith_session_new(d, &e);
+    open_cache(&c, m, 10);
+    forward(s, &(pith_seq){ids, NULL, 8}, 1, list, 0, NULL);
+    refused(s, &(engine_run){.seqs = &(pith_seq){ids, NULL, 3}, .n = 1, .cache = list}, "11 tokens, but its context was opened for 10");
+    forward(s, &(pith_seq){ids, NULL, 2}, 1, list, 0, NULL);
+    assert_int_equal(c.n, 10);
+    kv_free(&c);
+    open_cache(&c, m, 1000);
+    assert_int_equal(pith_model_max_positions(m), 256);
+    forward(s, &(pith_seq){ids, NULL, 256}, 1, list, 0, NULL);
+    refused(s, &(engine_run){.seqs = &(pith_seq){ids, NULL, 1}, .n = 1, .cache = list}, "257 tokens, but the model has 256 positions");
+    kv_free(&c);
+    /* dynamic positions stretch */
+    assert_int_equal(pith_model_max_positions(d), 64);
+    open_cache(&c, d, 300);
+    forward(t, &(pith_seq){ids, NULL, 300}, 1, list, 0, NULL);
+    kv_free(&c);
+    pith_session_free(s);
+    pith_session_free(t);
+    pith_model_close(m);
+    pith_model_close(d);
 }
 
 /* ---- bits ---- */
@@ -339,7 +396,7 @@ static void bits_of(bits *b, const pith_model_options *o)
     }
     /* A prefix that is in the cache already, with what another text left behind it. */
     for (size_t prefix = 1; prefix < b->n; prefix += 31) {
-        bits_cache(b, &c, m, b->n + 9);
+        bits_cache(b, &c, m, b->n);
         forward(s, &(pith_seq){b->ids, NULL, prefix}, 1, (kv_cache *[]){&c}, 0, NULL);
         forward(s, &(pith_seq){b->ids + 1, NULL, b->n - prefix < 40 ? b->n - prefix : 40}, 1, (kv_cache *[]){&c}, 0, NULL);
         c.n = prefix;
@@ -404,21 +461,23 @@ static void test_bits_half(void **state)
 static void test_bits_stories3M(void **state)
 {
     (void)state;
-    check_bits(util_need("models/stories3M"), "stories3M", 100, 0);
+    check_bits(story_model("stories3M"), "stories3M", 80, 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_own_goldens),
+        cmocka_unit_test(test_openblas),
         cmocka_unit_test(test_shared_goldens),
         cmocka_unit_test_setup_teardown(test_v5_configs, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(test_shared_v5_configs, files_setup, files_teardown),
-        cmocka_unit_test(test_stories260K),
-        cmocka_unit_test(test_stories3M),
+        cmocka_unit_test_setup_teardown(test_stories260K, files_setup, files_teardown),
+        cmocka_unit_test_setup_teardown(test_stories3M, files_setup, files_teardown),
+        cmocka_unit_test(test_context),
         cmocka_unit_test(test_bits),
         cmocka_unit_test(test_bits_half),
-        cmocka_unit_test(test_bits_stories3M),
+        cmocka_unit_test_setup_teardown(test_bits_stories3M, files_setup, files_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -59,7 +59,7 @@ static void test_bits(void **state)
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         golden g;
         golden_load(&g, root, names[i]);
-        while (g.n < 40) { /* mixed lengths, repeated so that a batch of 32 is a batch of 32 */
+        while (g.n < 33) { /* mixed lengths, repeated so that a batch of 32 is a batch of 32 */
             g.seqs[g.n] = g.seqs[(g.n * 5 + 3) % 8];
             g.ids[g.n++] = NULL;
         }

@@ -101,6 +101,23 @@ static void test_own_cases(void **state)
 
 /* ---- other renderers' suites ---- */
 
+/* Parses a case. Its context is read as raw text by the interpreter; the json door refuses the NUL that some contexts
+ * hold, so in this copy it is another character. */
+static json_doc *parse_case(const char *path, const char *text, size_t len, pith_err *e)
+{
+    char *copy = malloc(len);
+    assert_non_null(copy);
+    memcpy(copy, text, len);
+    for (size_t i = 0; i + 6 <= len; i++)
+        if (copy[i] == '\\') {
+            if (memcmp(copy + i, "\\u0000", 6) == 0) copy[i + 5] = '1';
+            i++;
+        }
+    json_doc *d = json_parse(path, copy, len, e);
+    free(copy);
+    return d;
+}
+
 /* Runs every case; returns how many came out as expected and sets *n. `only` limits what counts. */
 static size_t run_suite(const char *path, unsigned flags, size_t *n, size_t *skipped)
 {
@@ -110,7 +127,7 @@ static size_t run_suite(const char *path, unsigned flags, size_t *n, size_t *ski
     const char *end = file;
     *n = *skipped = 0;
     for (const char *p; (p = next_object(end, &end));) {
-        json_doc *d = json_parse(path, p, (size_t)(end - p), &e);
+        json_doc *d = parse_case(path, p, (size_t)(end - p), &e);
         assert_non_null(d);
         json c = json_root(d), expected = json_get(c, "expected");
         const char *source = json_str(json_get(c, "template")), *name = json_str(json_get(c, "name"));
@@ -219,6 +236,12 @@ static double seconds(void)
 /* How much slower sanitizers make it is theirs. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 enum { SLOWER = 20 };
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+enum { SLOWER = 20 };
+#else
+enum { SLOWER = 1 };
+#endif
 #else
 enum { SLOWER = 1 };
 #endif
@@ -270,6 +293,7 @@ static void test_endless_templates_stop(void **state)
         {"{% set s = 'ab' * 1000000 %}{% for i in range(100000) %}{{ s[1999999] }}{{ s.find('z') }}{% endfor %}", "steps"},
         {"{% set s = 'é' * 1000000 %}{% for i in range(100000) %}{{ s[999999] }}{% endfor %}", "steps"},
         {"{% set s = 'a' * 1000000 %}{% for i in range(100000) %}{{ s.rfind('b' * 1000) }}{% endfor %}", "steps"},
+        {"{% set s = 'a' * 1000000 %}{{ s.rfind('a' * 500000 + 'b') }}{{ s.rsplit('aaaaaaaaab') | length }}", "steps"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) expect_stop(cases[i][0], strlen(cases[i][0]), cases[i][1]);
 }

@@ -18,9 +18,12 @@ static const struct {
     {"{}", "t: model is missing"},
     {"{\"model\":null}", "t: model: expected an object, found null"},
     {"{\"model\":{\"type\":7}}", "t: model.type: expected ..."},
-    {"{\"model\":{\"type\":\"BPE\"}}", "tokenizer.json: model.type \"BPE\" is not supported (supported: WordPiece, WordLevel)"},
-    {"{\"model\":{\"merges\":[],\"vocab\":{}}}", "tokenizer.json: model.type \"BPE\" is not supported ..."},
-    {"{\"model\":{\"vocab\":[[\"a\",0.5]]}}", "tokenizer.json: model.type \"Unigram\" is not supported ..."},
+    {"{\"model\":{\"type\":\"CharBPE\"}}", "tokenizer.json: model.type \"CharBPE\" is not supported (supported: BPE, Unigram, WordPiece, WordLevel)"},
+    {"{\"model\":{\"type\":\"BPE\"}}", "t: model.vocab is missing"},
+    {"{\"model\":{\"merges\":3,\"vocab\":{}}}", "t: model.merges: expected an array, found 3"},
+    {"{\"model\":{\"vocab\":[[\"a\",0.5],[\"b\"]]}}", "t: model.vocab[1]: expected [piece, score], found an array"},
+    {"{\"model\":{\"type\":\"Unigram\",\"unk_id\":1,\"vocab\":[[\"a\",0.5]]}}", "t: model.unk_id: expected a whole number from 0 to 0, found 1"},
+    {"{\"model\":{\"type\":\"Unigram\",\"unk_id\":0,\"vocab\":{}}}", "t: model.vocab: expected an array, found an object"},
     {"{\"model\":{\"type\":\"WordPiece\"}}", "t: model.unk_token is missing"},
     {"{\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"u\",\"continuing_subword_prefix\":\"##\"}}",
      "t: model.max_input_chars_per_word is missing"},
@@ -38,22 +41,22 @@ static const struct {
     {VOCAB("\"a\":0.5"), "t: model.vocab.a: expected a whole number from 0 to 2147483647, found 0.5"},
     {VOCAB("\"a\":\"0\""), "t: model.vocab.a: expected a whole number from 0 to 2147483647, found \"0\""},
     {VOCAB("\"a\":0,\"b\":0"), "tokenizer.json: model.vocab: \"a\" and \"b\" both have id 0"},
-    {WP(",\"normalizer\":{\"type\":\"NFKC\"}"),
-     "tokenizer.json: normalizer.type \"NFKC\" is not supported (supported: BertNormalizer, Lowercase, NFD, StripAccents, Sequence, null)"},
+    {WP(",\"normalizer\":{\"type\":\"Nmt\"}"),
+     "tokenizer.json: normalizer.type \"Nmt\" is not supported (supported: BertNormalizer, Lowercase, NFC, NFD, NFKC, NFKD, Precompiled, Prepend, Replace, Strip, StripAccents, Sequence, null)"},
     {WP(",\"normalizer\":\"NFD\""), "t: normalizer: expected an object or null, found \"NFD\""},
     {WP(",\"normalizer\":{}"), "t: normalizer.type is missing"},
     {WP(",\"normalizer\":{\"type\":\"BertNormalizer\",\"clean_text\":1}"), "t: normalizer.clean_text: expected ..."},
     {WP(",\"normalizer\":{\"type\":\"Sequence\"}"), "t: normalizer.normalizers is missing"},
-    {WP(",\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Strip\"}]}"), "tokenizer.json: normalizer.type \"Strip\" is not supported ..."},
-    {WP(",\"pre_tokenizer\":{\"type\":\"ByteLevel\"}"),
-     "tokenizer.json: pre_tokenizer.type \"ByteLevel\" is not supported (supported: BertPreTokenizer, Whitespace, WhitespaceSplit, Sequence, null)"},
+    {WP(",\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Strip\"}]}"), "t: normalizer.normalizers[0].strip_left is missing"},
+    {WP(",\"pre_tokenizer\":{\"type\":\"UnicodeScripts\"}"),
+     "tokenizer.json: pre_tokenizer.type \"UnicodeScripts\" is not supported (supported: BertPreTokenizer, ByteLevel, CharDelimiterSplit, Digits, Metaspace, Punctuation, Split, Whitespace, WhitespaceSplit, Sequence, null)"},
+    {WP(",\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false}"),
+     "tokenizer.json: pre_tokenizer ByteLevel is not supported with model WordPiece (only with BPE)"},
     {WP(",\"pre_tokenizer\":[]"), "t: pre_tokenizer: expected an object or null, found an array"},
-    {WP(",\"post_processor\":{\"type\":\"ByteLevel\"}"),
-     "tokenizer.json: post_processor.type \"ByteLevel\" is not supported (supported: TemplateProcessing, BertProcessing, RobertaProcessing, null)"},
+    {WP(",\"post_processor\":{\"type\":\"Byte\"}"),
+     "tokenizer.json: post_processor.type \"Byte\" is not supported (supported: TemplateProcessing, BertProcessing, RobertaProcessing, ByteLevel, Sequence, null)"},
     {WP(",\"post_processor\":{\"type\":\"BertProcessing\",\"sep\":[\"s\"],\"cls\":[\"c\",1]}"), "t: post_processor.sep: expected [token, id], found an array"},
     {WP(",\"post_processor\":{\"type\":\"BertProcessing\",\"sep\":[\"s\",-2],\"cls\":[\"c\",1]}"), "t: post_processor.sep[1]: expected a whole number ..."},
-    {WP(",\"post_processor\":{\"type\":\"RobertaProcessing\",\"sep\":[\"s\",0],\"cls\":[\"c\",1],\"trim_offsets\":true}"),
-     "t: post_processor.trim_offsets: expected false (offsets are not trimmed), found true"},
     {WP(",\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"X\",\"type_id\":0}}],"
         "\"pair\":[],\"special_tokens\":{}}"),
      "tokenizer.json: post_processor: the template's \"X\" is not in special_tokens"},
@@ -64,7 +67,7 @@ static const struct {
         "\"pair\":[],\"special_tokens\":{}}"),
      "t: post_processor.single[0].Sequence.type_id: expected a whole number from 0 to 255, found 256"},
     {WP(",\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[7],\"pair\":[],\"special_tokens\":{}}"), "t: post_processor.single[0]: expected ..."},
-    {WP(",\"decoder\":{\"type\":\"ByteFallback\"}"), "tokenizer.json: decoder.type \"ByteFallback\" is not supported (supported: WordPiece, Sequence, null)"},
+    {WP(",\"decoder\":{\"type\":\"CTC\"}"), "tokenizer.json: decoder.type \"CTC\" is not supported (supported: BPEDecoder, ByteFallback, ByteLevel, Fuse, Metaspace, Replace, Strip, WordPiece, Sequence, null)"},
     {WP(",\"decoder\":{\"type\":\"WordPiece\",\"prefix\":3,\"cleanup\":true}"), "t: decoder.prefix: expected ..."},
     {WP(",\"added_tokens\":{}"), "t: added_tokens: expected an array, found an object"},
     {WP(",\"added_tokens\":[3]"), "t: added_tokens[0]: expected an object, found 3"},
@@ -288,7 +291,7 @@ static void test_directories(void **state)
     (void)state;
     put("tokenizer_config.json", NULL);
     put("vocab.txt", NULL);
-    check_refused("no tokenizer.json and no vocab.txt there");
+    check_refused("no tokenizer there (no tokenizer.json, vocab.txt, vocab.json with merges.txt, or tokenizer.model)");
     put("vocab.txt", "");
     check_refused("vocab.txt: it is empty");
     put("vocab.txt", "[UNK]\n[CLS]\na\n");

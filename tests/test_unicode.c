@@ -18,6 +18,9 @@ static const struct {
     {"bert_strip_only", BERT(false, false, true, false), 0xfc9d3b7a0efc4b07},
     {"nfd", "{\"type\":\"NFD\"}", 0x367a2034e4801e51},
     {"lowercase", "{\"type\":\"Lowercase\"}", 0x4b2e69a63593dc34},
+    {"nfc", "{\"type\":\"NFC\"}", 0x0420af2407615d53},
+    {"nfkc", "{\"type\":\"NFKC\"}", 0x50806b0dad4d7247},
+    {"nfkd", "{\"type\":\"NFKD\"}", 0xd0815fe37d244062},
     {"strip_accents", "{\"type\":\"StripAccents\"}", 0xea88ea7d6dc66784},
 };
 #define N_MAPPINGS (sizeof MAPPINGS / sizeof *MAPPINGS)
@@ -227,16 +230,16 @@ static void test_lower(void **state)
 static void test_decompose(void **state)
 {
     (void)state;
-    uint32_t d[UNICODE_DECOMPOSED_MAX];
-    assert_int_equal(unicode_decompose(0x1f82, d), 4); /* the longest */
+    uint32_t d[UNICODE_COMPAT_MAX];
+    assert_int_equal(unicode_decompose_to(0x1f82, 0, d), 4); /* the longest */
     assert_int_equal(d[0], 0x3b1);
     assert_int_equal(d[1], 0x313);
     assert_int_equal(d[2], 0x300);
     assert_int_equal(d[3], 0x345);
-    assert_int_equal(unicode_decompose(0xac00, d), 2);
-    assert_int_equal(unicode_decompose(0xd7a3, d), 3);
+    assert_int_equal(unicode_decompose_to(0xac00, 0, d), 2);
+    assert_int_equal(unicode_decompose_to(0xd7a3, 0, d), 3);
     assert_int_equal(d[2], 0x11c2);
-    assert_int_equal(unicode_decompose(0x11938, d), 1); /* newer than the reference's tables */
+    assert_int_equal(unicode_decompose_to(0x11938, 0, d), 1); /* newer than the reference's tables */
     assert_int_equal(unicode_combining(0x301), 230);
     assert_int_equal(unicode_combining(0x334), 1);
     assert_int_equal(unicode_combining(0x898), 0); /* newer, too */

@@ -1,32 +1,39 @@
-/* decode: the last stage, pieces to text. A decoder changes the list of pieces; then they are joined. Supported:
- * WordPiece, Sequence, null (pieces joined by spaces). A new one is a step and a line in decode.c's read_one. */
+/* decode: the last stage, pieces to text. A decoder is a chain of steps; each is fed one piece after the other, keeps
+ * what it needs of what came before and passes text on, so that decoding at once and piece by piece is the same.
+ * Supported: BPEDecoder, ByteFallback, ByteLevel, Fuse, Metaspace, Replace, Strip, WordPiece, Sequence, null (pieces
+ * joined by spaces). A new one is a step in decode.c and a line in its read_one. */
 #ifndef TOKENIZER_DECODE_H
 #define TOKENIZER_DECODE_H
 #include "base/err.h"
 #include "base/json.h"
 #include <stdbool.h>
 
-/* Strings one after the other: the i-th is text[end[i-1] .. end[i]). A zeroed struct is empty. */
-typedef struct decode_list {
-    char *text;
-    size_t len, cap;
-    size_t *end;
-    size_t n, cap_end;
-} decode_list;
-
 typedef struct decoder {
     struct decode_step *step;
     size_t n;
-    bool join; /* null: no steps, joined by a space */
 } decoder;
 
 /* v: the value of "decoder". */
 int decode_open(decoder *d, json v, pith_err *e);
 void decode_free(decoder *d);
 
-int decode_list_add(decode_list *l, const char *s, size_t len, pith_err *e);
-void decode_list_free(decode_list *l);
-/* pieces is used up. *out is malloc'ed, NUL-terminated, *len bytes. */
-int decode_run(const decoder *d, decode_list *pieces, char **out, size_t *len, pith_err *e);
+/* Bytes; a zeroed struct is empty. */
+typedef struct decode_text {
+    char *s;
+    size_t n, cap;
+} decode_text;
+
+/* What one text on its way through a decoder needs. A zeroed struct, once; decode_state_free. */
+typedef struct decode_state {
+    struct decode_memory *memory; /* one a step */
+    decode_text out;              /* text that is final; whole characters */
+} decode_state;
+
+int decode_begin(const decoder *d, decode_state *s, pith_err *e);
+/* Appends to s->out what is certain after this piece, which is valid UTF-8. */
+int decode_feed(const decoder *d, decode_state *s, const char *piece, size_t len, pith_err *e);
+/* Appends what was held back. Nothing may be fed afterwards. */
+int decode_end(const decoder *d, decode_state *s, pith_err *e);
+void decode_state_free(const decoder *d, decode_state *s);
 
 #endif

@@ -3,11 +3,12 @@
  * tojson. Values behave and print as Python's. What it does not do: include, import, extends, block; whole numbers
  * beyond 64 bits (arithmetic that leaves them is an error; such numbers in the input print as they were written);
  * the filters random, pprint, urlize, striptags, wordwrap, xmlattr; encodings; objects of any kind.
- * A template can do nothing but make text from its variables, within the limits below.
+ * A template can do nothing but make text from its variables, within the limits below and 400 KB of stack.
  *
  * The room: jinja_mem (memory, limits, text being built), jinja_value (values), jinja_number (numbers and their text),
- * jinja_text (str, repr, tojson), jinja_json (JSON to values), jinja_lex and jinja_parse (source to tree), jinja_eval and
- * jinja_exec (the tree at work), jinja_filter, jinja_strfilter and jinja_test, jinja_method, jinja_format. */
+ * jinja_text (str, repr, tojson), jinja_unicode (what characters are), jinja_json (JSON to values), jinja_lex, jinja_parse
+ * and jinja_stmt (source to tree), jinja_eval, jinja_exec and jinja_global (the tree at work), jinja_filter,
+ * jinja_strfilter and jinja_test, jinja_method and jinja_container, jinja_format. */
 #ifndef TOKENIZER_JINJA_H
 #define TOKENIZER_JINJA_H
 #include "base/err.h"

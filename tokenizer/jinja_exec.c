@@ -243,7 +243,7 @@ static void run_loop(jrun *r, const jnode *n, jlist *items, size_t depth)
     jloop *l = jinja_mem_take(r, 1, sizeof *l);
     if (!l) return;
     if (n->c) items = passing(r, n, items);
-    *l = (jloop){.items = items, .r = r, .depth = depth, .node = n->flag ? n : NULL, .scope = outer};
+    *l = (jloop){.items = items, .depth = depth, .node = n->flag ? n : NULL, .scope = outer};
     for (; l->i < items->n && !r->failed; l->i++) {
         if (!inner || inner->kept) inner = jinja_exec_push(r, outer);
         if (!inner) break;
@@ -308,7 +308,7 @@ static jval bound(jrun *r, const char *name, jfn *fn, jval self)
 {
     jfunc *f = jinja_mem_take(r, 1, sizeof *f);
     if (!f) return jnone();
-    *f = (jfunc){.name = name, .fn = fn, .self = self, .owner = "LoopContext"};
+    *f = (jfunc){.name = name, .fn = fn, .self = self};
     return (jval){.type = J_FUNC, .u.func = f};
 }
 

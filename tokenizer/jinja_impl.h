@@ -110,7 +110,6 @@ typedef struct jfunc {
     const char *name;
     jfn *fn; /* NULL: refused by the sandbox */
     jval self;
-    const char *owner; /* type name of self; NULL: a function */
 } jfunc;
 
 typedef struct jscope {
@@ -129,7 +128,6 @@ typedef struct jmacro {
 
 typedef struct jloop {
     jlist *items;
-    jrun *r;
     size_t i; /* index0 */
     size_t depth;
     const jnode *node; /* the for, if it is recursive */

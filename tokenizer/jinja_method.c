@@ -15,7 +15,7 @@ static jval like(jval self, const jstr *s) { return (jval){.type = J_STR, .marku
 const char *jinja_method_find_bytes(jrun *r, const char *p, size_t n, const char *what, size_t m)
 {
     if (m == 0) return p;
-    const char *hit = m > n ? NULL : memmem(p, n, what, m);
+    const char *hit = m > n ? NULL : m == 1 ? memchr(p, what[0], n) : memmem(p, n, what, m);
     jinja_mem_bytes(r, hit ? (size_t)(hit - p) + m : n);
     return hit;
 }
@@ -306,14 +306,14 @@ static void rsplit_space(jrun *r, jval self, jlist *l, int64_t max)
 /* The last place of what in s[0..n), or n + 1. */
 static size_t find_last(jrun *r, const jstr *s, size_t n, const jstr *what)
 {
-    for (size_t at = n + 1 - (what->n < n ? what->n : n); at-- > 0;) {
-        if (what->n <= n - at && memcmp(s->p + at, what->p, what->n) == 0) {
-            jinja_mem_step(r, (n - at) / 8);
-            return at;
-        }
-    }
-    jinja_mem_step(r, n / 8);
-    return n + 1;
+    size_t m = what->n;
+    if (m > n) return n + 1;
+    if (m == 0) return n;
+    size_t found = n + 1, at = n - m + 1;
+    while (at-- > 0 && found > n && !r->failed)
+        if (s->p[at] == what->p[0] && jinja_mem_step(r, 1 + m / 32) && memcmp(s->p + at, what->p, m) == 0) found = at;
+    jinja_mem_bytes(r, found > n ? n : n - found);
+    return found;
 }
 
 static void reverse(jlist *l)
@@ -566,6 +566,6 @@ jval jinja_method_find(jrun *r, jval obj, const jstr *name)
     char *copy = f ? jinja_mem_take(r, name->n + 1, 1) : NULL;
     if (!copy) return none;
     memcpy(copy, name->p, name->n);
-    *f = (jfunc){.name = copy, .fn = fn, .self = obj, .owner = jinja_value_type(obj)};
+    *f = (jfunc){.name = copy, .fn = fn, .self = obj};
     return (jval){.type = J_FUNC, .u.func = f};
 }

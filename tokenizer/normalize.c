@@ -1,6 +1,6 @@
-#include "tokenizer/normalize.h"
-#include "tokenizer/unicode.h"
-#include <stdbool.h>
+#include "tokenizer/normchars.h"
+#include "tokenizer/charsmap.h"
+#include "tokenizer/regex.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,25 +8,7 @@
 /* A run of characters is cut here once it is this long and the next character stands alone in every step. */
 #define RUN_CUT 256
 
-/* A character on its way through the steps, and the bytes of the text that it stands for, counted from the start of
- * its run. */
-typedef struct norm_char {
-    uint32_t c, begin, end;
-    uint16_t class;       /* unicode_class(c) */
-    uint8_t order, added; /* within NFD: combining class; put there by a decomposition */
-} norm_char;
-
-static inline norm_char make_char(uint32_t c, uint32_t begin, uint32_t end)
-{
-    return (norm_char){c, begin, end, (uint16_t)unicode_class(c), 0, 0};
-}
-
-typedef struct normalize_chars {
-    norm_char *v, *spare;
-    size_t n, cap;
-} normalize_chars;
-
-static int run_reserve(normalize_chars *r, size_t n, pith_err *e)
+int normchars_reserve(normalize_chars *r, size_t n, pith_err *e)
 {
     if (n <= r->cap) return 0;
     size_t cap = r->cap * 2 > n ? r->cap * 2 : n + RUN_CUT;
@@ -39,7 +21,7 @@ static int run_reserve(normalize_chars *r, size_t n, pith_err *e)
     return 0;
 }
 
-static void run_swap(normalize_chars *r, size_t n)
+void normchars_swap(normalize_chars *r, size_t n)
 {
     norm_char *v = r->v;
     r->v = r->spare;
@@ -57,8 +39,9 @@ static void drop_class(normalize_chars *r, unsigned flag)
 
 /* ---- steps ---- */
 
-static int step_clean(normalize_chars *r, pith_err *e)
+static int step_clean(const normalize_step *s, normalize_chars *r, pith_err *e)
 {
+    (void)s;
     (void)e;
     drop_class(r, UNICODE_CLEAN_DROP);
     for (size_t i = 0; i < r->n; i++)
@@ -66,12 +49,13 @@ static int step_clean(normalize_chars *r, pith_err *e)
     return 0;
 }
 
-static int step_chinese(normalize_chars *r, pith_err *e)
+static int step_chinese(const normalize_step *s, normalize_chars *r, pith_err *e)
 {
+    (void)s;
     size_t n = 0, cjk = 0;
     for (size_t i = 0; i < r->n; i++) cjk += (r->v[i].class & UNICODE_CJK) != 0;
     if (!cjk) return 0;
-    if (run_reserve(r, r->n + 2 * cjk, e)) return -1;
+    if (normchars_reserve(r, r->n + 2 * cjk, e)) return -1;
     for (size_t i = 0; i < r->n; i++) {
         norm_char x = r->v[i], space = make_char(' ', x.begin, x.end);
         bool wide = x.class & UNICODE_CJK;
@@ -79,7 +63,7 @@ static int step_chinese(normalize_chars *r, pith_err *e)
         r->spare[n++] = x;
         if (wide) r->spare[n++] = space;
     }
-    run_swap(r, n);
+    normchars_swap(r, n);
     return 0;
 }
 
@@ -106,21 +90,26 @@ static int canonical_order(norm_char *v, size_t n, pith_err *e)
     return 0;
 }
 
-static int step_nfd(normalize_chars *r, pith_err *e)
+static bool decomposes(const norm_char *x, bool compat)
 {
-    uint32_t d[UNICODE_DECOMPOSED_MAX];
+    return x->class & (compat ? UNICODE_DECOMPOSES | UNICODE_COMPAT : UNICODE_DECOMPOSES);
+}
+
+static int step_decompose(const normalize_step *s, normalize_chars *r, pith_err *e)
+{
+    uint32_t d[UNICODE_COMPAT_MAX];
     unsigned any = 0;
     size_t total = r->n, n = 0, marks = 0, next = 0;
     for (size_t i = 0; i < r->n; i++) {
-        if (r->v[i].class & UNICODE_DECOMPOSES) total += unicode_decompose(r->v[i].c, d) - 1;
+        if (decomposes(&r->v[i], s->compat)) total += unicode_decompose_to(r->v[i].c, s->compat, d) - 1;
         any |= r->v[i].class;
     }
-    if (!(any & (UNICODE_DECOMPOSES | UNICODE_COMBINING))) return 0;
-    if (run_reserve(r, total, e)) return -1;
+    if (!(any & (UNICODE_DECOMPOSES | UNICODE_COMPAT | UNICODE_COMBINING))) return 0;
+    if (normchars_reserve(r, total, e)) return -1;
     for (size_t i = 0; i < r->n; i++) {
         norm_char from = r->v[i];
-        bool changes = from.class & UNICODE_DECOMPOSES;
-        size_t k = changes ? unicode_decompose(from.c, d) : 1;
+        bool changes = decomposes(&from, s->compat);
+        size_t k = changes ? unicode_decompose_to(from.c, s->compat, d) : 1;
         for (size_t j = 0; j < k; j++) {
             norm_char x = changes ? make_char(d[j], 0, 0) : from;
             x.order = x.class & UNICODE_COMBINING ? (uint8_t)unicode_combining(x.c) : 0;
@@ -141,26 +130,54 @@ static int step_nfd(normalize_chars *r, pith_err *e)
         out[i].begin = r->v[next - 1].begin;
         out[i].end = r->v[next - 1].end;
     }
-    run_swap(r, n);
+    normchars_swap(r, n);
     return 0;
 }
 
-static int step_strip_mn(normalize_chars *r, pith_err *e)
+/* After decomposition: a mark joins the starter before it unless one between them keeps it away (Unicode 3.11, D115).
+ * What they become stands for the bytes of the first, as in the reference. */
+static int step_compose(const normalize_step *s, normalize_chars *r, pith_err *e)
 {
+    (void)s;
+    (void)e;
+    size_t n = 0, starter = SIZE_MAX;
+    unsigned last = 0;
+    for (size_t i = 0; i < r->n; i++) {
+        norm_char x = r->v[i];
+        if (starter < n && (n == starter + 1 || last < x.order)) {
+            uint32_t c = unicode_compose(r->v[starter].c, x.c);
+            if (c) {
+                r->v[starter] = make_char(c, r->v[starter].begin, r->v[starter].end);
+                continue;
+            }
+        }
+        if (!x.order) starter = n;
+        last = x.order;
+        r->v[n++] = x;
+    }
+    r->n = n;
+    return 0;
+}
+
+static int step_strip_mn(const normalize_step *s, normalize_chars *r, pith_err *e)
+{
+    (void)s;
     (void)e;
     drop_class(r, UNICODE_MN);
     return 0;
 }
 
-static int step_strip_marks(normalize_chars *r, pith_err *e)
+static int step_strip_marks(const normalize_step *s, normalize_chars *r, pith_err *e)
 {
+    (void)s;
     (void)e;
     drop_class(r, UNICODE_MARK);
     return 0;
 }
 
-static int step_lower(normalize_chars *r, pith_err *e)
+static int step_lower(const normalize_step *s, normalize_chars *r, pith_err *e)
 {
+    (void)s;
     uint32_t to[2];
     size_t more = 0, n = 0;
     for (size_t i = 0; i < r->n; i++) {
@@ -172,7 +189,7 @@ static int step_lower(normalize_chars *r, pith_err *e)
             more++; /* it keeps its class, and becomes two below */
     }
     if (!more) return 0;
-    if (run_reserve(r, r->n + more, e)) return -1;
+    if (normchars_reserve(r, r->n + more, e)) return -1;
     for (size_t i = 0; i < r->n; i++) {
         norm_char x = r->v[i];
         if (!(x.class & UNICODE_LOWER)) {
@@ -182,7 +199,7 @@ static int step_lower(normalize_chars *r, pith_err *e)
         size_t k = unicode_lower(x.c, to);
         for (size_t j = 0; j < k; j++) r->spare[n++] = make_char(to[j], x.begin, x.end);
     }
-    run_swap(r, n);
+    normchars_swap(r, n);
     return 0;
 }
 
@@ -235,6 +252,14 @@ static int put(normalized *x, uint32_t c, uint64_t begin, uint64_t end, pith_err
     return 0;
 }
 
+int normalize_append(normalized *x, const char *s, size_t len, uint64_t begin, uint64_t end, pith_err *e)
+{
+    if (reserve_text(x, len, e) || align(x, begin, end, e)) return -1;
+    if (len) memcpy(x->text + x->len, s, len);
+    x->len += len;
+    return 0;
+}
+
 void normalize_origin(const normalized *x, size_t *cursor, uint64_t *begin, uint64_t *end)
 {
     size_t k = *cursor;
@@ -282,27 +307,31 @@ int normalize_repair(const char *text, size_t len, normalized *out, size_t *n_re
 
 /* ---- running ---- */
 
-/* May the run be cut before c? Only marks look back beyond the character before them. */
-static bool stands_alone(uint32_t c)
+/* May the run be cut before c? Only marks look back beyond the character before them; where characters are composed,
+ * some letters and the vowels of Hangul do too. */
+static bool stands_alone(const normalizer *z, uint32_t c)
 {
-    uint32_t d[UNICODE_DECOMPOSED_MAX];
-    unicode_decompose(c, d);
-    return !(unicode_class(d[0]) & UNICODE_COMBINING);
+    uint32_t d[UNICODE_COMPAT_MAX];
+    unicode_decompose_to(c, z->compat, d);
+    unsigned class = unicode_class(d[0]);
+    if (z->composes && (class & UNICODE_MARK || (d[0] >= 0x1160 && d[0] <= 0x11ff))) return false;
+    return !(class & UNICODE_COMBINING);
 }
 
-/* Collects the characters from text[at] on that are not plain ASCII; returns where they end. */
-static size_t collect(normalize_chars *r, const uint8_t ascii[256], const char *text, size_t at, size_t len, pith_err *e)
+/* Collects the characters from text[at] on that are not plain ASCII, the first one whatever it is; returns where they
+ * end. */
+static size_t collect(const normalizer *z, normalize_chars *r, const char *text, size_t at, size_t len, pith_err *e)
 {
     size_t i = at, k;
     r->n = 0;
-    while (i < len && ascii[(unsigned char)text[i]] == NORMALIZE_SLOW) {
+    while (i < len && (i == at || z->ascii[(unsigned char)text[i]] == NORMALIZE_SLOW)) {
         uint32_t c = unicode_decode(text + i, &k);
-        if (r->n >= RUN_CUT && stands_alone(c)) break;
+        if (r->n >= RUN_CUT && !z->whole && stands_alone(z, c)) break;
         if (i + k - at > UINT32_MAX) {
-            err_set(e, "text: more than 4 GB of combining marks in a row");
+            err_set(e, z->whole ? "text: more than 4 GB" : "text: more than 4 GB of combining marks in a row");
             return SIZE_MAX;
         }
-        if (r->n == r->cap && run_reserve(r, r->n + 1, e)) return SIZE_MAX;
+        if (r->n == r->cap && normchars_reserve(r, r->n + 1, e)) return SIZE_MAX;
         r->v[r->n++] = make_char(c, (uint32_t)(i - at), (uint32_t)(i + k - at));
         i += k;
     }
@@ -320,16 +349,20 @@ int normalize_run(const normalizer *z, const char *text, size_t len, normalized 
         size_t from = i;
         char *to = out->text + out->len;
         uint8_t b;
-        while (i < len && (b = z->ascii[(unsigned char)text[i]]) != NORMALIZE_SLOW) to[i++ - from] = (char)b;
+        r->first = i == 0;
+        if (!(r->first && z->from_start))
+            while (i < len && (b = z->ascii[(unsigned char)text[i]]) != NORMALIZE_SLOW) to[i++ - from] = (char)b;
+        if (z->composes && i > from && i < len) i--; /* what comes may join it */
         if (i > from) {
             if (align(out, from, ALIGN_LINEAR, e)) return -1;
             out->len += i - from;
-            continue;
+            if (!z->composes || i == len) continue;
+            r->first = false;
         }
-        size_t end = collect(r, z->ascii, text, i, len, e);
+        size_t end = collect(z, r, text, i, len, e);
         if (end == SIZE_MAX) return -1;
         for (size_t k = 0; k < z->n; k++)
-            if (z->step[k](r, e)) return -1;
+            if (z->step[k].fn(&z->step[k], r, e)) return -1;
         for (size_t k = 0; k < r->n; k++)
             if (put(out, r->v[k].c, i + r->v[k].begin, i + r->v[k].end, e)) return -1;
         i = end;
@@ -339,13 +372,28 @@ int normalize_run(const normalizer *z, const char *text, size_t len, normalized 
 
 /* ---- tokenizer.json ---- */
 
-static int add_step(normalizer *z, normalize_fn *step, pith_err *e)
+#define WHERE "tokenizer.json: normalizer"
+
+static normalize_step *add_step(normalizer *z, normalize_fn *fn, pith_err *e)
 {
-    normalize_fn **p = realloc(z->step, (z->n + 1) * sizeof *p);
-    if (!p) return err_nomem(e, (z->n + 1) * sizeof *p, "the normalizer");
-    p[z->n++] = step;
-    z->step = p;
-    return 0;
+    normalize_step *s = realloc(z->step, (z->n + 1) * sizeof *s);
+    if (!s) return err_nomem(e, (z->n + 1) * sizeof *s, "the normalizer"), NULL;
+    z->step = s;
+    s += z->n++;
+    *s = (normalize_step){.fn = fn};
+    return s;
+}
+
+static int add(normalizer *z, normalize_fn *fn, pith_err *e) { return add_step(z, fn, e) ? 0 : -1; }
+
+static int add_form(normalizer *z, bool compat, bool composes, pith_err *e)
+{
+    normalize_step *s = add_step(z, step_decompose, e);
+    if (!s) return -1;
+    s->compat = compat;
+    z->compat |= compat;
+    z->composes |= composes;
+    return composes ? add(z, step_compose, e) : 0;
 }
 
 static int read_bert(normalizer *z, json v, pith_err *e)
@@ -354,10 +402,75 @@ static int read_bert(normalizer *z, json v, pith_err *e)
     if (json_get_bool(v, "clean_text", &clean, e) || json_get_bool(v, "handle_chinese_chars", &chinese, e) ||
         json_get_bool(v, "lowercase", &lower, e) || json_opt_bool(v, "strip_accents", lower, &strip, e))
         return -1;
-    if (clean && add_step(z, step_clean, e)) return -1;
-    if (chinese && add_step(z, step_chinese, e)) return -1;
-    if (strip && (add_step(z, step_nfd, e) || add_step(z, step_strip_mn, e))) return -1;
-    return lower ? add_step(z, step_lower, e) : 0;
+    if (clean && add(z, step_clean, e)) return -1;
+    if (chinese && add(z, step_chinese, e)) return -1;
+    if (strip && (add_form(z, false, false, e) || add(z, step_strip_mn, e))) return -1;
+    return lower ? add(z, step_lower, e) : 0;
+}
+
+static int to_chars(const char *s, uint32_t **out, size_t *n, pith_err *e)
+{
+    size_t len = strlen(s), k;
+    uint32_t *p = malloc((len + 1) * sizeof *p);
+    if (!p) return err_nomem(e, (len + 1) * sizeof *p, "the normalizer");
+    *out = p;
+    *n = 0;
+    for (size_t i = 0; i < len; i += k) p[(*n)++] = unicode_decode(s + i, &k);
+    return 0;
+}
+
+/* Where it comes first it needs to see only where the text begins. */
+static int read_prepend(normalizer *z, json v, pith_err *e)
+{
+    const char *text;
+    if (json_get_str(v, "prepend", &text, e)) return -1;
+    if (z->n)
+        z->whole = true;
+    else
+        z->from_start = true;
+    normalize_step *s = add_step(z, normrewrite_prepend, e);
+    return s ? to_chars(text, &s->to, &s->n_to, e) : -1;
+}
+
+/* A single character is replaced wherever it stands; anything longer is looked for in the whole text. */
+static int read_replace(normalizer *z, json v, pith_err *e)
+{
+    json pattern;
+    const char *content, *text;
+    if (json_get_object(v, "pattern", &pattern, e) || json_get_str(v, "content", &content, e)) return -1;
+    json plain = json_get(pattern, "String");
+    if (json_get_str(pattern, plain.node ? "String" : "Regex", &text, e)) return -1;
+    normalize_step *s = add_step(z, normrewrite_replace, e);
+    if (!s || to_chars(content, &s->to, &s->n_to, e)) return -1;
+    if (plain.node && *text) {
+        if (to_chars(text, &s->from, &s->n_from, e)) return -1;
+        z->whole |= s->n_from != 1;
+        return 0;
+    }
+    z->whole = true;
+    return (s->pattern = regex_open(WHERE ".pattern", text, e)) ? 0 : -1;
+}
+
+static int read_strip(normalizer *z, json v, pith_err *e)
+{
+    int left, right;
+    if (json_get_bool(v, "strip_left", &left, e) || json_get_bool(v, "strip_right", &right, e)) return -1;
+    normalize_step *s = add_step(z, normrewrite_strip, e);
+    if (!s) return -1;
+    s->left = left;
+    s->right = right;
+    z->whole = true;
+    return 0;
+}
+
+static int read_precompiled(normalizer *z, json v, pith_err *e)
+{
+    json map = json_get(v, "precompiled_charsmap");
+    if (json_typeof(map) != JSON_STRING) return json_expected(map, "a string in base64", e);
+    normalize_step *s = add_step(z, normrewrite_precompiled, e);
+    if (!s || !(s->map = charsmap_open(WHERE ".precompiled_charsmap", json_str(map), e))) return -1;
+    z->whole = true;
+    return 0;
 }
 
 static int read_one(normalizer *z, json v, int depth, pith_err *e)
@@ -367,15 +480,22 @@ static int read_one(normalizer *z, json v, int depth, pith_err *e)
     if (json_typeof(v) != JSON_OBJECT) return json_expected(v, "an object or null", e);
     if (json_get_str(v, "type", &type, e)) return -1;
     if (strcmp(type, "BertNormalizer") == 0) return read_bert(z, v, e);
-    if (strcmp(type, "Lowercase") == 0) return add_step(z, step_lower, e);
-    if (strcmp(type, "NFD") == 0) return add_step(z, step_nfd, e);
-    if (strcmp(type, "StripAccents") == 0) return add_step(z, step_strip_marks, e);
+    if (strcmp(type, "Lowercase") == 0) return add(z, step_lower, e);
+    if (strcmp(type, "NFC") == 0) return add_form(z, false, true, e);
+    if (strcmp(type, "NFD") == 0) return add_form(z, false, false, e);
+    if (strcmp(type, "NFKC") == 0) return add_form(z, true, true, e);
+    if (strcmp(type, "NFKD") == 0) return add_form(z, true, false, e);
+    if (strcmp(type, "Precompiled") == 0) return read_precompiled(z, v, e);
+    if (strcmp(type, "Prepend") == 0) return read_prepend(z, v, e);
+    if (strcmp(type, "Replace") == 0) return read_replace(z, v, e);
+    if (strcmp(type, "Strip") == 0) return read_strip(z, v, e);
+    if (strcmp(type, "StripAccents") == 0) return add(z, step_strip_marks, e);
     if (strcmp(type, "Sequence") != 0)
         return err_set(e,
-                       "tokenizer.json: normalizer.type \"%.60s\" is not supported (supported: BertNormalizer, "
-                       "Lowercase, NFD, StripAccents, Sequence, null)",
+                       WHERE ".type \"%.60s\" is not supported (supported: BertNormalizer, Lowercase, NFC, NFD, NFKC, "
+                             "NFKD, Precompiled, Prepend, Replace, Strip, StripAccents, Sequence, null)",
                        type);
-    if (depth >= 16) return err_set(e, "tokenizer.json: normalizer: Sequence in Sequence more than 16 deep");
+    if (depth >= 16) return err_set(e, WHERE ": Sequence in Sequence more than 16 deep");
     if (json_get_array(v, "normalizers", &list, e)) return -1;
     for (json c = json_first(list); c.node; c = json_next(c))
         if (read_one(z, c, depth + 1, e)) return -1;
@@ -386,13 +506,13 @@ static int read_one(normalizer *z, json v, int depth, pith_err *e)
 static int tabulate(normalizer *z, pith_err *e)
 {
     normalize_chars r = {0};
-    int rc = run_reserve(&r, 1, e);
+    int rc = normchars_reserve(&r, 1, e);
     for (unsigned b = 0; b < 256; b++) {
         z->ascii[b] = NORMALIZE_SLOW;
-        if (b > 127 || rc) continue;
+        if (b > 127 || rc || z->whole) continue;
         r.v[0] = make_char(b, 0, 1);
         r.n = 1;
-        for (size_t k = 0; k < z->n && !rc; k++) rc = z->step[k](&r, e);
+        for (size_t k = 0; k < z->n && !rc; k++) rc = z->step[k].fn(&z->step[k], &r, e);
         if (r.n == 1 && r.v[0].c < 128) z->ascii[b] = (uint8_t)r.v[0].c;
     }
     free(r.v);
@@ -409,6 +529,12 @@ int normalize_open(normalizer *z, json v, pith_err *e)
 
 void normalize_free(normalizer *z)
 {
+    for (size_t i = 0; i < z->n; i++) {
+        free(z->step[i].from);
+        free(z->step[i].to);
+        regex_free(z->step[i].pattern);
+        charsmap_free(z->step[i].map);
+    }
     free(z->step);
     *z = (normalizer){0};
 }

@@ -1,10 +1,12 @@
 /* normalize: the first stage. A normalizer is a chain of steps; its result knows, for every byte, which bytes of the
- * text it came from. Supported: BertNormalizer, Lowercase, NFD, StripAccents, Sequence, null.
- * A new normalizer is a step and a line in normalize.c's read_one. */
+ * text it came from. Supported: BertNormalizer, Lowercase, NFC, NFD, NFKC, NFKD, Precompiled,
+ * Prepend, Replace, Strip, StripAccents, Sequence, null. A new normalizer is a step and a line in normalize.c's
+ * read_one. */
 #ifndef TOKENIZER_NORMALIZE_H
 #define TOKENIZER_NORMALIZE_H
 #include "base/err.h"
 #include "base/json.h"
+#include <stdbool.h>
 
 /* From byte `at` of the result to the next segment: either byte for byte (end == ALIGN_LINEAR: byte at + i came from
  * begin + i), or as a whole from [begin, end). Between segments bytes of the text may be missing. */
@@ -23,10 +25,13 @@ typedef struct normalized {
 } normalized;
 
 /* One step changes a run of characters in place; runs are cut so that no step looks beyond them. */
-typedef int normalize_fn(struct normalize_chars *r, pith_err *e);
 typedef struct normalizer {
-    normalize_fn **step;
+    struct normalize_step *step;
     size_t n;
+    bool whole;         /* some step must see the whole text as one run */
+    bool from_start;    /* the first step does something where the text begins */
+    bool composes;      /* NFC, NFKC: characters may join the one before them */
+    bool compat;        /* NFKC, NFKD */
     uint8_t ascii[256]; /* what an ASCII byte becomes; NORMALIZE_SLOW: removed, or not ASCII */
 } normalizer;
 
@@ -40,6 +45,9 @@ int normalize_repair(const char *text, size_t len, normalized *out, size_t *n_re
 /* Turns byte positions of the result, *begin < *end, into positions of the text. *cursor starts at 0; *begin must not
  * be less than in the call before, which makes a pass over many spans linear. */
 void normalize_origin(const normalized *x, size_t *cursor, uint64_t *begin, uint64_t *end);
+/* For those who rewrite a text themselves: appends s[0..len), which came from [begin, end) as a whole, or from begin on
+ * byte for byte (end ALIGN_LINEAR). */
+int normalize_append(normalized *x, const char *s, size_t len, uint64_t begin, uint64_t end, pith_err *e);
 void normalize_result_free(normalized *x);
 
 #endif

@@ -79,29 +79,51 @@ static int read_pair(postprocessor *p, json v, bool roberta, pith_err *e)
     return 0;
 }
 
-static int read_any(postprocessor *p, json v, pith_err *e)
+/* Both default to true, as in the reference. */
+static int read_trim(postprocessor *p, json v, pith_err *e)
+{
+    int trim, prefix;
+    if (json_opt_bool(v, "trim_offsets", 1, &trim, e) || json_opt_bool(v, "add_prefix_space", 1, &prefix, e)) return -1;
+    p->trim = trim;
+    p->trim_prefix = prefix;
+    return 0;
+}
+
+static int read_one(postprocessor *p, json v, int depth, pith_err *e)
 {
     const char *type;
-    if (json_typeof(v) == JSON_NONE || json_typeof(v) == JSON_NULL)
-        return add_part(&p->single, POSTPROCESS_FIRST, 0, 0, e) || add_part(&p->pair, POSTPROCESS_FIRST, 0, 0, e) ||
-                       add_part(&p->pair, POSTPROCESS_SECOND, 1, 0, e)
-                   ? -1
-                   : 0;
+    json list;
     if (json_typeof(v) != JSON_OBJECT) return json_expected(v, "an object or null", e);
     if (json_get_str(v, "type", &type, e)) return -1;
-    if (strcmp(type, "TemplateProcessing") == 0)
-        return read_template(&p->single, v, "single", false, e) || read_template(&p->pair, v, "pair", true, e) ? -1 : 0;
-    if (strcmp(type, "BertProcessing") == 0) return read_pair(p, v, false, e);
-    if (strcmp(type, "RobertaProcessing") == 0) {
-        int trim;
-        if (json_get_bool(v, "trim_offsets", &trim, e)) return -1;
-        return trim ? json_expected(json_get(v, "trim_offsets"), "false (offsets are not trimmed)", e)
-                    : read_pair(p, v, true, e);
+    if (strcmp(type, "ByteLevel") == 0) return read_trim(p, v, e);
+    if (strcmp(type, "Sequence") == 0) {
+        if (depth >= 16) return err_set(e, "tokenizer.json: post_processor: Sequence in Sequence more than 16 deep");
+        if (json_get_array(v, "processors", &list, e)) return -1;
+        for (json c = json_first(list); c.node; c = json_next(c))
+            if (read_one(p, c, depth + 1, e)) return -1;
+        return 0;
     }
-    return err_set(e,
-                   "tokenizer.json: post_processor.type \"%.60s\" is not supported (supported: TemplateProcessing, "
-                   "BertProcessing, RobertaProcessing, null)",
-                   type);
+    bool template = strcmp(type, "TemplateProcessing") == 0, roberta = strcmp(type, "RobertaProcessing") == 0;
+    if (!template && !roberta && strcmp(type, "BertProcessing") != 0)
+        return err_set(e,
+                       "tokenizer.json: post_processor.type \"%.60s\" is not supported (supported: TemplateProcessing, "
+                       "BertProcessing, RobertaProcessing, ByteLevel, Sequence, null)",
+                       type);
+    if (p->pair.n || p->single.n)
+        return err_set(e, "tokenizer.json: post_processor: more than one that adds tokens is not supported");
+    if (template)
+        return read_template(&p->single, v, "single", false, e) || read_template(&p->pair, v, "pair", true, e) ? -1 : 0;
+    return (roberta && read_trim(p, v, e)) || read_pair(p, v, roberta, e) ? -1 : 0;
+}
+
+static int read_any(postprocessor *p, json v, pith_err *e)
+{
+    if (json_typeof(v) != JSON_NONE && json_typeof(v) != JSON_NULL && read_one(p, v, 0, e)) return -1;
+    if (p->pair.n || p->single.n) return 0;
+    return add_part(&p->single, POSTPROCESS_FIRST, 0, 0, e) || add_part(&p->pair, POSTPROCESS_FIRST, 0, 0, e) ||
+                   add_part(&p->pair, POSTPROCESS_SECOND, 1, 0, e)
+               ? -1
+               : 0;
 }
 
 int postprocess_open(postprocessor *p, json v, pith_err *e)

@@ -1,5 +1,5 @@
 /* postprocess: the fourth stage, which puts special tokens around one text or a pair. Supported: TemplateProcessing,
- * BertProcessing, RobertaProcessing, null; all become the same list of parts. */
+ * BertProcessing, RobertaProcessing, ByteLevel, Sequence, null; all become the same list of parts. */
 #ifndef TOKENIZER_POSTPROCESS_H
 #define TOKENIZER_POSTPROCESS_H
 #include "base/json.h"
@@ -20,6 +20,8 @@ typedef struct postprocess_template {
 
 typedef struct postprocessor {
     postprocess_template single, pair;
+    bool trim;        /* spans leave out the spaces of their pieces; the caller's work */
+    bool trim_prefix; /* but not the space that the pre-tokenizer put before the text */
 } postprocessor;
 
 /* v: the value of "post_processor". */

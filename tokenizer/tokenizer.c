@@ -8,7 +8,9 @@
 #include "tokenizer/postprocess.h"
 #include "tokenizer/pretokenize.h"
 #include "tokenizer/tokmodel.h"
+#include "tokenizer/spm.h"
 #include "tokenizer/unicode.h"
+#include "tokenizer/vocabjson.h"
 #include "tokenizer/vocabtxt.h"
 #include <stdlib.h>
 #include <string.h>
@@ -36,8 +38,13 @@ static int read_stages(tokenizer *t, json root, pith_err *e)
     if (!(t->kind = tokmodel_find(model, e)) || normalize_open(&t->normalizer, json_get(root, "normalizer"), e) ||
         pretokenize_open(&t->pretokenizer, json_get(root, "pre_tokenizer"), e) ||
         postprocess_open(&t->postprocessor, json_get(root, "post_processor"), e) ||
-        decode_open(&t->decoder, json_get(root, "decoder"), e) || !(t->model = t->kind->open(model, &t->vocab, e)))
+        decode_open(&t->decoder, json_get(root, "decoder"), e))
         return -1;
+    bool bytes = t->pretokenizer.bytes;
+    if (bytes && !t->kind->spells_bytes)
+        return err_set(e, "tokenizer.json: pre_tokenizer ByteLevel is not supported with model %s (only with BPE)",
+                       t->kind->type);
+    if (!(t->model = t->kind->open(model, bytes, &t->vocab, e))) return -1;
     return added_open(&t->added, json_get(root, "added_tokens"), &t->vocab, &t->normalizer, e);
 }
 
@@ -60,14 +67,27 @@ tokenizer *tokenizer_from_json(const char *name, const char *text, size_t len, p
     return doc ? from_doc(doc, e) : NULL;
 }
 
-static tokenizer *from_vocabtxt(const char *dir, json config, pith_err *e)
+/* What stands in for tokenizer.json, in this order. */
+static tokenizer *from_others(const char *dir, json config, pith_err *e)
 {
-    char *text;
-    size_t len;
-    if (vocabtxt_convert(dir, config, &text, &len, e)) return NULL;
-    tokenizer *t = tokenizer_from_json("vocab.txt", text, len, e);
-    free(text);
-    return t;
+    static const struct {
+        const char *name, *with;
+        int (*convert)(const char *dir, json config, char **out, size_t *len, pith_err *e);
+    } OTHERS[] = {{"vocab.txt", NULL, vocabtxt_convert},
+                  {"vocab.json", "merges.txt", vocabjson_convert},
+                  {"tokenizer.model", NULL, spm_convert}};
+    for (size_t i = 0; i < sizeof OTHERS / sizeof *OTHERS; i++) {
+        char *text;
+        size_t len;
+        const char *name = OTHERS[i].name, *with = OTHERS[i].with;
+        if (!vocabtxt_there(dir, name) || (with && !vocabtxt_there(dir, with))) continue;
+        if (OTHERS[i].convert(dir, config, &text, &len, e)) return NULL;
+        tokenizer *t = tokenizer_from_json(name, text, len, e);
+        free(text);
+        return t;
+    }
+    err_set(e, "%s: no tokenizer there (no tokenizer.json, vocab.txt, vocab.json with merges.txt, or tokenizer.model)", dir);
+    return NULL;
 }
 
 /* model_max_length is written as 1e30 where the model has no limit. */
@@ -88,7 +108,7 @@ tokenizer *tokenizer_open(const char *dir, pith_err *e)
     json_doc *config = NULL, *doc = NULL;
     if (vocabtxt_load(dir, "tokenizer_config.json", &config, e) == 0 &&
         vocabtxt_load(dir, "tokenizer.json", &doc, e) == 0)
-        t = doc ? from_doc(doc, e) : from_vocabtxt(dir, json_root(config), e);
+        t = doc ? from_doc(doc, e) : from_others(dir, json_root(config), e);
     if (t && read_max_length(t, json_root(config), e)) {
         tokenizer_free(t);
         t = NULL;
@@ -117,6 +137,8 @@ typedef struct encode_run {
     const tokenizer_options *o;
     tokenizer_encoding *out;
     normalized normal; /* the part of the text at hand */
+    bool at_start;     /* it begins the text */
+    void *scratch;     /* the model's */
     size_t part, cursor; /* where it begins; how far its origins were asked for */
 } encode_run;
 
@@ -142,10 +164,13 @@ static bool may_be_special_in_part(void *ctx, size_t begin, size_t end)
     return may_be_special(r, r->part + (size_t)from, r->part + (size_t)to);
 }
 
-static int encode_word(void *ctx, const char *text, size_t begin, size_t end, pith_err *e)
+static int encode_word(void *ctx, const char *text, size_t begin, size_t end, pretokenize_map *map, pith_err *e)
 {
     encode_run *r = ctx;
-    return r->t->kind->word(r->t->model, &r->t->vocab, text, begin, end, r->out, e);
+    size_t first = r->out->n;
+    if (r->t->kind->word(r->t->model, &r->t->vocab, text, begin, end, &r->scratch, r->out, e)) return -1;
+    for (size_t i = first; map && i < r->out->n; i++) pretokenize_origin(map, &r->out->begin[i], &r->out->end[i]);
+    return 0;
 }
 
 static int encode_added(encode_run *r, const added_token *token, size_t begin, size_t end, pith_err *e)
@@ -161,7 +186,7 @@ static int encode_normal_part(void *ctx, const char *text, size_t begin, size_t 
 {
     encode_run *r = ctx;
     if (token) return encode_added(r, token, begin, end, e);
-    return pretokenize_run(&r->t->pretokenizer, text, begin, end, encode_word, r, e);
+    return pretokenize_run(&r->t->pretokenizer, text, begin, end, r->at_start && !begin, encode_word, r, e);
 }
 
 /* A part of the text itself: an added token, or text to be normalised on its own. */
@@ -171,6 +196,7 @@ static int encode_part(void *ctx, const char *text, size_t begin, size_t end, co
     const tokenizer *t = r->t;
     if (token) return encode_added(r, token, begin, end, e);
     size_t first = r->out->n, len = end - begin;
+    r->at_start = !begin;
     const char *normal = text + begin;
     if (t->normalizer.n) {
         if (normalize_run(&t->normalizer, normal, len, &r->normal, e)) return -1;
@@ -189,6 +215,34 @@ static int encode_part(void *ctx, const char *text, size_t begin, size_t end, co
         r->out->end[i] += begin;
     }
     return 0;
+}
+
+static const vocab_entry *piece_of(const tokenizer *t, int32_t id)
+{
+    const vocab_entry *x = vocab_at(&t->added.ids, id);
+    return x ? x : vocab_at(&t->vocab, id);
+}
+
+/* Is the character of a piece one that trimming leaves out: White_Space, or ByteLevel's letter for a space? */
+static bool trims(const char *s, size_t *len)
+{
+    uint32_t c = unicode_decode(s, len);
+    return c == 0x120 || unicode_class(c) & UNICODE_SPACE;
+}
+
+static void trim_spans(const tokenizer *t, tokenizer_encoding *x)
+{
+    for (size_t i = 0; i < x->n; i++) {
+        const vocab_entry *p = piece_of(t, x->ids[i]);
+        size_t before = 0, after = 0, len, at;
+        for (at = 0; at < p->len && trims(p->text + at, &len); at += len) before++;
+        for (at = p->len; at > 0 && trims(p->text + unicode_before(p->text, at), &len); at -= len) after++;
+        if (before && (i == 0 || x->begin[i] == 0) && t->postprocessor.trim_prefix) before--;
+        x->begin[i] += before;
+        if (x->begin[i] > x->end[i]) x->begin[i] = x->end[i];
+        if (x->end[i] >= after) x->end[i] -= after;
+        if (x->end[i] < x->begin[i]) x->end[i] = x->begin[i];
+    }
 }
 
 int tokenizer_encode_plain(const tokenizer *t, const char *text, size_t len, const tokenizer_options *o,
@@ -212,6 +266,8 @@ int tokenizer_encode_plain(const tokenizer *t, const char *text, size_t len, con
     if (out->n_replaced)
         for (size_t i = 0; i < out->n && !rc; i++)
             normalize_origin(&repaired, &cursor, &out->begin[i], &out->end[i]);
+    if (!rc && t->postprocessor.trim) trim_spans(t, out);
+    if (r.scratch) t->kind->scratch_free(r.scratch);
     normalize_result_free(&r.normal);
     normalize_result_free(&repaired);
     if (rc) out->n = 0;
@@ -285,25 +341,70 @@ void tokenizer_encoding_free(tokenizer_encoding *x)
 
 /* ---- ids to text ---- */
 
-static const vocab_entry *piece_of(const tokenizer *t, int32_t id)
+struct tokenizer_stream {
+    const tokenizer *t;
+    bool skip_special;
+    decode_state state;
+};
+
+static int feed(const tokenizer *t, decode_state *s, int32_t id, bool skip_special, pith_err *e)
 {
-    const vocab_entry *x = vocab_at(&t->added.ids, id);
-    return x ? x : vocab_at(&t->vocab, id);
+    const vocab_entry *x = piece_of(t, id);
+    if (!x || (skip_special && vocab_at(&t->added.special, id))) return 0;
+    return decode_feed(&t->decoder, s, x->text, x->len, e);
 }
 
 int tokenizer_decode(const tokenizer *t, const int32_t *ids, size_t n, bool skip_special, char **out, size_t *len,
                      pith_err *e)
 {
-    decode_list pieces = {0};
-    int rc = 0;
-    for (size_t i = 0; i < n && !rc; i++) {
-        const vocab_entry *x = piece_of(t, ids[i]);
-        if (!x || (skip_special && vocab_at(&t->added.special, ids[i]))) continue;
-        rc = decode_list_add(&pieces, x->text, x->len, e);
+    decode_state s = {0};
+    int rc = decode_begin(&t->decoder, &s, e);
+    for (size_t i = 0; i < n && !rc; i++) rc = feed(t, &s, ids[i], skip_special, e);
+    if (!rc) rc = decode_end(&t->decoder, &s, e);
+    if (!rc && !(*out = malloc(s.out.n + 1))) rc = err_nomem(e, s.out.n + 1, "decoded text");
+    if (!rc) {
+        if (s.out.n) memcpy(*out, s.out.s, s.out.n);
+        (*out)[s.out.n] = 0;
+        *len = s.out.n;
     }
-    if (!rc) rc = decode_run(&t->decoder, &pieces, out, len, e);
-    decode_list_free(&pieces);
+    decode_state_free(&t->decoder, &s);
     return rc;
+}
+
+tokenizer_stream *tokenizer_stream_open(const tokenizer *t, bool skip_special, pith_err *e)
+{
+    tokenizer_stream *s = calloc(1, sizeof *s);
+    if (!s) return err_nomem(e, sizeof *s, "decoded text"), NULL;
+    s->t = t;
+    s->skip_special = skip_special;
+    if (!decode_begin(&t->decoder, &s->state, e)) return s;
+    free(s);
+    return NULL;
+}
+
+int tokenizer_stream_next(tokenizer_stream *s, int32_t id, const char **text, size_t *len, pith_err *e)
+{
+    s->state.out.n = 0;
+    if (feed(s->t, &s->state, id, s->skip_special, e)) return -1;
+    *text = s->state.out.n ? s->state.out.s : "";
+    *len = s->state.out.n;
+    return 0;
+}
+
+int tokenizer_stream_end(tokenizer_stream *s, const char **text, size_t *len, pith_err *e)
+{
+    s->state.out.n = 0;
+    if (decode_end(&s->t->decoder, &s->state, e)) return -1;
+    *text = s->state.out.n ? s->state.out.s : "";
+    *len = s->state.out.n;
+    return 0;
+}
+
+void tokenizer_stream_free(tokenizer_stream *s)
+{
+    if (!s) return;
+    decode_state_free(&s->t->decoder, &s->state);
+    free(s);
 }
 
 size_t tokenizer_vocab_size(const tokenizer *t)

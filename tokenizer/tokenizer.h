@@ -1,4 +1,4 @@
-/* tokenizer: text <-> ids for a Hugging Face directory (tokenizer.json, else vocab.txt). Knows nothing of tensors.
+/* tokenizer: text <-> ids for a Hugging Face directory (tokenizer.json, or what older ones have instead). Knows nothing of tensors.
  * A tokenizer is immutable after opening and may be shared by threads. The authority is huggingface/tokenizers. */
 #ifndef TOKENIZER_TOKENIZER_H
 #define TOKENIZER_TOKENIZER_H
@@ -29,7 +29,8 @@ typedef struct tokenizer_options {
     size_t n_foreign;          /* special token; needs strict */
 } tokenizer_options;
 
-/* dir: holds tokenizer.json, else vocab.txt (with tokenizer_config.json). Unknown components are refused by name. */
+/* dir: holds tokenizer.json, else vocab.txt, else vocab.json and merges.txt, else tokenizer.model (each with
+ * tokenizer_config.json if it is there). Unknown components are refused by name. */
 tokenizer *tokenizer_open(const char *dir, pith_err *e);
 /* From the text of a tokenizer.json; name stands for it in messages. */
 tokenizer *tokenizer_from_json(const char *name, const char *text, size_t len, pith_err *e);
@@ -54,6 +55,16 @@ void tokenizer_truncate_pair(size_t *na, size_t *nb, size_t room);
 /* Ids to text, by the decoder of tokenizer.json. *out is malloc'ed, NUL-terminated, *len bytes. Unknown ids: skipped. */
 int tokenizer_decode(const tokenizer *t, const int32_t *ids, size_t n, bool skip_special, char **out, size_t *len,
                      pith_err *e);
+
+/* The same id by id, as a generator makes them: the texts one after the other are what tokenizer_decode gives for all
+ * ids, and each is whole characters. What may still change is held back until it is certain (the bytes of a character,
+ * spaces that may be stripped). *text is *len bytes, not terminated, and good until the next call. After an error, or
+ * the end, only free it. */
+typedef struct tokenizer_stream tokenizer_stream;
+tokenizer_stream *tokenizer_stream_open(const tokenizer *t, bool skip_special, pith_err *e);
+int tokenizer_stream_next(tokenizer_stream *s, int32_t id, const char **text, size_t *len, pith_err *e);
+int tokenizer_stream_end(tokenizer_stream *s, const char **text, size_t *len, pith_err *e);
+void tokenizer_stream_free(tokenizer_stream *s);
 
 size_t tokenizer_vocab_size(const tokenizer *t);               /* largest id + 1, added tokens included */
 const char *tokenizer_piece(const tokenizer *t, int32_t id);   /* NULL: no such id */

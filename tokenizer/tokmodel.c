@@ -1,7 +1,7 @@
 #include "tokenizer/tokmodel.h"
 #include <string.h>
 
-static const tokmodel *const MODELS[] = {&wordpiece_model, &wordlevel_model};
+static const tokmodel *const MODELS[] = {&bpe_model, &unigram_model, &wordpiece_model, &wordlevel_model};
 
 /* Files written before tokenizers 0.8 have no type; the members tell. */
 static const char *guess_type(json v)
@@ -17,6 +17,6 @@ const tokmodel *tokmodel_find(json v, pith_err *e)
     if (json_opt_str(v, "type", guess_type(v), &type, e)) return NULL;
     for (size_t i = 0; i < sizeof MODELS / sizeof *MODELS; i++)
         if (strcmp(MODELS[i]->type, type) == 0) return MODELS[i];
-    err_set(e, "tokenizer.json: model.type \"%.60s\" is not supported (supported: WordPiece, WordLevel)", type);
+    err_set(e, "tokenizer.json: model.type \"%.60s\" is not supported (supported: BPE, Unigram, WordPiece, WordLevel)", type);
     return NULL;
 }

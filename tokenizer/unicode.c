@@ -1,4 +1,5 @@
 #include "tokenizer/unicode.h"
+#include <stdbool.h>
 #include <string.h>
 #include <utf8proc.h>
 #include "tokenizer/unicode_tables.h"
@@ -30,10 +31,12 @@ size_t unicode_lower(uint32_t c, uint32_t out[2])
     return 1;
 }
 
-size_t unicode_decompose(uint32_t c, uint32_t out[UNICODE_DECOMPOSED_MAX])
+size_t unicode_decompose_to(uint32_t c, int compat, uint32_t out[UNICODE_COMPAT_MAX])
 {
     out[0] = c;
-    if (!(unicode_class(c) & UNICODE_DECOMPOSES)) return 1;
+    unsigned class = unicode_class(c);
+    bool by_compat = compat && class & UNICODE_COMPAT;
+    if (!by_compat && !(class & UNICODE_DECOMPOSES)) return 1;
     if (c >= 0xac00 && c <= 0xd7a3) { /* Hangul, Unicode 3.12 */
         uint32_t s = c - 0xac00;
         out[0] = 0x1100 + s / 588;
@@ -41,13 +44,33 @@ size_t unicode_decompose(uint32_t c, uint32_t out[UNICODE_DECOMPOSED_MAX])
         out[2] = 0x11a7 + s % 28;
         return s % 28 ? 3 : 2;
     }
-    utf8proc_int32_t d[UNICODE_DECOMPOSED_MAX];
+    utf8proc_int32_t d[UNICODE_COMPAT_MAX];
     int boundary = 0;
-    utf8proc_ssize_t n = utf8proc_decompose_char((utf8proc_int32_t)c, d, UNICODE_DECOMPOSED_MAX, UTF8PROC_DECOMPOSE,
-                                                 &boundary);
-    if (n < 1 || n > UNICODE_DECOMPOSED_MAX) return 1;
+    utf8proc_ssize_t n =
+        utf8proc_decompose_char((utf8proc_int32_t)c, d, UNICODE_COMPAT_MAX,
+                                by_compat ? UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT : UTF8PROC_DECOMPOSE, &boundary);
+    if (n < 1 || n > UNICODE_COMPAT_MAX) return 1;
     for (utf8proc_ssize_t i = 0; i < n; i++) out[i] = (uint32_t)d[i];
     return (size_t)n;
+}
+
+uint32_t unicode_compose(uint32_t a, uint32_t b)
+{
+    if (b >= 0x1161 && b <= 0x1175 && a >= 0x1100 && a <= 0x1112) return 0xac00 + ((a - 0x1100) * 21 + (b - 0x1161)) * 28;
+    if (b >= 0x11a8 && b <= 0x11c2 && a >= 0xac00 && a <= 0xd7a3 && (a - 0xac00) % 28 == 0) return a + (b - 0x11a7);
+    if (!(unicode_class(b) & (UNICODE_COMBINING | UNICODE_MARK))) return 0;
+    utf8proc_int32_t pair[2] = {(utf8proc_int32_t)a, (utf8proc_int32_t)b};
+    if (utf8proc_normalize_utf32(pair, 2, UTF8PROC_COMPOSE | UTF8PROC_STABLE) != 1) return 0;
+    uint32_t c = (uint32_t)pair[0];
+    return unicode_class(c) & UNICODE_DECOMPOSES ? c : 0; /* not one that the reference does not know */
+}
+
+int unicode_grapheme_break(uint32_t a, uint32_t b, int32_t *state)
+{
+    utf8proc_int32_t s = *state;
+    int cut = utf8proc_grapheme_break_stateful((utf8proc_int32_t)a, (utf8proc_int32_t)b, &s);
+    *state = s;
+    return cut;
 }
 
 unsigned unicode_combining(uint32_t c)

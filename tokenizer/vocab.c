@@ -250,3 +250,24 @@ int32_t vocab_longest(const vocab *v, const char *head, size_t head_len, uint64_
     }
     return id;
 }
+
+int32_t vocab_next(const vocab *v, const char *s, size_t n, vocab_walk *w)
+{
+    if (!v->n_slots) return -1;
+    if (n > v->longest) n = v->longest;
+    uint64_t h = w->len ? w->hash : VOCAB_HASH;
+    for (size_t i = w->len; i < n; i++) {
+        bool piece;
+        h = vocab_hash(h, (unsigned char)s[i]);
+        if (!known(v, h, &piece)) {
+            if (i < PREFIX_MAX) break;
+            continue;
+        }
+        const vocab_entry *x = piece ? find(v, h, "", 0, s, i + 1) : NULL;
+        if (x) {
+            *w = (vocab_walk){h, i + 1};
+            return x->id;
+        }
+    }
+    return -1;
+}

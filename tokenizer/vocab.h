@@ -58,5 +58,12 @@ static inline uint64_t vocab_hash(uint64_t h, unsigned char byte)
  * head's. Returns its id and in *len how much of s it took (> 0), or -1. The vocabulary was read with `prefixes`. */
 int32_t vocab_longest(const vocab *v, const char *head, size_t head_len, uint64_t head_hash, const char *s, size_t n,
                       size_t *len);
+/* All pieces that s begins with, shortest first: each call on a zeroed walk gives the next one's id, and its length in
+ * w->len; -1: no more. Here too the vocabulary was read with `prefixes`. */
+typedef struct vocab_walk {
+    uint64_t hash;
+    size_t len;
+} vocab_walk;
+int32_t vocab_next(const vocab *v, const char *s, size_t n, vocab_walk *w);
 
 #endif

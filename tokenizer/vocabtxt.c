@@ -41,6 +41,15 @@ static char *join_path(const char *dir, const char *name, pith_err *e)
     return p;
 }
 
+bool vocabtxt_there(const char *dir, const char *name)
+{
+    struct stat st;
+    char *path = join_path(dir, name, NULL);
+    bool there = path && stat(path, &st) == 0;
+    free(path);
+    return there;
+}
+
 int vocabtxt_load(const char *dir, const char *name, json_doc **doc, pith_err *e)
 {
     struct stat st;
@@ -52,15 +61,12 @@ int vocabtxt_load(const char *dir, const char *name, json_doc **doc, pith_err *e
     return !path || (there && !*doc) ? -1 : 0;
 }
 
-static char *read_vocab(const char *dir, size_t *len, pith_err *e)
+char *vocabtxt_read(const char *dir, const char *name, size_t *len, pith_err *e)
 {
-    struct stat st;
     size_t n = 0, cap = 1 << 18;
-    char *path = join_path(dir, "vocab.txt", e), *text = NULL;
+    char *path = join_path(dir, name, e), *text = NULL;
     FILE *f = path ? fopen(path, "rb") : NULL;
-    if (path && !f && stat(path, &st))
-        err_set(e, "%s: no tokenizer.json and no vocab.txt there", dir);
-    else if (path && !f)
+    if (path && !f)
         err_set(e, "%s: cannot open: %s", path, strerror(errno));
     else if (f && !(text = malloc(cap)))
         err_nomem(e, cap, path);
@@ -83,12 +89,11 @@ static char *read_vocab(const char *dir, size_t *len, pith_err *e)
     return text;
 }
 
-/* "content" of a token that is a string or an object; the default if it is not there; NULL if it is null. */
-static int content_of(json v, const char *def, const char **out, pith_err *e)
+int vocabtxt_content(json v, const char *def, const char **out, pith_err *e)
 {
     *out = json_typeof(v) == JSON_NONE ? def : json_typeof(v) == JSON_STRING ? json_str(v) : NULL;
     if (json_typeof(v) == JSON_OBJECT) return json_get_str(v, "content", out, e);
-    return *out || json_typeof(v) == JSON_NULL ? 0 : json_expected(v, "a token as string or object", e);
+    return *out || json_typeof(v) == JSON_NULL || json_typeof(v) == JSON_NONE ? 0 : json_expected(v, "a token as string or object", e);
 }
 
 /* A special token: of special_tokens_map.json, where that counts, else of tokenizer_config.json. */
@@ -120,8 +125,7 @@ static int put_vocab(FILE *f, const char *text, size_t len, const char *const ro
     return line ? 0 : err_set(e, "vocab.txt: it is empty");
 }
 
-/* One of added_tokens. v: the object with its flags, or a string or nothing: a special token, not normalised. */
-static int put_added(FILE *f, bool *any, json v, const char *content, bool special, pith_err *e)
+int vocabtxt_put_added(FILE *f, bool *any, json v, const char *content, bool special, pith_err *e)
 {
     static const char *const FLAGS[] = {"single_word", "lstrip", "rstrip", "normalized"};
     fputs(*any ? ",{\"id\":0,\"content\":" : "{\"id\":0,\"content\":", f);
@@ -157,8 +161,7 @@ static int by_id(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* added_tokens_decoder, an object of "id": token, by ascending id. */
-static int put_decoder(FILE *f, bool *any, json decoder, pith_err *e)
+int vocabtxt_put_decoder(FILE *f, bool *any, json decoder, pith_err *e)
 {
     size_t n = json_len(decoder), i = 0;
     listed_token *list = n ? malloc(n * sizeof *list) : NULL;
@@ -174,7 +177,7 @@ static int put_decoder(FILE *f, bool *any, json decoder, pith_err *e)
         const char *content;
         int special;
         if (json_get_str(list[i].v, "content", &content, e) || json_opt_bool(list[i].v, "special", 0, &special, e) ||
-            put_added(f, any, list[i].v, content, special, e))
+            vocabtxt_put_added(f, any, list[i].v, content, special, e))
             rc = -1;
     }
     free(list);
@@ -186,20 +189,20 @@ static int put_all_added(FILE *f, json config, json roles, const char *const rol
 {
     json decoder = json_get(config, "added_tokens_decoder"), more = role_of(config, roles, "additional_special_tokens");
     bool any = false;
-    if (put_decoder(f, &any, decoder, e)) return -1;
+    if (vocabtxt_put_decoder(f, &any, decoder, e)) return -1;
     for (int r = 0; r < N_ROLES; r++)
         if (role[r] && !listed(decoder, role, r, role[r]) &&
-            put_added(f, &any, role_of(config, roles, ROLES[r]), role[r], true, e))
+            vocabtxt_put_added(f, &any, role_of(config, roles, ROLES[r]), role[r], true, e))
             return -1;
     for (json c = json_first(more); c.node; c = json_next(c)) {
         const char *content;
-        if (content_of(c, "", &content, e)) return -1;
+        if (vocabtxt_content(c, "", &content, e)) return -1;
         for (json k = json_first(more); content && k.node != c.node; k = json_next(k)) {
             const char *before;
-            if (content_of(k, NULL, &before, e)) return -1;
+            if (vocabtxt_content(k, NULL, &before, e)) return -1;
             if (before && strcmp(before, content) == 0) content = NULL;
         }
-        if (content && !listed(decoder, role, N_ROLES, content) && put_added(f, &any, c, content, true, e)) return -1;
+        if (content && !listed(decoder, role, N_ROLES, content) && vocabtxt_put_added(f, &any, c, content, true, e)) return -1;
     }
     return 0;
 }
@@ -255,7 +258,7 @@ static int put_all(FILE *f, const char *text, size_t len, json config, json role
     long long at[N_ROLES] = {-1, -1, -1, -1, -1};
     for (int r = 0; r < N_ROLES; r++) {
         json v = role_of(config, roles, ROLES[r]);
-        if (content_of(v, DEFAULTS[r], &role[r], e)) return -1;
+        if (vocabtxt_content(v, DEFAULTS[r], &role[r], e)) return -1;
         if (!role[r] && r != PAD && r != MASK) return json_expected(v, "a token", e);
     }
     fputs("{\"version\":\"1.0\",", f);
@@ -278,7 +281,7 @@ static int put_all(FILE *f, const char *text, size_t len, json config, json role
 static int convert(const char *dir, json config, json roles, char **out, size_t *len, pith_err *e)
 {
     size_t text_len;
-    char *text = read_vocab(dir, &text_len, e);
+    char *text = vocabtxt_read(dir, "vocab.txt", &text_len, e);
     if (!text) return -1;
     *out = NULL;
     *len = 0;

@@ -8,8 +8,9 @@ typedef struct wordlevel {
     char unknown_piece[];
 } wordlevel;
 
-static void *wordlevel_open(json v, vocab *vocabulary, pith_err *e)
+static void *wordlevel_open(json v, bool bytes, vocab *vocabulary, pith_err *e)
 {
+    (void)bytes;
     const char *unknown;
     if (json_get_str(v, "unk_token", &unknown, e) || vocab_read(vocabulary, v, e)) return NULL;
     size_t n = strlen(unknown) + 1;
@@ -21,8 +22,9 @@ static void *wordlevel_open(json v, vocab *vocabulary, pith_err *e)
 }
 
 static int wordlevel_word(const void *m, const vocab *v, const char *text, size_t begin, size_t end,
-                          tokenizer_encoding *out, pith_err *e)
+                          void **scratch, tokenizer_encoding *out, pith_err *e)
 {
+    (void)scratch;
     const wordlevel *w = m;
     int32_t id = vocab_find(v, text + begin, end - begin);
     if (id < 0) id = w->unknown;
@@ -34,4 +36,4 @@ static int wordlevel_word(const void *m, const vocab *v, const char *text, size_
     return 0;
 }
 
-const tokmodel wordlevel_model = {"WordLevel", wordlevel_open, free, wordlevel_word};
+const tokmodel wordlevel_model = {"WordLevel", false, wordlevel_open, free, wordlevel_word, NULL};

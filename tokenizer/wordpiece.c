@@ -28,8 +28,9 @@ static char *copy(const char *s, pith_err *e)
     return memcpy(p, s, n);
 }
 
-static void *wordpiece_open(json v, vocab *vocabulary, pith_err *e)
+static void *wordpiece_open(json v, bool bytes, vocab *vocabulary, pith_err *e)
 {
+    (void)bytes;
     const char *unknown, *prefix;
     wordpiece *w = calloc(1, sizeof *w);
     if (!w) return err_nomem(e, sizeof *w, "the tokenizer"), NULL;
@@ -60,8 +61,9 @@ static int unknown_word(const wordpiece *w, size_t begin, size_t end, tokenizer_
 }
 
 static int wordpiece_word(const void *m, const vocab *v, const char *text, size_t begin, size_t end,
-                          tokenizer_encoding *out, pith_err *e)
+                          void **scratch, tokenizer_encoding *out, pith_err *e)
 {
+    (void)scratch;
     const wordpiece *w = m;
     const char *s = text + begin;
     size_t n = end - begin, first = out->n;
@@ -88,4 +90,4 @@ static int wordpiece_word(const void *m, const vocab *v, const char *text, size_
     return 0;
 }
 
-const tokmodel wordpiece_model = {"WordPiece", wordpiece_open, wordpiece_close, wordpiece_word};
+const tokmodel wordpiece_model = {"WordPiece", false, wordpiece_open, wordpiece_close, wordpiece_word, NULL};

@@ -80,7 +80,7 @@ def table(kind, name, rows):
 
 
 clean, cased, strip = mapping("bert_clean_only"), mapping("bert_cased"), mapping("bert_strip_only")
-nfd, lower, accents = mapping("nfd"), mapping("lowercase"), mapping("strip_accents")
+nfd, nfkd, lower, accents = mapping("nfd"), mapping("nfkd"), mapping("lowercase"), mapping("strip_accents")
 check(all(v in ([], [0x20]) for v in clean.values()), "clean_text")
 check(all(v == [] for v in accents.values()), "StripAccents")
 check([c for c, v in lower.items() if len(v) != 1] == [0x130] and lower[0x130] == [0x69, 0x307], "lowercase of U+0130")
@@ -99,10 +99,12 @@ CLASSES = [  # order = bit
     ("DECOMPOSES", set(nfd), "NFD changes it"),
     ("COMBINING", combining, "combining class is not 0"),
     ("LOWER", set(lower), "lowercase changes it"),
+    ("NUMERIC", members(GOLDEN / "digits_is_numeric.ranges.txt"), "Digits"),
+    ("COMPAT", {c for c, v in nfkd.items() if nfd.get(c) != v}, "NFKD does not do what NFD does"),
 ]
 flags = [sum((c in s) << bit for bit, (_, s, _) in enumerate(CLASSES)) for c in range(LAST)]
 kinds = sorted(set(flags))
-check(len(kinds) <= 26, "more kinds than letters")
+check(len(kinds) <= 62, "more kinds than printable letters")
 leaves, leaf_index = blocks(flags, LEAF)
 mids, top = blocks(leaf_index, MID)
 
@@ -111,11 +113,11 @@ print(" * Do not edit. Included by unicode.c alone. */")
 for bit, (name, s, what) in enumerate(CLASSES):
     check(f"UNICODE_{name} = 1 << {bit}" in (HERE / "tokenizer/unicode.h").read_text(), f"unicode.h lacks {name}")
 print(f"\n/* Sets of UNICODE_ flags; a letter of `leaf` is an index here, counted from 'A'. */")
-table("uint16_t", f"kind[{len(kinds)}]", [f"0x{k:03x}" for k in kinds])
+table("uint16_t", f"kind[{len(kinds)}]", [f"0x{k:04x}" for k in kinds])
 print(f"\n/* kind of c: leaf[mid[top[c >> 12]][c >> 6 & 63]][c & 63] */")
 print(f"static const char leaf[{len(leaves)}][{LEAF + 1}] = {{")
 for b in leaves:
-    print('    "' + "".join(chr(ord("A") + kinds.index(f)) for f in b) + '",')
+    print('    "' + "".join(chr(ord("A") + kinds.index(f)) for f in b).replace("\\", "\\\\") + '",')
 print("};")
 print(f"static const uint16_t mid[{len(mids)}][{MID}] = {{")
 for b in mids:

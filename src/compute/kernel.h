@@ -37,7 +37,8 @@ typedef struct kernel_set {
     int exact; /* returns generic's bits */
     int (*open)(pith_err *e); /* what must happen once before the first use, or NULL; idempotent, thread-safe */
     void (*linear)(const kernel_linear *a); /* takes up to 200 KB of stack */
-    /* y[i] = (x[i] - mean) * (1/sqrtf(var + eps)) * gamma[i] + beta[i], mean and biased variance over n; y may be x */
+    /* y[i] = fma((x[i] - mean) * (1/sqrtf(var + eps)), gamma[i], beta[i]); mean over n, then the mean of the squares of
+     * x - mean (one fma each); y may be x */
     void (*layernorm)(const float *x, const float *gamma, const float *beta, float eps, float *y, size_t n);
     /* y[i] = (x[i] * (1/sqrtf(mean of squares + eps))) * gamma[i]; y may be x */
     void (*rmsnorm)(const float *x, const float *gamma, float eps, float *y, size_t n);

@@ -27,10 +27,8 @@ void moe_layout(moe_work *w, const moe *m, size_t n_tok, arena *a)
 
 void moe_free(moe *m)
 {
-    for (size_t i = 0; i < m->n_expert; i++) {
-        if (m->gate_up) op_weight_free(&m->gate_up[i]);
-        if (m->down) op_weight_free(&m->down[i]);
-    }
+    for (size_t i = 0; m->gate_up && i < m->n_expert; i++) op_weight_free(&m->gate_up[i]);
+    for (size_t i = 0; m->down && i < m->n_expert; i++) op_weight_free(&m->down[i]);
     free(m->gate_up);
     free(m->down);
     *m = (moe){0};

@@ -6,8 +6,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* Rows that one work item of a linear layer takes: enough to reuse a panel while it lies in the cache. */
-enum { ROW_BLOCK = 192, ATTENTION_ROWS = 64, NORM_ROWS = 32, MAP_FLOATS = 1 << 14 };
+/* ROW_BLOCK: rows that one work item of a linear layer takes, enough to reuse a panel while it lies in the cache.
+ * PANEL_GROUP: panels it takes at least; a call copies its rows of X, which fewer panels do not pay for. */
+enum { ROW_BLOCK = 192, PANEL_GROUP = 6, ATTENTION_ROWS = 64, NORM_ROWS = 32, MAP_FLOATS = 1 << 14 };
 /* Up to this many rows, what counts is to stream the weights: an item takes so many panels, or a multiple. */
 enum { STREAM_ROWS = 8, STREAM_PANELS = 4 };
 /* Below this many multiplications a parallel region costs more than it gives. */
@@ -167,8 +168,8 @@ void op_linear(const op_ctx *c, const op_weight *w, const float *x, size_t m, fl
     j.row_items = ceil_div(m, j.row_block);
     /* Enough items that no worker waits long for the last one. */
     size_t groups = threads > 1 ? ceil_div(4 * threads, j.row_items) : 1;
-    j.panel_group = ceil_div(j.panels, min_size(groups, j.panels));
-    /* Few rows stream several panels at once. */
+    size_t least = m <= STREAM_ROWS ? STREAM_PANELS : PANEL_GROUP;
+    j.panel_group = ceil_div(j.panels, min_size(groups, ceil_div(j.panels, least)));
     if (m <= STREAM_ROWS) j.panel_group = ceil_div(j.panel_group, STREAM_PANELS) * STREAM_PANELS;
     size_t items = j.row_items * ceil_div(j.panels, j.panel_group);
     par_for(m * w->n < SMALL_WORK / (w->k + 1) ? 1 : c->threads, items, linear_item, &j);
