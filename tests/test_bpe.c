@@ -237,7 +237,7 @@ static const struct {
     {NULL, SPLIT("(?<n>a)", "Isolated"), NULL, LOW, "tokenizer.json: pre_tokenizer.pattern: the group near \"(?<n>a)\" is not supported in a pattern"},
     {NULL, SPLIT("(*COMMIT)a", "Isolated"), NULL, LOW, "tokenizer.json: pre_tokenizer.pattern: a verb near \"(*COMMIT)a\" is not supported in a pattern"},
     {NULL, SPLIT("[a&&b]", "Isolated"), NULL, LOW, "tokenizer.json: pre_tokenizer.pattern: a class within a class near \"[a&&b]\" is not supported in a pattern"},
-    {NULL, SPLIT("\\\\h", "Isolated"), NULL, LOW, "tokenizer.json: pre_tokenizer.pattern: the escape near \"\\x5ch\" is not supported in a pattern"},
+    {NULL, SPLIT("\\\\h", "Isolated"), NULL, LOW, "tokenizer.json: pre_tokenizer.pattern: the escape near \"\\h\" is not supported in a pattern"},
     {NULL, SPLIT("a{1,3}+", "Isolated"), NULL, LOW, "tokenizer.json: pre_tokenizer.pattern: an interval with + near \"}+\" is not supported in a pattern"},
     {NULL, SPLIT("a", "Sideways"), NULL, LOW, "t: pre_tokenizer.behavior: expected Isolated, Removed, MergedWithPrevious, MergedWithNext or Contiguous, found \"Sideways\""},
     {NULL, "{\"type\":\"Split\",\"pattern\":3,\"behavior\":\"Removed\",\"invert\":false}", NULL, LOW, "t: pre_tokenizer.pattern: expected an object, found 3"},
