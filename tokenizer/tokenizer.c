@@ -80,7 +80,9 @@ static tokenizer *from_others(const char *dir, json config, pith_err *e)
         char *text;
         size_t len;
         const char *name = OTHERS[i].name, *with = OTHERS[i].with;
-        if (!vocabtxt_there(dir, name) || (with && !vocabtxt_there(dir, with))) continue;
+        bool there, both = true;
+        if (vocabtxt_there(dir, name, &there, e) || (with && vocabtxt_there(dir, with, &both, e))) return NULL;
+        if (!there || !both) continue;
         if (OTHERS[i].convert(dir, config, &text, &len, e)) return NULL;
         tokenizer *t = tokenizer_from_json(name, text, len, e);
         free(text);
