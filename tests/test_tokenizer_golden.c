@@ -6,11 +6,10 @@
 #include "tokenizer/normalize.h"
 #include "tokenizer/pretokenize.h"
 
-static void test_reference(void **state)
+static void check_reference(const char *path, size_t n_tokenizers, size_t n_cases)
 {
-    (void)state;
     pith_err e = {{0}};
-    char *text = util_read("tests/data/tokenizer/reference.jsonl", NULL);
+    char *text = util_read(path, NULL);
     size_t line = 0, cases = 0;
     for (char *p = text, *end; (end = strchr(p, '\n')); p = end + 1) {
         json_doc *d = json_parse("reference.jsonl", p, (size_t)(end - p), &e);
@@ -28,9 +27,21 @@ static void test_reference(void **state)
         tokenizer_free(t);
         json_free(d);
     }
-    assert_int_equal(line, 48);
-    assert_int_equal(cases, 48 * 24);
+    assert_int_equal(line, n_tokenizers);
+    assert_int_equal(cases, n_cases);
     free(text);
+}
+
+static void test_reference(void **state)
+{
+    (void)state;
+    check_reference("tests/data/tokenizer/reference.jsonl", 48, 48 * 24);
+}
+
+static void test_reference_bpe(void **state)
+{
+    (void)state;
+    check_reference("tests/data/tokenizer/reference_bpe.jsonl", 48, 48 * 16);
 }
 
 #define BERT "bert-base-uncased"
@@ -246,7 +257,8 @@ static void test_published(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reference),       cmocka_unit_test(test_corpus),
+        cmocka_unit_test(test_reference),       cmocka_unit_test(test_reference_bpe),
+        cmocka_unit_test(test_corpus),
         cmocka_unit_test(test_truncation_ignored), cmocka_unit_test(test_vocabtxt),
         cmocka_unit_test(test_distilbert_ids),  cmocka_unit_test(test_ticket_bert),
         cmocka_unit_test(test_published),

@@ -77,6 +77,27 @@ static const char JSON[] =
 static const char TEXT[] = "ab\xff[SEP]\xe5\x8d\x9a\xc4\xb0 a\xcc\x81\xcc\xa3\xcc\x81\xcc\xa3\xcc\x81\xcc\xa3\xcc\x81\xcc\xa3"
                            "\xcc\x81\xcc\xa3\xcc\x81\xcc\xa3\xcc\x81\xcc\xa3\xcc\x81\xcc\xa3\xcc\x81\xcc\xa3 \xc3\xa9x abab";
 
+#define MARK "\xe2\x96\x81"
+#define ADDED "\"added_tokens\":[{\"id\":1,\"content\":\"<x>\",\"single_word\":false,\"lstrip\":true,\"rstrip\":false,\"normalized\":true,\"special\":true}]"
+/* Every component that allocates, in three files. */
+static const char *const MORE[] = {
+    "{" ADDED ",\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFKC\"},{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"c+\"},"
+    "\"content\":\"b\"}]},\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"\\\\p{N}\"},"
+    "\"behavior\":\"Contiguous\",\"invert\":false},{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"use_regex\":true},{\"type\":\"Digits\","
+    "\"individual_digits\":true}]},\"post_processor\":{\"type\":\"Sequence\",\"processors\":[{\"type\":\"ByteLevel\"},{\"type\":"
+    "\"RobertaProcessing\",\"sep\":[\"<x>\",1],\"cls\":[\"<x>\",1],\"trim_offsets\":true}]},\"decoder\":{\"type\":\"ByteLevel\"},\"model\":{\"type\":"
+    "\"BPE\",\"ignore_merges\":true,\"vocab\":{\"a\":0,\"b\":1,\"ab\":2,\"\\u0120\":3,\"\\u0120a\":4,\"1\":5},\"merges\":[\"a b\",[\"\\u0120\",\"a\"]]}}",
+    "{" ADDED ",\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Prepend\",\"prepend\":\"" MARK "\"},{\"type\":\"Replace\","
+    "\"pattern\":{\"String\":\" \"},\"content\":\"" MARK "\"},{\"type\":\"Strip\",\"strip_left\":true,\"strip_right\":true}]},\"decoder\":{\"type\":"
+    "\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"" MARK "\"},\"content\":\" \"},{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"},"
+    "{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":1},{\"type\":\"BPEDecoder\",\"suffix\":\"a\"}]},\"model\":{\"type\":\"BPE\",\"unk_token\":\"a\","
+    "\"byte_fallback\":true,\"end_of_word_suffix\":\"b\",\"vocab\":{\"a\":0,\"" MARK "\":1,\"<0xC3>\":2,\"b\":3},\"merges\":[]}}",
+    "{" ADDED ",\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"" MARK "\",\"prepend_scheme\":\"first\",\"split\":true},\"decoder\":{\"type\":"
+    "\"Metaspace\",\"replacement\":\"" MARK "\"},\"model\":{\"type\":\"Unigram\",\"unk_id\":0,\"byte_fallback\":true,\"vocab\":[[\"<unk>\",0],[\"a\",-1],"
+    "[\"" MARK "a\",-2],[\"<0xC3>\",-3]]}}",
+};
+#define N_MORE (sizeof MORE / sizeof *MORE)
+
 /* Runs fn with the n-th allocation failing for growing n, until none fails. Returns how many did. */
 static long every(int (*fn)(pith_err *e))
 {
@@ -101,6 +122,14 @@ static long every(int (*fn)(pith_err *e))
 static int open_json(pith_err *e)
 {
     tokenizer *t = tokenizer_from_json("t", JSON, sizeof JSON - 1, e);
+    tokenizer_free(t);
+    return t ? 0 : -1;
+}
+
+static const char *more_json;
+static int open_more(pith_err *e)
+{
+    tokenizer *t = tokenizer_from_json("t", more_json, strlen(more_json), e);
     tokenizer_free(t);
     return t ? 0 : -1;
 }
@@ -132,10 +161,73 @@ static int decode(pith_err *e)
     return rc;
 }
 
+static int stream(pith_err *e)
+{
+    static const int32_t ids[] = {0, 1, 2, 3, 2, 0, 1};
+    const char *text;
+    size_t len;
+    tokenizer_stream *s = tokenizer_stream_open(shared, false, e);
+    int rc = s ? 0 : -1;
+    for (size_t i = 0; i < 7 && !rc; i++) rc = tokenizer_stream_next(s, ids[i], &text, &len, e);
+    if (!rc) rc = tokenizer_stream_end(s, &text, &len, e);
+    tokenizer_stream_free(s);
+    return rc;
+}
+
 static void test_open(void **state)
 {
     (void)state;
     assert_true(every(open_json) > 40);
+    for (size_t i = 0; i < N_MORE; i++) {
+        more_json = MORE[i];
+        assert_true(every(open_more) > 40);
+    }
+}
+
+static void test_more(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_MORE; i++) {
+        pith_err e = {{0}};
+        tokenizer *t = tokenizer_from_json("t", MORE[i], strlen(MORE[i]), &e);
+        if (!t) fail_msg("%s", e.msg);
+        shared = t;
+        assert_true(every(encode) > 8);
+        assert_true(every(decode) >= 3);
+        assert_true(every(stream) >= 3);
+        tokenizer_free(t);
+    }
+}
+
+/* The files that stand in for tokenizer.json. */
+static void test_open_others(void **state)
+{
+    (void)state;
+    static const char *const FILES[][2] = {{"vocab.json", "{\"a\":0,\"b\":1,\"ab\":2}"}, {"merges.txt", "a b\n"},
+                                           {"tokenizer_config.json", "{\"unk_token\":null,\"bos_token\":null,\"eos_token\":\"a\"}"},
+                                           {"tokenizer.model", "\n\003\n\001a\n\003\n\001b\n\004\n\002ab\022\002\030\002"}};
+    char path[] = "/tmp/pith-test-XXXXXX", file[64];
+    assert_non_null(dir = mkdtemp(path));
+    for (size_t i = 0; i < 4; i++) {
+        snprintf(file, sizeof file, "%s/%s", dir, FILES[i][0]);
+        FILE *f = fopen(file, "wb");
+        assert_non_null(f);
+        fputs(FILES[i][1], f);
+        fclose(f);
+    }
+    assert_true(every(open_dir) > 40);
+    snprintf(file, sizeof file, "%s/vocab.json", dir);
+    unlink(file);
+    snprintf(file, sizeof file, "%s/tokenizer_config.json", dir);
+    FILE *f = fopen(file, "wb");
+    fputs("{\"add_bos_token\":false}", f);
+    fclose(f);
+    assert_true(every(open_dir) > 40);
+    for (size_t i = 1; i < 4; i++) {
+        snprintf(file, sizeof file, "%s/%s", dir, FILES[i][0]);
+        unlink(file);
+    }
+    rmdir(dir);
 }
 
 static void test_open_vocabtxt(void **state)
@@ -173,6 +265,8 @@ static void test_open(void **state)
 }
 #define test_open_vocabtxt test_open
 #define test_encode_decode test_open
+#define test_more test_open
+#define test_open_others test_open
 #endif
 
 int main(void)
@@ -181,6 +275,8 @@ int main(void)
         cmocka_unit_test(test_open),
         cmocka_unit_test(test_open_vocabtxt),
         cmocka_unit_test(test_encode_decode),
+        cmocka_unit_test(test_more),
+        cmocka_unit_test(test_open_others),
     };
     return cmocka_run_group_tests_name("tokenizer_nomem", tests, NULL, NULL);
 }

@@ -388,53 +388,96 @@ static int read_pair(json c, const char *part[2], size_t len[2], pith_err *e)
     return 0;
 }
 
-static int unknown_in_merge(size_t i, const char *s, size_t n, pith_err *e)
+/* Some merges at once: looking up one after the other would wait for memory most of the time. */
+#define BATCH (VOCAB_MANY / 3)
+typedef struct merge_batch {
+    const char *s[VOCAB_MANY]; /* of each merge the left piece, the right one, and the two together */
+    size_t len[VOCAB_MANY], index[BATCH];
+    size_t n; /* merges */
+    char *buffer;
+    size_t used, cap;
+} merge_batch;
+
+static int add_batch(const vocab *v, merge_batch *m, bpe_merge *list, size_t *n, pith_err *e)
 {
-    return err_set(e, "tokenizer.json: model.merges[%zu]: \"%.*s\" is not in model.vocab", i, n > 60 ? 60 : (int)n, s);
+    int32_t id[VOCAB_MANY];
+    size_t at = 0;
+    for (size_t i = 0; i < m->n; i++) { /* the buffer may have moved */
+        m->s[3 * i + 2] = m->buffer + at;
+        at += m->len[3 * i + 2];
+    }
+    for (size_t i = 0; i < 3 * m->n; i++) id[i] = -1;
+    vocab_find_many(v, m->s, m->len, 3 * m->n, id);
+    for (size_t i = 0; i < 3 * m->n; i++)
+        if (id[i] < 0)
+            return err_set(e, "tokenizer.json: model.merges[%zu]: \"%.*s\" is not in model.vocab", m->index[i / 3],
+                           m->len[i] > 60 ? 60 : (int)m->len[i], m->s[i]);
+    for (size_t i = 0; i < m->n; i++, ++*n)
+        list[*n] = (bpe_merge){id[3 * i], id[3 * i + 1], (uint32_t)*n, id[3 * i + 2]};
+    m->n = m->used = 0;
+    return 0;
 }
 
-static int read_merge(bpe *b, const vocab *v, json c, size_t i, uint32_t rank, char **buffer, size_t *cap, pith_err *e)
+static int queue_merge(const bpe *b, merge_batch *m, json c, size_t index, pith_err *e)
 {
-    const char *part[2] = {"", ""};
-    size_t len[2] = {0}, skip = b->prefix ? strlen(b->prefix) : 0;
+    const char **part = m->s + 3 * m->n;
+    size_t *len = m->len + 3 * m->n, skip = b->prefix ? strlen(b->prefix) : 0;
     if (read_pair(c, part, len, e)) return -1;
-    int32_t left = vocab_find(v, part[0], len[0]), right = vocab_find(v, part[1], len[1]);
-    if (left < 0) return unknown_in_merge(i, part[0], len[0], e);
-    if (right < 0) return unknown_in_merge(i, part[1], len[1], e);
     if (len[1] < skip) return json_expected(c, "a second piece that begins with continuing_subword_prefix", e);
-    size_t n = len[0] + len[1] - skip;
-    if (n > *cap) {
-        char *p = realloc(*buffer, n * 2);
-        if (!p) return err_nomem(e, n * 2, "merges");
-        *buffer = p;
-        *cap = n * 2;
+    len[2] = len[0] + len[1] - skip;
+    if (m->cap - m->used <= len[2]) {
+        size_t cap = m->cap * 2 + len[2] + 1024;
+        char *p = realloc(m->buffer, cap);
+        if (!p) return err_nomem(e, cap, "merges");
+        m->buffer = p;
+        m->cap = cap;
     }
-    if (len[0]) memcpy(*buffer, part[0], len[0]);
-    if (len[1] > skip) memcpy(*buffer + len[0], part[1] + skip, len[1] - skip);
-    int32_t id = n ? vocab_find(v, *buffer, n) : -1;
-    if (id < 0) return unknown_in_merge(i, n ? *buffer : "", n, e);
-    add_merge(b, (bpe_merge){left, right, rank, id});
+    if (len[0]) memcpy(m->buffer + m->used, part[0], len[0]);
+    if (len[1] > skip) memcpy(m->buffer + m->used + len[0], part[1] + skip, len[1] - skip);
+    m->used += len[2];
+    m->index[m->n++] = index;
     return 0;
+}
+
+static int index_merges(bpe *b, const bpe_merge *list, size_t n, pith_err *e)
+{
+    for (b->n_slots = 16; b->n_slots < n * 2;) b->n_slots *= 2;
+    if (!(b->slot = malloc(b->n_slots * sizeof *b->slot))) return err_nomem(e, b->n_slots * sizeof *b->slot, "merges");
+    memset(b->slot, 0xff, b->n_slots * sizeof *b->slot); /* left == -1 everywhere */
+    for (size_t i = 0; i < n; i++) {
+        if (i + 16 < n) __builtin_prefetch(&b->slot[place_of(b, list[i + 16].left, list[i + 16].right)]);
+        add_merge(b, list[i]);
+    }
+    return 0;
+}
+
+static int read_list(const bpe *b, const vocab *v, json c, merge_batch *m, bpe_merge **list, size_t *n, pith_err *e)
+{
+    size_t cap = 0, index = 0;
+    for (; c.node; c = json_next(c), index++) {
+        if (json_typeof(c) == JSON_STRING && strncmp(json_str(c), "#version", 8) == 0) continue;
+        if (*n + BATCH > cap) {
+            cap = cap * 2 + 8192;
+            bpe_merge *p = cap > UINT32_MAX / 4 ? NULL : realloc(*list, cap * sizeof *p);
+            if (!p) return err_nomem(e, cap * sizeof *p, "merges");
+            *list = p;
+        }
+        if (queue_merge(b, m, c, index, e) || (m->n == BATCH && add_batch(v, m, *list, n, e))) return -1;
+    }
+    return m->n ? add_batch(v, m, *list, n, e) : 0;
 }
 
 static int read_merges(bpe *b, const vocab *v, json model, pith_err *e)
 {
-    json list;
-    char *buffer = NULL;
-    size_t cap = 0, n = 0, i = 0;
-    int rc = 0;
-    uint32_t rank = 0;
-    if (json_get_array(model, "merges", &list, e)) return -1;
-    n = json_len(list);
-    if (n > UINT32_MAX / 4) return json_expected(list, "fewer than 2^30 merges", e);
-    for (b->n_slots = 16; b->n_slots < n * 2;) b->n_slots *= 2;
-    if (!(b->slot = malloc(b->n_slots * sizeof *b->slot))) return err_nomem(e, b->n_slots * sizeof *b->slot, "merges");
-    memset(b->slot, 0xff, b->n_slots * sizeof *b->slot); /* left == -1 everywhere */
-    for (json c = json_first(list); c.node && !rc; c = json_next(c), i++) {
-        if (json_typeof(c) == JSON_STRING && strncmp(json_str(c), "#version", 8) == 0) continue;
-        rc = read_merge(b, v, c, i, rank++, &buffer, &cap, e);
-    }
-    free(buffer);
+    json array;
+    bpe_merge *list = NULL;
+    merge_batch m = {.n = 0};
+    size_t n = 0;
+    if (json_get_array(model, "merges", &array, e)) return -1;
+    int rc = read_list(b, v, json_first(array), &m, &list, &n, e);
+    if (!rc) rc = index_merges(b, list, n, e);
+    free(m.buffer);
+    free(list);
     return rc;
 }
 

@@ -239,34 +239,40 @@ static int strip(decode_run *r, size_t level, const char *s, size_t n, unsigned 
     return 0;
 }
 
+static int find(const decode_step *step, decode_memory *m, const char *s, size_t n, size_t from, size_t *begin,
+                size_t *end, pith_err *e)
+{
+    if (step->pattern) return regex_next(step->pattern, m->scratch, s, n, from, begin, end, e);
+    for (size_t i = from; n - i >= step->from_len; i++) {
+        if (memcmp(s + i, step->from, step->from_len) != 0) continue;
+        *begin = i;
+        *end = i + step->from_len;
+        return 1;
+    }
+    return 0;
+}
+
 static int replace(decode_run *r, size_t level, const char *s, size_t n, unsigned flags)
 {
     const decode_step *step = &r->d->step[level];
     decode_memory *m = &r->s->memory[level];
+    size_t done = 0, from = 0, b = 0, z = 0, last = SIZE_MAX;
+    int rc = 0;
     if (flags == END_OF_ALL) return pass(r, level + 1, "", 0, flags);
     m->work.n = 0;
-    size_t done = 0, from = 0, b = 0, z = 0;
     if (step->pattern && !m->scratch && !(m->scratch = regex_scratch_new(step->pattern, r->e))) return -1;
-    while (from <= n) {
-        if (step->pattern) {
-            int rc = regex_next(step->pattern, m->scratch, s, n, from, &b, &z, r->e);
-            if (rc < 0) return -1;
-            if (!rc) break;
-        } else {
-            for (b = from; n - b >= step->from_len && memcmp(s + b, step->from, step->from_len) != 0; b++)
-                if (b == n) break;
-            if (n - b < step->from_len) break;
-            z = b + step->from_len;
-        }
-        if (append(&m->work, s + done, b - done, r->e) || append(&m->work, step->to, step->to_len, r->e)) return -1;
-        done = from = z;
-        if (b == z) { /* an empty match: on to the next character */
+    while (from <= n && (rc = find(step, m, s, n, from, &b, &z, r->e)) > 0) {
+        if (b == z && b == last) { /* an empty match where the one before ended does not count */
             size_t len = 1;
             if (from < n) unicode_decode(s + from, &len);
             from += len;
+            continue;
         }
+        from = last = z;
+        if (append(&m->work, s + done, b - done, r->e) || append(&m->work, step->to, step->to_len, r->e)) return -1;
+        done = z;
     }
-    if (done < n && append(&m->work, s + done, n - done, r->e)) return -1;
+    if (rc < 0 || append(&m->work, s + done, n - done, r->e)) return -1;
     return pass(r, level + 1, m->work.s, m->work.n, flags);
 }
 

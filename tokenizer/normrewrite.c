@@ -73,24 +73,25 @@ static int replace_string(const normalize_step *s, normalize_chars *r, pith_err 
     return 0;
 }
 
-/* text: the run as UTF-8. Characters are counted along as matches are found. */
+/* text: the run as UTF-8. Characters are counted along as matches are found. What replaces an empty match stands for the
+ * character before it. */
 static int replace_matches(const normalize_step *s, normalize_chars *r, regex_scratch *scratch, const char *text,
                            size_t len, pith_err *e)
 {
-    size_t n = 0, done = 0, at = 0, i = 0, from = 0, begin = 0, end = 0, k; /* character i is at byte `at` */
+    size_t n = 0, done = 0, at = 0, i = 0, from = 0, begin = 0, end = 0, last = SIZE_MAX, k; /* character i is at byte `at` */
     int rc = 0;
     while (from <= len && (rc = regex_next(s->pattern, scratch, text, len, from, &begin, &end, e)) > 0) {
-        from = end;
-        if (begin == end) {
+        if (begin == end && begin == last) { /* an empty match where the one before ended does not count */
             k = 1;
             if (from < len) unicode_decode(text + from, &k);
             from += k;
-            continue; /* nothing to replace */
+            continue;
         }
+        from = last = end;
         for (; at < begin; i++, at += k) unicode_decode(text + at, &k);
         if (copy(r, &n, done, i, e)) return -1;
         for (; at < end; i++, at += k) unicode_decode(text + at, &k);
-        if (put(s, r, &n, i - 1, e)) return -1;
+        if (r->n && put(s, r, &n, i ? i - 1 : 0, e)) return -1;
         done = i;
     }
     if (rc < 0 || copy(r, &n, done, r->n, e)) return -1;

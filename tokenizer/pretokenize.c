@@ -238,6 +238,15 @@ static int space_before(walk *w, size_t level, const char *text, size_t begin, s
     return below(w, level + 1, text, begin, end, map);
 }
 
+/* Does text[begin..) begin the whole text? */
+static bool begins_all(const walk *w, size_t begin, pretokenize_map *map)
+{
+    uint64_t b = begin, e = begin + 1;
+    if (!w->at_start) return false;
+    pretokenize_origin(map, &b, &e);
+    return b == w->start;
+}
+
 static int metaspace(walk *w, size_t level, const char *text, size_t begin, size_t end, pretokenize_map *map)
 {
     const pretokenize_step *s = &w->p->step[level];
@@ -245,7 +254,7 @@ static int metaspace(walk *w, size_t level, const char *text, size_t begin, size
     size_t i = begin, n = s->literal_len;
     bool starts = text[begin] == ' ' || (end - begin >= n && memcmp(text + begin, s->literal, n) == 0);
     x->len = x->n_segments = 0;
-    if (s->prefix && !starts && (!s->first || (w->at_start && begin == w->start && !map))) {
+    if (s->prefix && !starts && (!s->first || begins_all(w, begin, map))) {
         int len = put_before(x, s->literal, n, text, begin, w->e);
         if (len < 0) return -1;
         i += (size_t)len;

@@ -80,7 +80,9 @@ static tokenizer *from_others(const char *dir, json config, pith_err *e)
         char *text;
         size_t len;
         const char *name = OTHERS[i].name, *with = OTHERS[i].with;
-        if (!vocabtxt_there(dir, name) || (with && !vocabtxt_there(dir, with))) continue;
+        bool there, both = true;
+        if (vocabtxt_there(dir, name, &there, e) || (with && vocabtxt_there(dir, with, &both, e))) return NULL;
+        if (!there || !both) continue;
         if (OTHERS[i].convert(dir, config, &text, &len, e)) return NULL;
         tokenizer *t = tokenizer_from_json(name, text, len, e);
         free(text);
@@ -186,7 +188,14 @@ static int encode_normal_part(void *ctx, const char *text, size_t begin, size_t 
 {
     encode_run *r = ctx;
     if (token) return encode_added(r, token, begin, end, e);
-    return pretokenize_run(&r->t->pretokenizer, text, begin, end, r->at_start && !begin, encode_word, r, e);
+    bool at_start = r->at_start && !begin;
+    if (at_start && r->t->normalizer.n) {
+        uint64_t b = 0, z = 1;
+        size_t cursor = 0;
+        normalize_origin(&r->normal, &cursor, &b, &z);
+        at_start = b == 0;
+    }
+    return pretokenize_run(&r->t->pretokenizer, text, begin, end, at_start, encode_word, r, e);
 }
 
 /* A part of the text itself: an added token, or text to be normalised on its own. */
@@ -230,18 +239,24 @@ static bool trims(const char *s, size_t *len)
     return c == 0x120 || unicode_class(c) & UNICODE_SPACE;
 }
 
-static void trim_spans(const tokenizer *t, tokenizer_encoding *x)
+/* Spaces are counted in characters, also where a span's text has others than its piece. An added token may have taken
+ * spaces around it. */
+static void trim_spans(const tokenizer *t, const char *text, tokenizer_encoding *x)
 {
     for (size_t i = 0; i < x->n; i++) {
         const vocab_entry *p = piece_of(t, x->ids[i]);
-        size_t before = 0, after = 0, len, at;
-        for (at = 0; at < p->len && trims(p->text + at, &len); at += len) before++;
-        for (at = p->len; at > 0 && trims(p->text + unicode_before(p->text, at), &len); at -= len) after++;
-        if (before && (i == 0 || x->begin[i] == 0) && t->postprocessor.trim_prefix) before--;
-        x->begin[i] += before;
-        if (x->begin[i] > x->end[i]) x->begin[i] = x->end[i];
-        if (x->end[i] >= after) x->end[i] -= after;
-        if (x->end[i] < x->begin[i]) x->end[i] = x->begin[i];
+        size_t before = 0, after = 0, len, at, n = p->len;
+        uint64_t *begin = &x->begin[i], *end = &x->end[i];
+        const char *s = p->text;
+        if (vocab_at(&t->added.ids, x->ids[i])) {
+            s = text + *begin;
+            n = (size_t)(*end - *begin);
+        }
+        for (at = 0; at < n && trims(s + at, &len); at += len) before++;
+        for (at = n; at > 0 && trims(s + unicode_before(s, at), &len); at -= len) after++;
+        if (before == 1 && (i == 0 || *begin == 0) && t->postprocessor.trim_prefix) before = 0;
+        for (; before && *begin < *end; before--, *begin += len) unicode_decode(text + *begin, &len);
+        for (; after && *end > *begin; after--) *end = unicode_before(text, (size_t)*end);
     }
 }
 
@@ -266,7 +281,7 @@ int tokenizer_encode_plain(const tokenizer *t, const char *text, size_t len, con
     if (out->n_replaced)
         for (size_t i = 0; i < out->n && !rc; i++)
             normalize_origin(&repaired, &cursor, &out->begin[i], &out->end[i]);
-    if (!rc && t->postprocessor.trim) trim_spans(t, out);
+    if (!rc && t->postprocessor.trim) trim_spans(t, text, out);
     if (r.scratch) t->kind->scratch_free(r.scratch);
     normalize_result_free(&r.normal);
     normalize_result_free(&repaired);

@@ -198,6 +198,25 @@ int32_t vocab_find(const vocab *v, const char *piece, size_t len)
     return x ? x->id : -1;
 }
 
+void vocab_find_many(const vocab *v, const char *const *piece, const size_t *len, size_t n, int32_t *id)
+{
+    uint64_t h[VOCAB_MANY];
+    if (n > VOCAB_MANY || !v->n_slots) n = 0;
+    for (size_t i = 0; i < n; i++) {
+        h[i] = VOCAB_HASH;
+        for (size_t k = 0; k < len[i]; k++) h[i] = vocab_hash(h[i], (unsigned char)piece[i][k]);
+        __builtin_prefetch(&v->slot[slot_of(v, h[i])]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        const vocab_slot *s = &v->slot[slot_of(v, h[i])];
+        if (s->what < INNER) __builtin_prefetch(entry_at(v, s->what));
+    }
+    for (size_t i = 0; i < n; i++) {
+        const vocab_entry *x = find(v, h[i], "", 0, piece[i], len[i]);
+        id[i] = x ? x->id : -1;
+    }
+}
+
 const vocab_entry *vocab_at(const vocab *v, int32_t id)
 {
     if (id < 0) return NULL;

@@ -41,6 +41,9 @@ int vocab_read(vocab *v, json model, pith_err *e);
 void vocab_free(vocab *v);
 
 int32_t vocab_find(const vocab *v, const char *piece, size_t len); /* -1: none */
+/* The same for up to VOCAB_MANY pieces at once, whose places in memory are fetched while others are looked for. */
+#define VOCAB_MANY 96
+void vocab_find_many(const vocab *v, const char *const *piece, const size_t *len, size_t n, int32_t *id);
 const vocab_entry *vocab_at(const vocab *v, int32_t id);           /* NULL: no such id */
 static inline const vocab_entry *vocab_nth(const vocab *v, size_t i)
 {

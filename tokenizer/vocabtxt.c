@@ -41,13 +41,13 @@ static char *join_path(const char *dir, const char *name, pith_err *e)
     return p;
 }
 
-bool vocabtxt_there(const char *dir, const char *name)
+int vocabtxt_there(const char *dir, const char *name, bool *there, pith_err *e)
 {
     struct stat st;
-    char *path = join_path(dir, name, NULL);
-    bool there = path && stat(path, &st) == 0;
+    char *path = join_path(dir, name, e);
+    *there = path && stat(path, &st) == 0;
     free(path);
-    return there;
+    return path ? 0 : -1;
 }
 
 int vocabtxt_load(const char *dir, const char *name, json_doc **doc, pith_err *e)

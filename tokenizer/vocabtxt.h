@@ -13,7 +13,7 @@ int vocabtxt_convert(const char *dir, json config, char **out, size_t *len, pith
 int vocabtxt_load(const char *dir, const char *name, json_doc **doc, pith_err *e);
 
 /* What other directories without tokenizer.json (spm.c, vocabjson.c) need too. */
-bool vocabtxt_there(const char *dir, const char *name);
+int vocabtxt_there(const char *dir, const char *name, bool *there, pith_err *e);
 /* A whole file, malloc'ed. */
 char *vocabtxt_read(const char *dir, const char *name, size_t *len, pith_err *e);
 /* "content" of a token that is a string or an object; the default if it is not there; NULL if it is null. */

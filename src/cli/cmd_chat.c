@@ -119,9 +119,9 @@ static int answer(session *s, pith_err *e)
     s->finish = PITH_FINISH_NONE;
     int more = pith_generator_add(s->g, &r, e) ? -1 : 1;
     pith_tokens_free(&t);
-    guard_catch(1);
+    guard_catch(GUARD_CATCH);
     while (more > 0 && !guard_interrupted()) more = pith_generator_step(s->g, e);
-    guard_catch(1);
+    guard_catch(GUARD_END);
     pith_generator_cancel(s->g, s);
     if (s->finish == PITH_FINISH_ERROR) more = err_set(e, "%s", s->error);
     if (more >= 0 || s->len) putchar('\n');
@@ -202,27 +202,26 @@ static int command(session *s, char *line)
     return 0;
 }
 
-/* Reads and answers until the end. */
-static void talk(session *s)
+/* Reads and answers until the end. 1: interrupted, where there is no terminal to go on at. */
+static int talk(session *s)
 {
     char *line;
-    int k;
-    guard_catch(1);
-    while ((k = line_read(s->lines, "> ", &line)) != LINE_END) {
+    for (;;) {
+        guard_catch(GUARD_READ);
+        int k = line_read(s->lines, "> ", &line);
+        guard_catch(GUARD_END);
+        if (k == LINE_END) break;
         if (k == LINE_INTERRUPTED) {
-            if (!s->terminal) break;
+            if (!s->terminal) return 1;
             fputs("\n(Ctrl-D or /exit ends the chat)\n", stderr);
-            guard_catch(1);
-            continue;
-        }
-        if (!line[strspn(line, " \t\n")]) continue;
-        if (*line == '/') {
-            if (command(s, line)) break;
-        } else {
+        } else if (*line == '/') {
+            if (command(s, line)) return 0;
+        } else if (line[strspn(line, " \t\n")]) {
             ask(s, line);
         }
     }
-    if (k == LINE_END && s->terminal) putchar('\n');
+    if (s->terminal) putchar('\n');
+    return 0;
 }
 
 static int open_session(session *s, pith_err *e)
@@ -254,9 +253,7 @@ static int run_chat(void *opts, int argc, char **argv)
     if (*e.msg) status = cli_error("%s", e.msg);
     if (!status) {
         if (s.terminal) cli_note("%s; /help lists the commands", s.load.path);
-        talk(&s);
-        interrupted = !s.terminal && guard_interrupted();
-        guard_catch(0);
+        interrupted = talk(&s);
         gen_summary(&s.load, s.g);
     }
     line_close(s.lines);

@@ -288,7 +288,8 @@ static int prompt_ids(const run *r, const job *j, int32_t **ids, size_t *n, pith
 {
     const pith_tokenizer *tokenizer = pith_model_tokenizer(r->load.model);
     pith_tokenize_options o = {.no_parse_special = r->v->o.no_parse_special};
-    if (r->ids) return jtext_ids(j->row.text, j->row.len, ids, n, e);
+    if (r->ids && jtext_ids(j->row.text, j->row.len, ids, n, e)) return r->v->ids ? err_where(e, "--ids") : -1;
+    if (r->ids) return 0;
     if (!tokenizer) return err_set(e, "%s: has no tokenizer; give the prompt as --ids", r->load.path);
     if (r->template ? question_ids(r, j, tokenizer, t, e)
                     : pith_tokenize(tokenizer, j->row.text, j->row.len, NULL, 0, &o, t, e))
@@ -449,9 +450,9 @@ static int generate(run *r, const rows_spec *s, pith_err *e)
     if (output_open(&r->out, v->output, 0, e)) return CLI_FAILED;
     r->terminal = isatty(fileno(r->out.f));
     if (!s->texts) progress_start(&r->progress, "rows", r->out.f == stdout && isatty(STDOUT_FILENO));
-    guard_catch(1);
+    guard_catch(GUARD_CATCH);
     int k = work(r, e);
-    guard_catch(0);
+    guard_catch(GUARD_END);
     if (k > 0 && s->texts && r->n_jobs) k = deliver(r, &r->jobs[r->head], e) ? -1 : 1;
     progress_clear(&r->progress);
     if (k < 0) return CLI_FAILED;

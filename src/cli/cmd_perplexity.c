@@ -134,9 +134,9 @@ static int measure(const values *v, const load *l, const text *t, pith_err *e)
     pith_score_options o = {.window = (size_t)v->window, .stride = (size_t)v->stride, .on_progress = on_progress, .ctx = &w};
     double start = cli_now();
     progress_start(&w.p, "tokens", 0);
-    guard_catch(1);
+    guard_catch(GUARD_CATCH);
     int k = pith_score(l->session, t->ids, t->n, &o, logprobs, e);
-    guard_catch(0);
+    guard_catch(GUARD_END);
     progress_clear(&w.p);
     double seconds = cli_now() - start;
     if (k == 0) {

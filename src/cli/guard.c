@@ -96,10 +96,15 @@ void guard_append(int fd, off_t complete)
     append_fd = fd;
 }
 
-void guard_catch(int on)
+void guard_catch(int how)
 {
+    struct sigaction a;
+    if (sigaction(SIGINT, NULL, &a) == 0 && a.sa_handler == on_end) {
+        a.sa_flags = how == GUARD_CATCH ? SA_RESTART : 0;
+        sigaction(SIGINT, &a, NULL);
+    }
     interrupted = 0;
-    catching = on;
+    catching = how != GUARD_END;
 }
 
 int guard_interrupted(void) { return interrupted; }

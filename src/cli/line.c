@@ -2,12 +2,14 @@
 #include "cli/line.h"
 #include "base/err.h"
 #include "cli/guard.h"
+#include <errno.h>
 #include <histedit.h>
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <wchar.h>
 
 enum { HISTORY_LINES = 1000 };
 
@@ -26,6 +28,23 @@ static char *shown_prompt(EditLine *edit)
     void *l = NULL;
     el_get(edit, EL_CLIENTDATA, &l);
     return (char *)(uintptr_t)((line_editor *)l)->prompt;
+}
+
+/* One character as the terminal's encoding has it. libedit's own would go on waiting after an interrupt. */
+static int next_character(EditLine *edit, wchar_t *c)
+{
+    mbstate_t state = {0};
+    (void)edit;
+    for (;;) {
+        char byte;
+        ssize_t n = read(STDIN_FILENO, &byte, 1);
+        if (n < 0 && errno == EINTR && !guard_interrupted()) continue;
+        if (n <= 0) return (int)n;
+        size_t k = mbrtowc(c, &byte, 1, &state);
+        if (k == (size_t)-2) continue;
+        if (k != (size_t)-1) return 1;
+        state = (mbstate_t){0}; /* no character: left out */
+    }
 }
 
 line_editor *line_open(pith_err *e)
@@ -51,6 +70,7 @@ line_editor *line_open(pith_err *e)
     el_set(l->edit, EL_PROMPT, shown_prompt);
     el_set(l->edit, EL_EDITOR, "emacs");
     el_set(l->edit, EL_HIST, history, l->history);
+    el_set(l->edit, EL_GETCFN, next_character);
     el_set(l->edit, EL_BIND, "^R", "em-inc-search-prev", NULL);
     el_source(l->edit, NULL); /* the user's ~/.editrc */
     return l;
