@@ -46,7 +46,7 @@ if ! make -j"$(nproc)" CC=aarch64-linux-gnu-gcc BUILD=build/neon CFLAGS="-O2 -is
 fi
 echo "ok - neon: cross build without a warning"
 unset PKG_CONFIG_LIBDIR PKG_CONFIG_SYSROOT_DIR
-arm() { qemu-aarch64-static -L /usr/aarch64-linux-gnu -E LD_LIBRARY_PATH="$lib" "$@"; }
+arm() { qemu-aarch64-static -L /usr/aarch64-linux-gnu -E LD_LIBRARY_PATH="$lib:$sys/lib/aarch64-linux-gnu" "$@"; }
 
 export CMOCKA_MESSAGE_OUTPUT=TAP PITH_TEST_QUICK=1
 rc=0
