@@ -420,9 +420,9 @@ def arguments(argv=None):
         p.add_argument(name, metavar=name.upper())
     for name, default, text in (
             ("threads", 1, "torch threads"), ("seed", 1, ""), ("vocab", 4096, "tokens"), ("dim", 256, ""), ("layers", 4, ""),
-            ("heads", 4, ""), ("kv-heads", 2, ""), ("hidden", 512, ""), ("steps", 4000, ""), ("tokens", 2048, "in a step"),
+            ("heads", 4, ""), ("kv-heads", 2, ""), ("hidden", 512, ""), ("steps", 2800, ""), ("tokens", 2048, "in a step"),
             ("block", 256, "tokens of context at first"), ("lr", 3e-3, "peak, embeddings and norms (AdamW)"),
-            ("lr-matrix", 0.02, "peak, matrices of the layers (Muon)"), ("fall", 0.6, "last share of the steps, in which the rates fall to 0"),
+            ("lr-matrix", 0.02, "peak, matrices of the layers (Muon)"), ("fall", 0.675, "last share of the steps, in which the rates fall to 0"),
             ("long", 0.2, "last share of the steps, with blocks of %d tokens" % CONTEXT), ("val", 1000, "reviews held out"),
             ("save-every", 150, "steps between checkpoints")):
         p.add_argument("--" + name, type=type(default), default=default, help=text + " (default %(default)s)")
