@@ -34,7 +34,6 @@ typedef struct bert {
     norm embedding_norm;
     layer *layers;
     op_weight pooler, classifier; /* [hidden][hidden], [n_labels][hidden]; empty without a head */
-    uint64_t vector_bytes;
 } bert;
 
 /* The two spellings of the same drawing. %zu is the layer. */
@@ -60,38 +59,26 @@ static const char *const architectures[] = {"DistilBertForSequenceClassification
 /* ---- load ---- */
 
 typedef struct loader {
+    model_loader w;
     bert *m;
-    bind *b;
-    const op_ctx *op;
     const names *n;
-    pith_err *e;
 } loader;
 
 static int load_norm(loader *l, norm *out, const char *base)
 {
-    tensor gamma, beta;
-    if (bind_vector(l->b, &gamma, l->m->hidden, l->n->hidden, "%s.weight", base) ||
-        bind_vector(l->b, &beta, l->m->hidden, l->n->hidden, "%s.bias", base))
-        return -1;
-    l->m->vector_bytes += 2 * l->m->hidden * sizeof(float);
-    return op_vector_load(&out->gamma, gamma, l->e) || op_vector_load(&out->beta, beta, l->e) ? -1 : 0;
-}
-
-static int load_linear(loader *l, op_weight *out, size_t rows, size_t cols, const char *why, const char *base)
-{
-    tensor w, bias;
-    if (bind_matrix(l->b, &w, rows, cols, why, "%s.weight", base) ||
-        bind_vector(l->b, &bias, rows, why, "%s.bias", base))
-        return -1;
-    return op_weight_load(out, l->op, w, bias, l->e);
+    char name[300];
+    snprintf(name, sizeof name, "%s.weight", base);
+    if (model_vector(&l->w, &out->gamma, l->m->hidden, l->n->hidden, name)) return -1;
+    snprintf(name, sizeof name, "%s.bias", base);
+    return model_vector(&l->w, &out->beta, l->m->hidden, l->n->hidden, name);
 }
 
 static int load_table(loader *l, float **out, size_t rows, const char *why, const char *name)
 {
     tensor t;
-    if (bind_matrix(l->b, &t, rows, l->m->hidden, why, "%sembeddings.%s.weight", l->n->prefix, name)) return -1;
-    l->m->vector_bytes += rows * l->m->hidden * sizeof(float);
-    return op_vector_load(out, t, l->e);
+    if (bind_matrix(l->w.b, &t, rows, l->m->hidden, why, "%sembeddings.%s.weight", l->n->prefix, name)) return -1;
+    l->w.bytes += rows * l->m->hidden * sizeof(float);
+    return op_vector_load(out, t, l->w.e);
 }
 
 static int load_layer(loader *l, layer *y, size_t i)
@@ -110,7 +97,7 @@ static int load_layer(loader *l, layer *y, size_t i)
         snprintf(base, sizeof base, "%s%s.%zu.%s", n->prefix, n->layer, i, linear[j].name);
         snprintf(why, sizeof why, "%s,%s", linear[j].rows == h ? n->hidden : n->intermediate,
                  linear[j].cols == h ? n->hidden : n->intermediate);
-        if (load_linear(l, linear[j].w, linear[j].rows, linear[j].cols, why, base)) return -1;
+        if (model_linear(&l->w, linear[j].w, linear[j].rows, linear[j].cols, why, 1, base)) return -1;
     }
     snprintf(base, sizeof base, "%s%s.%zu.%s", n->prefix, n->layer, i, n->attention_norm);
     if (load_norm(l, &y->attention_norm, base)) return -1;
@@ -122,7 +109,7 @@ static int load_embeddings(loader *l, const model_dims *d)
 {
     char base[64], why[64];
     snprintf(why, sizeof why, "vocab_size,%s", l->n->hidden);
-    if (bind_matrix(l->b, &l->m->word, d->vocab, d->hidden, why, "%sembeddings.word_embeddings.weight", l->n->prefix))
+    if (bind_matrix(l->w.b, &l->m->word, d->vocab, d->hidden, why, "%sembeddings.word_embeddings.weight", l->n->prefix))
         return -1;
     snprintf(why, sizeof why, "max_position_embeddings,%s", l->n->hidden);
     if (load_table(l, &l->m->position, (size_t)d->max_positions, why, "position_embeddings")) return -1;
@@ -138,9 +125,9 @@ static int load_head(loader *l)
     char base[64], why[64];
     size_t h = l->m->hidden;
     snprintf(base, sizeof base, "%s%s", l->n->pooler_in_base ? l->n->prefix : "", l->n->pooler);
-    if (load_linear(l, &l->m->pooler, h, h, l->n->hidden, base)) return -1;
+    if (model_linear(&l->w, &l->m->pooler, h, h, l->n->hidden, 1, base)) return -1;
     snprintf(why, sizeof why, "labels,%s", l->n->hidden);
-    return load_linear(l, &l->m->classifier, l->m->n_labels, h, why, "classifier");
+    return model_linear(&l->w, &l->m->classifier, l->m->n_labels, h, why, 1, "classifier");
 }
 
 static int read_config(bert *m, const names *n, json cfg, const char *architecture, model_dims *d, pith_err *e)
@@ -182,26 +169,15 @@ static int read_config(bert *m, const names *n, json cfg, const char *architectu
     return 0;
 }
 
-/* Layers are counted by the file, not by the config: an absurd number fails at the first one that is not there. */
 static int load_layers(loader *l)
 {
-    size_t cap = 0;
-    for (size_t i = 0; i < l->m->n_layer; i++) {
-        if (i == cap) {
-            cap = cap ? 2 * cap : 8;
-            layer *more = realloc(l->m->layers, cap * sizeof *more);
-            if (!more) {
-                l->m->n_layer = i;
-                return err_nomem(l->e, cap * sizeof *more, "layers");
-            }
-            l->m->layers = more;
-        }
-        l->m->layers[i] = (layer){0};
-        if (load_layer(l, &l->m->layers[i], i)) {
-            l->m->n_layer = i + 1;
+    size_t n = l->m->n_layer;
+    for (l->m->n_layer = 0; l->m->n_layer < n; l->m->n_layer++)
+        if (model_grow(&l->m->layers, l->m->n_layer, sizeof(layer), l->w.e)) return -1;
+        else if (load_layer(l, &l->m->layers[l->m->n_layer], l->m->n_layer)) {
+            l->m->n_layer++;
             return -1;
         }
-    }
     return 0;
 }
 
@@ -239,7 +215,7 @@ static void *bert_load(json cfg, const char *architecture, bind *b, const op_ctx
         return NULL;
     }
     int distil = strcmp(json_str(json_get(cfg, "model_type")), "distilbert") == 0;
-    loader l = {m, b, op, distil ? &distilbert_names : &bert_names, e};
+    loader l = {{b, op, 0, e}, m, distil ? &distilbert_names : &bert_names};
     m->pooler_act = distil ? OP_ACT_RELU : OP_ACT_TANH;
     /* Checkpoints converted from TensorFlow, and buffers that older versions saved. */
     bind_alias(b, "LayerNorm.weight", "LayerNorm.gamma");
@@ -260,19 +236,8 @@ static void *bert_load(json cfg, const char *architecture, bind *b, const op_ctx
         bert_free(m);
         return NULL;
     }
+    dims->bytes = l.w.bytes + m->word.nbytes;
     return m;
-}
-
-static uint64_t bert_bytes(const void *model)
-{
-    const bert *m = model;
-    uint64_t bytes = m->vector_bytes + m->word.nbytes + op_weight_bytes(&m->pooler) + op_weight_bytes(&m->classifier);
-    for (size_t i = 0; i < m->n_layer; i++) {
-        const layer *y = &m->layers[i];
-        bytes += op_weight_bytes(&y->q) + op_weight_bytes(&y->k) + op_weight_bytes(&y->v) + op_weight_bytes(&y->out) +
-                 op_weight_bytes(&y->up) + op_weight_bytes(&y->down);
-    }
-    return bytes;
 }
 
 /* ---- forward ---- */
@@ -284,17 +249,17 @@ typedef struct work {
     op_attention_work attention;
 } work;
 
-static void *bert_layout(const void *model, const op_ctx *op, size_t n_tok, size_t n_seq, size_t max_len, arena *a)
+static void *bert_layout(const void *model, const op_ctx *op, const model_extent *x, arena *a)
 {
     const bert *m = model;
     work measured = {0}, *placed = arena_take(a, 1, sizeof *placed), *w = placed ? placed : &measured;
     float **wide[] = {&w->x, &w->q, &w->k, &w->v, &w->a};
     for (size_t i = 0; i < sizeof wide / sizeof wide[0]; i++)
-        *wide[i] = arena_take(a, n_tok, m->hidden * sizeof(float));
-    w->f = arena_take(a, n_tok, m->intermediate * sizeof(float));
-    w->first = arena_take(a, n_seq, m->hidden * sizeof(float));
-    w->pooled = arena_take(a, n_seq, m->hidden * sizeof(float));
-    op_attention_layout(&w->attention, op, n_tok, n_seq, max_len, m->n_head, m->hidden / m->n_head, a);
+        *wide[i] = arena_take(a, x->n_tok, m->hidden * sizeof(float));
+    w->f = arena_take(a, x->n_tok, m->intermediate * sizeof(float));
+    w->first = arena_take(a, x->n_seq, m->hidden * sizeof(float));
+    w->pooled = arena_take(a, x->n_seq, m->hidden * sizeof(float));
+    op_attention_layout(&w->attention, op, x->n_tok, x->n_seq, x->max_len, m->n_head, m->hidden / m->n_head, a);
     return placed;
 }
 
@@ -339,4 +304,4 @@ static void bert_forward(const void *model, const op_ctx *op, void *memory, cons
     op_linear(op, &m->classifier, w->pooled, batch->n_seq, logits, OP_ACT_NONE);
 }
 
-const model_arch bert_arch = {architectures, bert_load, bert_free, bert_bytes, bert_layout, bert_forward};
+const model_arch bert_arch = {architectures, bert_load, bert_free, bert_layout, bert_forward};

@@ -47,6 +47,12 @@ static int read_activation(pith_model *m, json cfg, pith_err *e)
     return 0;
 }
 
+/* Says which directory, unless the message begins with a path in it. */
+static int where(const char *dir, pith_err *e)
+{
+    return e && !strncmp(e->msg, dir, strlen(dir)) ? -1 : err_where(e, "%s", dir);
+}
+
 static int open_config(pith_model *m, const char *dir, const char **architecture, pith_err *e)
 {
     struct stat st;
@@ -61,7 +67,7 @@ static int open_config(pith_model *m, const char *dir, const char **architecture
     free(path);
     if (!m->config) return -1;
     m->arch = model_find(json_root(m->config), &m->type, architecture, e);
-    return m->arch ? 0 : err_where(e, "%s", dir);
+    return m->arch ? 0 : where(dir, e);
 }
 
 static int open_tokenizer(pith_model *m, const char *dir, pith_err *e)
@@ -79,7 +85,7 @@ static int open_weights(pith_model *m, const char *dir, const char *architecture
     bind *b = bind_new(m->files, e);
     if (b) m->weights = m->arch->load(json_root(m->config), architecture, b, &m->op, &m->dims, e);
     bind_free(b);
-    if (!m->weights) return err_where(e, "%s", dir);
+    if (!m->weights) return where(dir, e);
     for (size_t i = 0; i < safetensors_count(m->files); i++) m->parameters += tensor_count(safetensors_at(m->files, i)->t);
     uint64_t n;
     if (m->dims.n_labels && model_labels(json_root(m->config), &n, &m->labels, e)) return -1;
@@ -100,7 +106,7 @@ pith_model *pith_model_open(const char *dir, const pith_model_options *o, pith_e
     m->op.kernels = kernel_find(kernels, e);
     unsigned long mode = par_fp_enter();
     int failed = !m->op.kernels || open_config(m, dir, &architecture, e) || open_tokenizer(m, dir, e) ||
-                 open_weights(m, dir, architecture, o, e);
+                 open_weights(m, dir, architecture, o, e) || (m->dims.causal && engine_settings(m, dir, e));
     par_fp_leave(mode);
     if (!failed) return m;
     pith_model_close(m);
@@ -115,6 +121,8 @@ void pith_model_close(pith_model *m)
     tokenizer_free(m->tokenizer.t);
     json_free(m->config);
     free(m->labels);
+    free(m->eos);
+    free(m->note);
     free(m);
 }
 
@@ -124,15 +132,19 @@ const char *pith_model_type(const pith_model *m) { return m->type; }
 const char *pith_model_kernels(const pith_model *m) { return m->op.kernels->name; }
 int pith_model_threads(const pith_model *m) { return m->op.threads; }
 uint64_t pith_model_parameters(const pith_model *m) { return m->parameters; }
-uint64_t pith_model_weight_bytes(const pith_model *m) { return m->arch->bytes(m->weights); }
+uint64_t pith_model_weight_bytes(const pith_model *m) { return m->dims.bytes; }
 size_t pith_model_hidden_size(const pith_model *m) { return (size_t)m->dims.hidden; }
 size_t pith_model_vocab_size(const pith_model *m) { return (size_t)m->dims.vocab; }
 size_t pith_model_max_positions(const pith_model *m) { return (size_t)m->dims.max_positions; }
+int pith_model_is_causal(const pith_model *m) { return m->dims.causal; }
 size_t pith_model_n_labels(const pith_model *m) { return (size_t)m->dims.n_labels; }
 const char *pith_model_label(const pith_model *m, size_t i) { return i < m->dims.n_labels ? m->labels[i] : NULL; }
 const pith_tokenizer *pith_model_tokenizer(const pith_model *m) { return m->tokenizer.t ? &m->tokenizer : NULL; }
-size_t pith_model_warnings(const pith_model *m) { return safetensors_warnings(m->files); }
-const char *pith_model_warning(const pith_model *m, size_t i) { return safetensors_warning(m->files, i); }
+size_t pith_model_warnings(const pith_model *m) { return safetensors_warnings(m->files) + (m->note != NULL); }
+const char *pith_model_warning(const pith_model *m, size_t i)
+{
+    return i == safetensors_warnings(m->files) ? m->note : safetensors_warning(m->files, i);
+}
 const char *pith_model_mapped_at(const pith_model *m, const void *addr) { return safetensors_mapped_at(m->files, addr); }
 
 size_t pith_model_max_length(const pith_model *m)
@@ -169,12 +181,14 @@ void pith_session_free(pith_session *s)
     free(s);
 }
 
-static int check_seq(const pith_model *m, const pith_seq *q, size_t i, pith_err *e)
+/* before: tokens its cache holds */
+static int check_seq(const pith_model *m, const pith_seq *q, size_t before, size_t i, pith_err *e)
 {
     if (!q->n) return err_set(e, "sequence %zu: has no tokens", i);
-    if (q->n > m->dims.max_positions)
+    uint64_t most = m->dims.stretches ? INT32_MAX : m->dims.max_positions;
+    if (q->n > most || before > most - q->n)
         return err_set(e, "sequence %zu: %zu tokens, but the model has %llu positions (max_position_embeddings); "
-                          "truncate it (--max-length)", i, q->n, (unsigned long long)m->dims.max_positions);
+                          "truncate it (--max-length)", i, before + q->n, (unsigned long long)most);
     for (size_t t = 0; t < q->n; t++) {
         if (q->ids[t] < 0 || (uint64_t)q->ids[t] >= m->dims.vocab)
             return err_set(e, "sequence %zu, token %zu: id %d is outside the model's vocabulary of %llu", i, t, q->ids[t],
@@ -190,49 +204,92 @@ static int check_seq(const pith_model *m, const pith_seq *q, size_t i, pith_err 
 typedef struct buffers {
     int32_t *ids;
     uint8_t *type_ids;
-    size_t *start;
+    size_t *start, *out;
     void *work;
 } buffers;
 
-static buffers layout(const pith_session *s, const model_batch *b, arena *a)
+static buffers layout(const pith_session *s, const model_extent *x, arena *a)
 {
-    buffers x;
-    x.ids = arena_take(a, b->n_tok, sizeof *x.ids);
-    x.type_ids = arena_take(a, b->n_tok, sizeof *x.type_ids);
-    x.start = arena_take(a, b->n_seq + 1, sizeof *x.start);
-    x.work = s->m->arch->layout(s->m->weights, &s->m->op, b->n_tok, b->n_seq, b->max_len, a);
-    return x;
+    buffers b;
+    b.ids = arena_take(a, x->n_tok, sizeof *b.ids);
+    b.type_ids = arena_take(a, x->n_tok, sizeof *b.type_ids);
+    b.start = arena_take(a, x->n_seq + 1, sizeof *b.start);
+    b.out = arena_take(a, x->n_out, sizeof *b.out);
+    b.work = s->m->arch->layout(s->m->weights, &s->m->op, x, a);
+    return b;
+}
+
+/* Which tokens' logits: all of them, or the last of each sequence. */
+static void fill(const pith_session *s, const engine_run *r, const model_extent *x, buffers *b)
+{
+    size_t at = 0, out = 0;
+    for (size_t i = 0; i < r->n; i++) {
+        const pith_seq *q = &r->seqs[i];
+        b->start[i] = at;
+        memcpy(b->ids + at, q->ids, q->n * sizeof *b->ids);
+        if (q->type_ids && s->m->dims.n_types > 1) memcpy(b->type_ids + at, q->type_ids, q->n);
+        else memset(b->type_ids + at, 0, q->n);
+        for (size_t t = r->every_token ? 0 : q->n - 1; t < q->n && out < x->n_out; t++) b->out[out++] = at + t;
+        at += q->n;
+    }
+    b->start[r->n] = at;
+}
+
+int engine_forward(pith_session *s, const engine_run *r, pith_err *e)
+{
+    const pith_model *m = s->m;
+    model_extent x = {.n_seq = r->n};
+    for (size_t i = 0; i < r->n; i++) {
+        size_t before = r->cache ? r->cache[i]->n : 0;
+        if (check_seq(m, &r->seqs[i], before, i, e)) return -1;
+        if (r->cache && r->seqs[i].n > r->cache[i]->length - before)
+            return err_set(e, "sequence %zu: %zu tokens, but its context was opened for %zu; use a larger --context", i,
+                           before + r->seqs[i].n, r->cache[i]->length);
+        x.n_tok += r->seqs[i].n;
+        if (r->seqs[i].n > x.max_len) x.max_len = r->seqs[i].n;
+        if (before + r->seqs[i].n > x.most) x.most = before + r->seqs[i].n;
+    }
+    x.n_out = r->every_token ? x.n_tok : r->n;
+    arena measure = {0};
+    layout(s, &x, &measure);
+    if (measure.overflow) return err_set(e, "a batch of %zu tokens does not fit memory; use a smaller one", x.n_tok);
+    if (arena_reserve(&s->memory, measure.used, e)) return -1;
+    buffers b = layout(s, &x, &s->memory);
+    fill(s, r, &x, &b);
+    model_batch batch = {.n_tok = x.n_tok, .n_seq = r->n, .ids = b.ids, .type_ids = b.type_ids, .start = b.start,
+                         .cache = r->cache, .out = b.out, .n_out = x.n_out};
+    unsigned long mode = par_fp_enter();
+    m->arch->forward(m->weights, &m->op, b.work, &batch, r->logits, r->hidden);
+    par_fp_leave(mode);
+    for (size_t i = 0; r->cache && i < r->n; i++) r->cache[i]->n += r->seqs[i].n;
+    return 0;
+}
+
+/* A causal model needs a cache even for one forward; these live as long as the call. */
+static int run_causal(pith_session *s, engine_run *r, pith_err *e)
+{
+    kv_cache *caches = calloc(r->n, sizeof *caches), **list = calloc(r->n, sizeof *list);
+    int failed = !caches || !list ? err_nomem(e, r->n * sizeof *caches, "caches") : 0;
+    for (size_t i = 0; i < r->n && !failed; i++) {
+        list[i] = &caches[i];
+        failed = kv_init(&caches[i], s->m->dims.kv, r->seqs[i].n, e);
+    }
+    r->cache = list;
+    if (!failed) failed = engine_forward(s, r, e);
+    for (size_t i = 0; caches && i < r->n; i++) kv_free(&caches[i]);
+    free(caches);
+    free(list);
+    return failed;
 }
 
 int pith_run(pith_session *s, const pith_seq *seqs, size_t n, float *logits, float *hidden, pith_err *e)
 {
-    const pith_model *m = s->m;
-    model_batch b = {.n_seq = n};
+    const model_dims *d = &s->m->dims;
+    engine_run r = {.seqs = seqs, .n = n, .logits = logits, .hidden = hidden, .every_token = d->causal && !d->n_labels};
     if (!n) return 0;
-    if (logits && !m->dims.n_labels)
-        return err_set(e, "the model has no classification head (its architecture is a bare %s encoder)", m->type);
-    for (size_t i = 0; i < n; i++) {
-        if (check_seq(m, &seqs[i], i, e)) return -1;
-        b.n_tok += seqs[i].n;
-        if (seqs[i].n > b.max_len) b.max_len = seqs[i].n;
-    }
-    arena measure = {0};
-    layout(s, &b, &measure);
-    if (measure.overflow) return err_set(e, "a batch of %zu tokens does not fit memory; use a smaller one", b.n_tok);
-    if (arena_reserve(&s->memory, measure.used, e)) return -1;
-    buffers x = layout(s, &b, &s->memory);
-    size_t at = 0;
-    for (size_t i = 0; i < n; i++) {
-        x.start[i] = at;
-        memcpy(x.ids + at, seqs[i].ids, seqs[i].n * sizeof *x.ids);
-        if (seqs[i].type_ids && m->dims.n_types > 1) memcpy(x.type_ids + at, seqs[i].type_ids, seqs[i].n);
-        else memset(x.type_ids + at, 0, seqs[i].n);
-        at += seqs[i].n;
-    }
-    x.start[n] = at;
-    b.ids = x.ids, b.type_ids = x.type_ids, b.start = x.start;
-    unsigned long mode = par_fp_enter();
-    m->arch->forward(m->weights, &m->op, x.work, &b, logits, hidden);
-    par_fp_leave(mode);
-    return 0;
+    if (logits && !d->n_labels && !d->causal)
+        return err_set(e, "the model has no classification head (its architecture is a bare %s encoder)", s->m->type);
+    for (size_t i = 0; i < n; i++)
+        if (check_seq(s->m, &seqs[i], 0, i, e)) return -1;
+    return d->causal ? run_causal(s, &r, e) : engine_forward(s, &r, e);
 }

@@ -20,11 +20,31 @@ struct pith_model {
     char **labels;            /* [dims.n_labels] */
     pith_activation activation;
     uint64_t parameters;
+    /* generation_config.json, else config.json */
+    int32_t *eos; /* [n_eos] */
+    size_t n_eos;
+    int32_t bos;            /* -1: none */
+    pith_sampling sampling;
+    size_t max_new_tokens;  /* 0: not said */
+    char *note;             /* what of it is not followed; NULL: nothing */
 };
 
 struct pith_session {
     const pith_model *m;
     arena memory;
 };
+
+/* One forward. cache: what each sequence has seen ([n]; NULL for encoders), advanced by it. */
+typedef struct engine_run {
+    const pith_seq *seqs;
+    size_t n;
+    kv_cache *const *cache;
+    int every_token; /* logits of every token, not only of each sequence's last */
+    float *logits, *hidden;
+} engine_run;
+int engine_forward(pith_session *s, const engine_run *r, pith_err *e);
+
+/* Fills the model's settings for generation from the directory; a file that is not there leaves the defaults. */
+int engine_settings(pith_model *m, const char *dir, pith_err *e);
 
 #endif

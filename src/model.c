@@ -1,4 +1,5 @@
 #include "model.h"
+#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,6 +29,13 @@ const model_arch *model_find(json cfg, const char **model_type, const char **arc
     }
     if (!arch) {
         err_set(e, "config.json: model_type \"%.80s\" is not supported (supported: %s)", *model_type, list);
+        return NULL;
+    }
+    json quantised = json_get(cfg, "quantization_config");
+    if (json_typeof(quantised) == JSON_OBJECT) {
+        const char *method = json_str(json_get(quantised, "quant_method"));
+        err_set(e, "config.json: quantization_config: weights quantised as \"%.40s\" are not supported; use a copy in F32, F16 "
+                   "or BF16", *method ? method : "unknown");
         return NULL;
     }
     json names = json_get(cfg, "architectures");
@@ -101,5 +109,105 @@ int model_labels(json cfg, uint64_t *n, char ***labels, pith_err *e)
         text += sprintf(text, "LABEL_%zu", i) + 1;
     }
     *labels = out;
+    return 0;
+}
+
+/* transformers 5 keeps theta inside rope_parameters, 4 beside rope_scaling. */
+int model_rope(json cfg, size_t dim, uint64_t max_positions, rope_config *out, pith_err *e)
+{
+    static const char *const types[] = {"default", "linear", "dynamic", "llama3", "yarn"};
+    json p = json_get(cfg, "rope_parameters"), old = json_get(cfg, "rope_scaling");
+    int v5 = json_typeof(p) == JSON_OBJECT;
+    if (!v5) p = old;
+    if (json_typeof(p) != JSON_NONE && json_typeof(p) != JSON_NULL && json_typeof(p) != JSON_OBJECT)
+        return json_expected(p, "an object", e);
+    const char *type, *older;
+    double original, partial;
+    *out = (rope_config){.dim = dim, .max_positions = (size_t)max_positions, .theta = out->theta};
+    if (json_opt_str(p, "type", "default", &older, e) || json_opt_str(p, "rope_type", older, &type, e) ||
+        json_opt_num(cfg, "rope_theta", out->theta, &out->theta, e) || json_opt_num(p, "rope_theta", out->theta, &out->theta, e))
+        return -1;
+    int found = -1;
+    for (int i = 0; i < (int)(sizeof types / sizeof types[0]); i++)
+        if (!strcmp(types[i], type)) found = i;
+    if (found < 0)
+        return err_set(e, "config.json: rope_type \"%.80s\" is not supported (supported: default, linear, dynamic, llama3, "
+                          "yarn)", type);
+    out->type = (rope_type)found;
+    if (json_opt_num(cfg, "partial_rotary_factor", 1, &partial, e) ||
+        json_opt_num(p, "partial_rotary_factor", partial, &partial, e))
+        return -1;
+    if (!(partial >= 1 && partial <= 1))
+        return err_set(e, "config.json: partial_rotary_factor %g is not supported (supported: 1)", partial);
+    if (!(out->theta > 1 && out->theta <= FLT_MAX))
+        return err_set(e, "config.json: rope_theta must be over 1, found %g", out->theta);
+    if (out->type == ROPE_DYNAMIC && dim < 4) return err_set(e, "config.json: dynamic rope needs a head_dim of 4 or more, found %zu", dim);
+    if (out->type == ROPE_DEFAULT) return 0;
+    if (json_get_num(p, "factor", &out->factor, e) ||
+        json_opt_num(p, "original_max_position_embeddings", (double)max_positions, &original, e) ||
+        json_opt_num(p, "low_freq_factor", 1, &out->low_freq_factor, e) ||
+        json_opt_num(p, "high_freq_factor", 4, &out->high_freq_factor, e) ||
+        json_opt_num(p, "beta_fast", 32, &out->beta_fast, e) || json_opt_num(p, "beta_slow", 1, &out->beta_slow, e) ||
+        json_opt_num(p, "attention_factor", 0, &out->attention_factor, e) || json_opt_num(p, "mscale", 0, &out->mscale, e) ||
+        json_opt_num(p, "mscale_all_dim", 0, &out->mscale_all_dim, e) || json_opt_bool(p, "truncate", 1, &out->truncate, e))
+        return -1;
+    out->original_max_positions = original;
+    const struct {
+        const char *key;
+        double value, least;
+    } positive[] = {{"factor", out->factor, 1},
+                    {"original_max_position_embeddings", original, 1},
+                    {"low_freq_factor", out->low_freq_factor, 1e-9},
+                    {"beta_fast", out->beta_fast, 1e-9},
+                    {"beta_slow", out->beta_slow, 1e-9}};
+    for (size_t i = 0; i < sizeof positive / sizeof positive[0]; i++) {
+        char what[64];
+        snprintf(what, sizeof what, "a number of %g or more", positive[i].least);
+        if (!(positive[i].value >= positive[i].least)) return json_expected(json_get(p, positive[i].key), what, e);
+    }
+    if (out->type == ROPE_LLAMA3 && !(out->high_freq_factor > out->low_freq_factor))
+        return err_set(e, "config.json: rope scaling: high_freq_factor %g must be over low_freq_factor %g",
+                       out->high_freq_factor, out->low_freq_factor);
+    return 0;
+}
+
+int model_slides(json cfg, size_t i, int otherwise, int *out, pith_err *e)
+{
+    json list = json_get(cfg, "layer_types"), c = json_first(list);
+    *out = otherwise;
+    if (json_typeof(list) == JSON_NONE || json_typeof(list) == JSON_NULL) return 0;
+    while (c.node && i--) c = json_next(c);
+    *out = !strcmp(json_str(c), "sliding_attention");
+    if (*out || !strcmp(json_str(c), "full_attention")) return 0;
+    return json_expected(c.node ? c : list, "\"full_attention\" or \"sliding_attention\" for each layer", e);
+}
+
+int model_linear(model_loader *l, op_weight *out, size_t rows, size_t cols, const char *why, int biased, const char *base)
+{
+    tensor w, bias = {0};
+    if (bind_matrix(l->b, &w, rows, cols, why, "%s.weight", base)) return -1;
+    if (biased && bind_vector(l->b, &bias, rows, why, "%s.bias", base)) return -1;
+    if (op_weight_load(out, l->op, w, bias, l->e)) return -1;
+    l->bytes += op_weight_bytes(out);
+    return 0;
+}
+
+int model_vector(model_loader *l, float **out, size_t n, const char *why, const char *name)
+{
+    tensor t;
+    if (bind_vector(l->b, &t, n, why, "%s", name)) return -1;
+    l->bytes += n * sizeof(float);
+    return op_vector_load(out, t, l->e);
+}
+
+int model_grow(void *list, size_t n, size_t size, pith_err *e)
+{
+    void **p = list;
+    size_t bytes;
+    if (__builtin_mul_overflow(n + 1, size, &bytes)) return err_set(e, "%zu layers do not fit memory", n);
+    void *more = realloc(*p, bytes);
+    if (!more) return err_nomem(e, bytes, "layers");
+    memset((char *)more + n * size, 0, size);
+    *p = more;
     return 0;
 }

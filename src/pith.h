@@ -68,6 +68,7 @@ PITH_API size_t pith_model_vocab_size(const pith_model *m);
 PITH_API size_t pith_model_max_positions(const pith_model *m);
 /* What classify truncates to: min of the tokenizer's model_max_length and max positions. */
 PITH_API size_t pith_model_max_length(const pith_model *m);
+PITH_API int pith_model_is_causal(const pith_model *m);        /* 1: each token sees those before it (LLaMA and its kin) */
 PITH_API size_t pith_model_n_labels(const pith_model *m);       /* 0: no classification head */
 PITH_API const char *pith_model_label(const pith_model *m, size_t i);
 /* Index of a label by name, else by decimal id; -1: neither. */
@@ -86,10 +87,11 @@ PITH_API void pith_session_free(pith_session *s);
 typedef struct pith_seq {
     const int32_t *ids;      /* [n] */
     const uint8_t *type_ids; /* [n] or NULL: all 0 */
-    size_t n;                /* 1 .. pith_model_max_positions */
+    size_t n;                /* 1 .. pith_model_max_positions; any number where rotary positions are dynamic */
 } pith_seq;
 
-/* One forward over n sequences, packed without padding. logits: [n][n_labels] or NULL; hidden: final hidden states
+/* One forward over n sequences, packed without padding. logits: [n][n_labels], or [sum of n][vocab_size] of a causal
+ * model without labels, or NULL; hidden: final hidden states
  * [sum of n][hidden_size] or NULL. Errors: an id outside the vocabulary, a sequence too long or empty, memory. */
 PITH_API int pith_run(pith_session *s, const pith_seq *seqs, size_t n, float *logits, float *hidden, pith_err *e);
 
@@ -105,11 +107,18 @@ typedef struct pith_tokens {
     size_t n_replaced;            /* invalid UTF-8 sequences read as U+FFFD */
 } pith_tokens;
 
+typedef struct pith_range {
+    size_t begin, end; /* bytes */
+} pith_range;
+
 typedef struct pith_tokenize_options {
     int no_special;       /* leave out the tokens the tokenizer adds */
     int no_parse_special; /* special tokens written in the text are text */
     int strict;           /* invalid UTF-8 is an error */
     size_t max_length;    /* 0: no truncation */
+    /* What touches these ranges, ascending and apart, is never read as a special token. They go with strict. */
+    const pith_range *foreign;
+    size_t n_foreign;
 } pith_tokenize_options;
 
 typedef struct pith_tokenizer pith_tokenizer;
@@ -131,9 +140,6 @@ PITH_API void pith_free(void *p);
 /* ---- chat templates: conversations to prompts, as transformers' apply_chat_template ---- */
 
 typedef struct pith_template pith_template; /* immutable, may be shared by threads */
-typedef struct pith_range {
-    size_t begin, end;
-} pith_range;
 
 typedef struct pith_template_options {
     int no_generation_prompt; /* do not open the assistant's turn */
@@ -212,6 +218,144 @@ typedef struct pith_word {
 } pith_word;
 PITH_API int pith_explain(pith_session *s, const char *text, size_t len, int label, const pith_classify_options *o,
                           pith_word **words, size_t *n_words, pith_err *e);
+
+/* ---- generation ---- */
+
+typedef struct pith_logit_bias {
+    int32_t id;
+    float bias; /* added to the logit; -INFINITY forbids the token */
+} pith_logit_bias;
+
+/* How the next token is picked from the logits. Steps, in the order of transformers (logits processors, then warpers):
+ *   1 logit_bias; 2 repetition_penalty, on tokens of prompt and answer: positive logits divided, others multiplied;
+ *   3 presence and frequency penalty, on tokens of the answer: logit - presence - times seen * frequency;
+ *   temperature 0 ends here with the highest logit. Else
+ *   4 logits / temperature; 5 top_k; 6 top_p; 7 min_p; 8 typical_p; each on the softmax of what the one before left;
+ *   9 one draw from the softmax of what is left.
+ * Of equal logits the lowest id is highest. The draw is u = (next >> 11) * 2^-53 of xoshiro256**, whose four words are
+ * the first four outputs of splitmix64 from `seed`; the token is the first in order of ids at which the sum of
+ * probabilities exceeds u. One draw a token: the same seed gives the same text on every machine. */
+typedef struct pith_sampling {
+    float temperature;        /* 0: greedy */
+    size_t top_k;             /* the k highest, and those equal to the last of them; 0: all */
+    float top_p;              /* the fewest that together reach this probability, at least one; 1: all */
+    float min_p;              /* those at least this times as probable as the best; 0: all */
+    float typical_p;          /* the fewest closest to the expected surprise that together reach this; 1: all */
+    float repetition_penalty; /* 1: none */
+    float presence_penalty, frequency_penalty; /* 0: none */
+    const pith_logit_bias *bias;
+    size_t n_bias;
+    uint64_t seed;
+} pith_sampling;
+
+typedef struct pith_logprob {
+    int32_t id;
+    float logprob; /* natural logarithm, of the model's own distribution: before step 1 */
+} pith_logprob;
+
+typedef enum pith_finish {
+    PITH_FINISH_NONE,
+    PITH_FINISH_STOP,   /* an end-of-sequence token, or a stop string */
+    PITH_FINISH_LENGTH, /* max_tokens, or the context is full */
+    PITH_FINISH_ERROR
+} pith_finish;
+
+/* One new token. */
+typedef struct pith_token {
+    int32_t id;
+    const char *text; /* [len], NUL-terminated: what became certain with this token. Whole characters; may be empty
+                       * while a character is incomplete or a stop string may be forming. The pieces of an answer make up
+                       * its text: special tokens left out, cut before a stop string. "" without a tokenizer. */
+    size_t len;
+    float logprob;
+    const pith_logprob *top; /* [n_top], most probable first */
+    size_t n_top;
+    pith_finish finish; /* not NONE: the last call for this request */
+    const char *error;  /* why, if finish is ERROR; id is -1 then */
+} pith_token;
+
+/* Called for every new token; not 0: the request ends, without another call. It must not call the generator. */
+typedef int pith_on_token(void *ctx, const pith_token *t);
+
+typedef struct pith_request {
+    const int32_t *ids; /* [n] the prompt; n = 0: the model's bos token */
+    size_t n;
+    pith_sampling sampling;
+    size_t max_tokens;       /* 0: until the context is full */
+    const char *const *stop; /* [n_stop] strings that end the text; they need a tokenizer */
+    size_t n_stop;
+    size_t n_top;            /* most probable tokens to tell with each, by logprob */
+    int logprobs;            /* tell the token's own logprob (n_top > 0 does too) */
+    int ignore_eos;
+    pith_on_token *on_token;
+    void *ctx;
+} pith_request;
+
+/* A request as the model's generation_config.json has it: sampling (greedy unless do_sample), max_new_tokens. The rest
+ * is zero. */
+PITH_API pith_request pith_request_new(const pith_model *m);
+/* Tokens that end an answer, from generation_config.json, else config.json. */
+PITH_API const int32_t *pith_model_eos(const pith_model *m, size_t *n);
+
+typedef struct pith_generator_options {
+    /* Tokens of one sequence, prompt and answer. 0: max positions; more only where the model's rotary positions stretch
+     * (dynamic): its texts then have the frequencies of that length. */
+    size_t context;
+    size_t sequences; /* at once; 0: 1 */
+    size_t chunk;     /* tokens of prompts computed in one step; 0: 512. Changes no result */
+    int half_cache;   /* keys and values are rounded to F16: half the memory */
+} pith_generator_options;
+
+typedef struct pith_generator_stats {
+    uint64_t prompt_tokens; /* computed */
+    uint64_t reused_tokens; /* of prompts, found in the cache */
+    uint64_t new_tokens;
+    double prefill_seconds; /* of steps that computed prompts */
+    double decode_seconds;  /* of the others */
+    uint64_t decode_tokens; /* new tokens of the others */
+    uint64_t decode_bytes;  /* weights, keys and values the others read */
+    uint64_t cache_bytes;   /* keys and values in memory now */
+} pith_generator_stats;
+
+/* Writes several texts at once: requests come and go at any time, and what one gets does not depend on the others.
+ * Owns the caches; keeps those of finished requests, so that a prompt that begins as an earlier one goes on from there.
+ * Belongs to one thread at a time; the model must outlive it. NULL: the model generates no text, or memory.
+ *
+ *     pith_generator *g = pith_generator_new(m, NULL, &e);
+ *     pith_request r = pith_request_new(m);
+ *     r.ids = tokens.ids, r.n = tokens.n, r.on_token = print_it;
+ *     int more = pith_generator_add(g, &r, &e) ? -1 : 1;
+ *     while (more > 0) more = pith_generator_step(g, &e); */
+typedef struct pith_generator pith_generator;
+PITH_API pith_generator *pith_generator_new(const pith_model *m, const pith_generator_options *o, pith_err *e);
+PITH_API void pith_generator_free(pith_generator *g);
+PITH_API size_t pith_generator_context(const pith_generator *g);
+/* How many more requests pith_generator_add would take now. */
+PITH_API size_t pith_generator_room(const pith_generator *g);
+/* Everything r points to is copied, but for ctx. Errors: a prompt that leaves no room in the context, ids outside the
+ * vocabulary, settings out of range, no room. */
+PITH_API int pith_generator_add(pith_generator *g, const pith_request *r, pith_err *e);
+/* One forward for all requests: 1: there is more to do; 0: nothing is left; -1: memory. A request that cannot go on (NaN
+ * logits) ends with PITH_FINISH_ERROR and the others go on. */
+PITH_API int pith_generator_step(pith_generator *g, pith_err *e);
+/* Ends the requests whose ctx is this, without another call. */
+PITH_API void pith_generator_cancel(pith_generator *g, const void *ctx);
+PITH_API pith_generator_stats pith_generator_statistics(const pith_generator *g);
+
+typedef struct pith_score_options {
+    size_t window; /* tokens the model sees at once, 2 .. max positions; 0: the smaller of max positions and 2048 */
+    size_t stride; /* new tokens of each window after the first, 1 .. window - 1; 0: half the window */
+    int (*on_progress)(void *ctx, size_t done); /* tokens done so far; not 0: stop. NULL: none */
+    void *ctx;
+} pith_score_options;
+
+/* How well the model predicts a text: logprobs[i], the natural logarithm of the probability of ids[i] after the tokens
+ * before it; [n], the first is 0, for nothing stands before it. The model sees windows: the first scores all of its
+ * tokens, each later one begins window - stride tokens before what it scores, at position 0. So every token but the first
+ * is scored once, after at least window - stride others or all there are. Perplexity is e^(-mean of logprobs[1..n)).
+ * 0; 1: on_progress stopped it; -1: an id outside the vocabulary, windows out of range, NaN logits, memory. */
+PITH_API int pith_score(pith_session *s, const int32_t *ids, size_t n, const pith_score_options *o, float *logprobs,
+                        pith_err *e);
 
 /* ---- weights: the files themselves, without a model ---- */
 

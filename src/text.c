@@ -30,7 +30,8 @@ int pith_tokenize(const pith_tokenizer *t, const char *text, size_t len, const c
     *out = (pith_tokens){0};
     if (o)
         to = (tokenizer_options){.no_special = o->no_special, .no_parse_special = o->no_parse_special,
-                                 .strict = o->strict, .max_length = o->max_length};
+                                 .strict = o->strict || o->n_foreign, .max_length = o->max_length,
+                                 .foreign = o->foreign, .n_foreign = o->n_foreign};
     if (tokenizer_encode(t->t, text, len, pair, pair_len, &to, &x, &out->n_full, e)) {
         tokenizer_encoding_free(&x);
         return -1;

@@ -64,6 +64,28 @@ static inline const char *files_mkdir(const char *name)
     return path;
 }
 
+/* A model directory of the weights of `dir` and a config.json of its own. */
+static inline const char *files_model(const char *name, const char *dir, const char *config)
+{
+    char from[4096], to[2048], made[1024];
+    snprintf(made, sizeof made, "%s", files_mkdir(name));
+    DIR *d = opendir(dir);
+    if (!d) fail_msg("cannot open %s", dir);
+    for (struct dirent *x; (x = readdir(d));) {
+        if (!strstr(x->d_name, ".safetensors")) continue;
+        snprintf(from, sizeof from, "%s/%s", dir, x->d_name);
+        snprintf(to, sizeof to, "%s/%s", made, x->d_name);
+        char *full = realpath(from, NULL);
+        if (!full || symlink(full, to)) fail_msg("cannot link %s", to);
+        free(full);
+    }
+    closedir(d);
+    char file[256];
+    snprintf(file, sizeof file, "%s/config.json", name);
+    files_write(file, config, strlen(config));
+    return files_path(name);
+}
+
 /* A safetensors file of a header text (len bytes; or a string, where len is 0) and data. */
 static inline const char *files_st(const char *name, const char *text, size_t len, const void *data, size_t n)
 {

@@ -1,194 +1,123 @@
-/* golden: what the tests of the tokenizer against the reference share: opening, comparing, and the golden corpora. */
+/* golden: a model directory and what it must compute, in the layout of ../shared/golden (see tests/golden/README.md). */
 #ifndef TESTS_GOLDEN_H
 #define TESTS_GOLDEN_H
 #include "util.h"
-#include "cli/jtext.c" /* the command line is in no library */
 #include "base/json.h"
-#include "tokenizer/tokenizer.h"
-#include "tokenizer/unicode.h"
+#include "pith.h"
+#include <math.h>
 
-static inline tokenizer *open_or_fail(const char *dir)
+enum { GOLDEN_MAX = 64 };
+
+typedef struct golden {
+    char dir[512], expected[512];
+    int32_t *ids[GOLDEN_MAX];
+    pith_seq seqs[GOLDEN_MAX];
+    size_t n, n_tokens;
+} golden;
+
+static inline json_doc *golden_json(const char *path)
 {
-    pith_err e = {{0}};
-    tokenizer *t = tokenizer_open(dir, &e);
-    if (!t) fail_msg("%s", e.msg);
-    return t;
+    pith_err e = {0};
+    json_doc *d = json_load(path, &e);
+    if (!d) fail_msg("%s", e.msg);
+    return d;
 }
 
-static inline void encode_or_fail(const tokenizer *t, const char *a, size_t n, const char *b, const tokenizer_options *o,
-                           tokenizer_encoding *x)
-{
-    pith_err e = {{0}};
-    if (tokenizer_encode(t, a, n, b, b ? strlen(b) : 0, o, x, NULL, &e)) fail_msg("%s", e.msg);
-}
-
-/* Compares a JSON array of numbers with n values. */
-static inline void check_numbers(json want, const char *where, size_t n, const void *values, size_t size)
+/* A JSON array of ids, malloc'ed. */
+static inline int32_t *golden_ids(json list, size_t *n)
 {
     size_t i = 0;
-    for (json c = json_first(want); c.node; c = json_next(c), i++) {
-        if (i >= n) break;
-        double got = size == 1   ? ((const uint8_t *)values)[i]
-                     : size == 4 ? ((const int32_t *)values)[i]
-                                 : (double)((const uint64_t *)values)[i];
-        if (got != json_num(c)) fail_msg("%s: [%zu] is %.0f, expected %.0f", where, i, got, json_num(c));
-    }
-    if (i != n || json_len(want) != n) fail_msg("%s: %zu values, expected %zu", where, n, json_len(want));
+    *n = json_len(list);
+    int32_t *ids = malloc((*n + 1) * sizeof *ids);
+    for (json c = json_first(list); c.node; c = json_next(c)) ids[i++] = (int32_t)json_num(c);
+    return ids;
 }
 
-/* A JSON string cannot hold NUL here; the goldens' are read as this character (see show_nul). */
-#define NUL_SHOWN "\\uE7FF"
-
-static inline void check_decoded(const tokenizer *t, const tokenizer_encoding *x, bool skip, const char *want,
-                          const char *where)
+/* root: "tests/golden", or that of the shared ones. */
+static inline void golden_load(golden *g, const char *root, const char *name)
 {
-    pith_err e = {{0}};
-    char *text, *shown = NULL;
-    size_t len, n = 0;
-    if (tokenizer_decode(t, x->ids, x->n, skip, &text, &len, &e)) fail_msg("%s: %s", where, e.msg);
-    assert_non_null(shown = malloc(3 * len + 1));
-    for (size_t i = 0; i < len; i++) {
-        memcpy(shown + n, text[i] ? text + i : "\xee\x9f\xbf", text[i] ? 1 : 3);
-        n += text[i] ? 1 : 3;
+    char path[1024];
+    *g = (golden){0};
+    snprintf(g->dir, sizeof g->dir, "%s/models/%s", root, name);
+    snprintf(g->expected, sizeof g->expected, "%s/expected/%s", root, name);
+    snprintf(path, sizeof path, "%s/ids.jsonl", g->expected);
+    char *text = util_read(path, NULL);
+    for (char *line = strtok(text, "\n"); line && g->n < GOLDEN_MAX; line = strtok(NULL, "\n")) {
+        pith_err e = {0};
+        size_t n;
+        json_doc *d = json_parse(path, line, strlen(line), &e);
+        assert_non_null(d);
+        g->ids[g->n] = golden_ids(json_root(d), &n);
+        g->seqs[g->n] = (pith_seq){g->ids[g->n], NULL, n};
+        g->n++;
+        g->n_tokens += n;
+        json_free(d);
     }
-    shown[n] = 0;
-    if (strlen(want) != n || memcmp(want, shown, n))
-        fail_msg("%s: decoded \"%s\", expected \"%s\"", where, shown, want);
-    free(shown);
     free(text);
+    assert_true(g->n > 0);
 }
 
-/* Id by id: whole characters each time, and together the same text. */
-static inline void check_stream(const tokenizer *t, const int32_t *ids, size_t n, bool skip, const char *where)
+static inline void golden_free(golden *g)
 {
-    pith_err e = {{0}};
-    char *whole;
-    const char *part;
-    size_t len, at = 0, k;
-    tokenizer_stream *s = tokenizer_stream_open(t, skip, &e);
-    if (!s || tokenizer_decode(t, ids, n, skip, &whole, &len, &e)) fail_msg("%s: %s", where, e.msg);
-    for (size_t i = 0; i <= n; i++) {
-        if (i < n ? tokenizer_stream_next(s, ids[i], &part, &k, &e) : tokenizer_stream_end(s, &part, &k, &e))
-            fail_msg("%s: %s", where, e.msg);
-        if (unicode_valid(part, k) < k) fail_msg("%s: broken UTF-8 after id %zu", where, i);
-        if (k > len - at || memcmp(whole + at, part, k)) fail_msg("%s: streamed text differs after id %zu", where, i);
-        at += k;
+    for (size_t i = 0; i < g->n; i++) free(g->ids[i]);
+}
+
+static inline pith_model *golden_open(const char *dir, const pith_model_options *o)
+{
+    pith_err e = {0};
+    pith_model *m = pith_model_open(dir, o, &e);
+    if (!m) fail_msg("%s: %s", dir, e.msg);
+    return m;
+}
+
+static inline void golden_run(pith_session *s, const pith_seq *seqs, size_t n, float *logits, float *hidden)
+{
+    pith_err e = {0};
+    if (pith_run(s, seqs, n, logits, hidden, &e)) fail_msg("%s", e.msg);
+}
+
+/* Largest difference from a raw float file, which must hold exactly n values. */
+static inline double golden_difference(const char *dir, size_t i, const char *what, const float *got, size_t n)
+{
+    char path[1024];
+    size_t len;
+    snprintf(path, sizeof path, "%s/np.%zu.%s.f32", dir, i, what);
+    char *raw = util_read(path, &len);
+    assert_int_equal(len, n * sizeof(float));
+    double worst = 0;
+    for (size_t k = 0; k < n; k++) {
+        float want;
+        memcpy(&want, raw + k * sizeof want, sizeof want);
+        double d = fabs((double)got[k] - (double)want);
+        if (!(d <= worst)) worst = d; /* NaN counts */
     }
-    if (at != len) fail_msg("%s: %zu bytes streamed, expected %zu", where, at, len);
-    tokenizer_stream_free(s);
-    free(whole);
+    free(raw);
+    return worst;
 }
 
-/* Replaces \u0000 in JSON text of equal length. */
-static inline void show_nul(char *s, size_t n)
+/* Runs all of g's sequences in one batch and compares every logit and hidden state; the bar is 1e-4. */
+static inline void golden_check(const golden *g, const pith_model *m, const char *name)
 {
-    for (size_t i = 0; i + 6 <= n; i++) {
-        if (s[i] == '\\' && memcmp(s + i, "\\u0000", 6) == 0) memcpy(s + i, NUL_SHOWN, 6);
-        if (s[i] == '\\') i++;
+    pith_err e = {0};
+    pith_session *s = pith_session_new(m, &e);
+    size_t labels = pith_model_n_labels(m), h = pith_model_hidden_size(m), at = 0;
+    size_t width = labels ? labels : pith_model_vocab_size(m), rows = labels ? g->n : g->n_tokens;
+    float *logits = malloc(rows * width * sizeof(float)), *hidden = malloc(g->n_tokens * h * sizeof(float));
+    double worst_logit = 0, worst_hidden = 0;
+    golden_run(s, g->seqs, g->n, logits, hidden);
+    for (size_t q = 0; q < g->n; q++) {
+        size_t n = g->seqs[q].n, row = labels ? q : at;
+        double a = golden_difference(g->expected, q, "logits", logits + row * width, (labels ? 1 : n) * width);
+        double b = golden_difference(g->expected, q, "hidden", hidden + at * h, n * h);
+        if (!(a <= worst_logit)) worst_logit = a;
+        if (!(b <= worst_hidden)) worst_hidden = b;
+        at += n;
     }
+    printf("# %-28s logits %.2e hidden %.2e\n", name, worst_logit, worst_hidden);
+    if (!(worst_logit <= 1e-4) || !(worst_hidden <= 1e-4)) fail_msg("%s is past 1e-4", name);
+    free(logits);
+    free(hidden);
+    pith_session_free(s);
 }
 
-static inline void check_case(const tokenizer *t, json c, const char *where)
-{
-    tokenizer_encoding x = {0};
-    const char *a = json_str(json_get(c, "a"));
-    json b = json_get(c, "b"), offsets = json_get(c, "offsets");
-    tokenizer_options o = {.no_special = json_true(json_get(c, "plain")),
-                           .max_length = (size_t)json_num(json_get(c, "max"))};
-    encode_or_fail(t, a, strlen(a), json_typeof(b) == JSON_STRING ? json_str(b) : NULL, &o, &x);
-    check_numbers(json_get(c, "ids"), where, x.n, x.ids, 4);
-    check_numbers(json_get(c, "types"), where, x.n, x.type_ids, 1);
-    check_numbers(json_get(c, "special"), where, x.n, x.special, 1);
-    size_t i = 0;
-    for (json p = json_first(offsets); p.node; p = json_next(p), i++) {
-        uint64_t got[2] = {x.begin[i], x.end[i]};
-        check_numbers(p, where, 2, got, 8);
-    }
-    check_decoded(t, &x, false, json_str(json_get(c, "decoded")), where);
-    check_decoded(t, &x, true, json_str(json_get(c, "decoded_skip")), where);
-    tokenizer_encoding_free(&x);
-}
-
-/* Texts of a corpus one by one: lines, or JSON strings a line. */
-typedef struct corpus {
-    char *text, *at, *end;
-    char *decoded; /* of the JSON string at hand; it may hold NUL */
-    bool json;
-} corpus;
-
-static inline corpus corpus_open(const char *path, bool as_json)
-{
-    size_t n;
-    corpus c = {util_read(path, &n), NULL, NULL, NULL, as_json};
-    if (strstr(path, ".dec.jsonl")) show_nul(c.text, n);
-    c.at = c.text;
-    c.end = c.text + n;
-    return c;
-}
-
-static inline bool corpus_next(corpus *c, const char **s, size_t *len)
-{
-    free(c->decoded);
-    c->decoded = NULL;
-    if (c->at >= c->end) return false;
-    char *nl = memchr(c->at, '\n', (size_t)(c->end - c->at));
-    if (!nl) nl = c->end;
-    *s = c->at;
-    *len = (size_t)(nl - c->at);
-    if (c->json) {
-        assert_true(*len >= 2 && **s == '"' && jtext_check(*s, *len, NULL) == 0);
-        *s = c->decoded = jtext_decode(*s + 1, *len - 2, len);
-        assert_non_null(*s);
-    }
-    c->at = nl + 1;
-    return true;
-}
-
-/* Spans lie in the text, in order, and begin and end with characters. */
-static inline void check_spans(const tokenizer_encoding *x, const char *s, size_t len)
-{
-    uint64_t begin = 0;
-    for (size_t i = 0; i < x->n; i++) {
-        assert_true(x->begin[i] >= begin && x->begin[i] < x->end[i] && x->end[i] <= len);
-        assert_true(((unsigned char)s[x->begin[i]] & 0xc0) != 0x80);
-        assert_true(x->end[i] == len || ((unsigned char)s[x->end[i]] & 0xc0) != 0x80);
-        begin = x->begin[i];
-    }
-}
-
-/* Takes t. */
-static inline void check_corpus(tokenizer *t, const char *texts, bool as_json, const char *stem, const char *name, size_t n_lines)
-{
-    static const char *const suffixes[] = {"", ".plain", ".dec"};
-    char rel[128];
-    for (size_t k = 0; k < 3; k++) {
-        snprintf(rel, sizeof rel, "golden/tokenizer/%s.%s%s.jsonl", stem, name, suffixes[k]);
-        corpus in = corpus_open(util_need(texts), as_json), want = corpus_open(util_need(rel), false);
-        tokenizer_encoding x = {0};
-        tokenizer_options o = {.no_special = k > 0};
-        const char *s = "", *w = "";
-        size_t len = 0, wlen = 0, line = 0;
-        while (corpus_next(&in, &s, &len)) {
-            char where[160];
-            snprintf(where, sizeof where, "%s line %zu", rel, ++line);
-            if (!corpus_next(&want, &w, &wlen)) fail_msg("%s: no such line", where);
-            json_doc *d = json_parse(rel, w, wlen, NULL);
-            assert_non_null(d);
-            encode_or_fail(t, s, len, NULL, &o, &x);
-            if (k) check_spans(&x, s, len);
-            if (k < 2) check_numbers(json_root(d), where, x.n, x.ids, 4);
-            if (k == 2) check_decoded(t, &x, true, json_str(json_get(json_root(d), "skip")), where);
-            if (k == 2) check_decoded(t, &x, false, json_str(json_get(json_root(d), "keep")), where);
-            if (k == 2) check_stream(t, x.ids, x.n, true, where);
-            if (k == 0) check_stream(t, x.ids, x.n, false, where);
-            json_free(d);
-        }
-        assert_int_equal(line, n_lines);
-        assert_false(corpus_next(&want, &w, &wlen));
-        tokenizer_encoding_free(&x);
-        free(in.text);
-        free(want.text);
-    }
-    tokenizer_free(t);
-}
 #endif

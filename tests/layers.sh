@@ -18,20 +18,21 @@ allowed() {
     src/pith.h) echo "" ;;
     src/base/err.h) echo "pith.h base/*" ;;
     src/base/*) echo "base/*" ;;
-    src/compute/op.*|src/compute/kv.*|src/compute/sample.*) echo "base/* compute/op.h compute/kv.h compute/sample.h compute/kernel.h compute/tensor.h" ;;
+    src/compute/op.*|src/compute/kv.*|src/compute/rope.*|src/compute/moe.*|src/compute/sample.*) echo "base/* compute/op.h compute/kv.h compute/rope.h compute/moe.h compute/sample.h compute/kernel.h compute/tensor.h" ;;
     src/compute/*) echo "base/* compute/kernel* compute/tensor.h" ;;
     src/formats/bind.*) echo "base/* formats/* compute/tensor.h" ;;
     src/formats/*) echo "base/* formats/* compute/tensor.h" ;;
     tokenizer/*) echo "base/* tokenizer/*" ;;
     models/*.def) echo "" ;;
-    models/*) echo "base/* model.h compute/op.h compute/kv.h formats/bind.h" ;;
-    src/model.*) echo "base/* model.h models/archs.def compute/op.h formats/bind.h" ;;
+    models/*) echo "base/* model.h causal.h compute/op.h compute/kv.h compute/rope.h compute/moe.h formats/bind.h" ;;
+    src/causal.*) echo "base/* model.h causal.h compute/op.h compute/kv.h compute/rope.h formats/bind.h" ;;
+    src/model.*) echo "base/* model.h models/archs.def compute/op.h compute/kv.h compute/rope.h formats/bind.h" ;;
     src/cli/*|src/server/*) echo "pith.h base/* cli/* server/*" ;;
     tools/bench*) echo "pith.h base/* compute/* tokenizer/tokenizer.h" ;; # a benchmark measures the inside
     tools/*) echo "pith.h base/*" ;;
     tests/*) echo "*" ;;
     src/template.c) echo "engine.h tokenizer/chat.h" ;;
-    src/*) echo "pith.h engine.h model.h base/* compute/* formats/* tokenizer/tokenizer.h" ;; # the engine
+    src/*) echo "pith.h engine.h stream.h model.h base/* compute/* formats/* tokenizer/tokenizer.h" ;; # the engine
     esac
 }
 set -f
@@ -53,6 +54,7 @@ door utf8proc '#include <utf8proc' tokenizer/unicode.c
 door PCRE2 '#include <pcre2' tokenizer/regex.c
 door OpenMP '#include <omp|pragma omp (parallel|for|task|single|critical)' src/base/par.c
 door xxhash '#include <xxhash' src/weights.c
+door libedit '#include <(histedit|editline)' src/cli/line.c
 door "the exit of a process" '(^|[^_a-z])(exit|abort|_exit) *\(' 'src/cli/(main|guard).c' # guard: signal handlers
 check "the library prints nothing" "$(grep -nE '(^|[^a-z_])(printf|puts|perror) *\(|std(out|err)' $(grep -vE '^(src/cli|src/server|tools|tests)/' <<<"$sources") | grep -v '^src/pith.h:[0-9]*: \*')"
 

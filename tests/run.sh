@@ -6,6 +6,8 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 export BUILD=${BUILD:-build} PITH=${PITH:-./pith} PITH_SHARED=${PITH_SHARED:-../shared}
 export CMOCKA_MESSAGE_OUTPUT=TAP
+# Tests run more threads than there may be processors, and maybe beside other work: threads that wait must not spin.
+export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 # An absurd allocation must come back as an error, in a sanitizer build too.
 export ASAN_OPTIONS=allocator_may_return_null=1:${ASAN_OPTIONS:-}
 passed=0 failed=0 skipped=0 pattern=${1:-}

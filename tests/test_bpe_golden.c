@@ -2,7 +2,7 @@
  * for their tokenizer.json. */
 #define _GNU_SOURCE
 #include "files.h"
-#include "golden.h"
+#include "corpus.h"
 
 static void check_both(const char *dir, const char *name)
 {

@@ -1,113 +1,23 @@
 /* The engine against float64 goldens, and the bits contract: one hash of the logits for every number of threads,
  * batch, and exact kernel set. */
-#include "util.h"
-#include "base/json.h"
+#include "golden.h"
 #include "compute/kernel.h"
-#include "pith.h"
-#include <dirent.h>
-#include <math.h>
-
-enum { MAX_SEQS = 64 };
-
-typedef struct golden {
-    char dir[512], expected[512];
-    int32_t *ids[MAX_SEQS];
-    pith_seq seqs[MAX_SEQS];
-    size_t n;
-} golden;
 
 static const char *const models[] = {"bert-bf16-sharded", "bert-eps-relu", "bert-f32", "bert-gelu_new", "bert-legacy",
                                      "distilbert-bf16", "distilbert-f16", "distilbert-f32", "distilbert-odd",
                                      "distilbert-sharded", "distilbert-single"};
 enum { N_MODELS = sizeof models / sizeof models[0] };
 
-static void golden_load(golden *g, const char *name)
-{
-    char path[1024];
-    *g = (golden){0};
-    snprintf(g->dir, sizeof g->dir, "tests/golden/models/%s", name);
-    snprintf(g->expected, sizeof g->expected, "tests/golden/expected/%s", name);
-    snprintf(path, sizeof path, "%s/ids.jsonl", g->expected);
-    char *text = util_read(path, NULL);
-    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
-        pith_err e = {0};
-        json_doc *d = json_parse(path, line, strlen(line), &e);
-        assert_non_null(d);
-        size_t n = json_len(json_root(d)), i = 0;
-        g->ids[g->n] = malloc(n * sizeof(int32_t));
-        for (json c = json_first(json_root(d)); c.node; c = json_next(c)) g->ids[g->n][i++] = (int32_t)json_num(c);
-        g->seqs[g->n] = (pith_seq){g->ids[g->n], NULL, n};
-        g->n++;
-        json_free(d);
-    }
-    free(text);
-    assert_int_equal(g->n, 8);
-}
-
-static void golden_free(golden *g)
-{
-    for (size_t i = 0; i < g->n; i++) free(g->ids[i]);
-}
-
-static pith_model *open_model(const char *dir, const pith_model_options *o)
-{
-    pith_err e = {0};
-    pith_model *m = pith_model_open(dir, o, &e);
-    if (!m) fail_msg("%s: %s", dir, e.msg);
-    return m;
-}
-
-static void run(pith_session *s, const pith_seq *seqs, size_t n, float *logits, float *hidden)
-{
-    pith_err e = {0};
-    if (pith_run(s, seqs, n, logits, hidden, &e)) fail_msg("%s", e.msg);
-}
-
-/* Largest difference from a raw float file, which must hold exactly n values. */
-static double difference(const char *dir, size_t i, const char *what, const float *got, size_t n)
-{
-    char path[1024];
-    size_t len;
-    snprintf(path, sizeof path, "%s/np.%zu.%s.f32", dir, i, what);
-    char *raw = util_read(path, &len);
-    assert_int_equal(len, n * sizeof(float));
-    double worst = 0;
-    for (size_t k = 0; k < n; k++) {
-        float want;
-        memcpy(&want, raw + k * sizeof want, sizeof want);
-        double d = fabs((double)got[k] - (double)want);
-        if (!(d <= worst)) worst = d; /* NaN counts */
-    }
-    free(raw);
-    return worst;
-}
+static const char *const root = "tests/golden";
 
 static void test_goldens(void **state)
 {
     (void)state;
     for (size_t i = 0; i < N_MODELS; i++) {
         golden g;
-        golden_load(&g, models[i]);
-        pith_model *m = open_model(g.dir, NULL);
-        pith_err e = {0};
-        pith_session *s = pith_session_new(m, &e);
-        size_t labels = pith_model_n_labels(m), h = pith_model_hidden_size(m), total = 0, at = 0;
-        for (size_t q = 0; q < g.n; q++) total += g.seqs[q].n;
-        float *logits = malloc(g.n * labels * sizeof(float)), *hidden = malloc(total * h * sizeof(float));
-        run(s, g.seqs, g.n, logits, hidden);
-        double worst_logit = 0, worst_hidden = 0;
-        for (size_t q = 0; q < g.n; q++) {
-            double a = difference(g.expected, q, "logits", logits + q * labels, labels);
-            double b = difference(g.expected, q, "hidden", hidden + at * h, g.seqs[q].n * h);
-            if (!(a <= worst_logit)) worst_logit = a;
-            if (!(b <= worst_hidden)) worst_hidden = b;
-            at += g.seqs[q].n;
-        }
-        printf("# %-20s logits %.2e hidden %.2e\n", models[i], worst_logit, worst_hidden);
-        if (!(worst_logit <= 1e-4) || !(worst_hidden <= 1e-4)) fail_msg("%s is past 1e-4", models[i]);
-        free(logits);
-        free(hidden);
-        pith_session_free(s);
+        golden_load(&g, root, models[i]);
+        pith_model *m = golden_open(g.dir, NULL);
+        golden_check(&g, m, models[i]);
         pith_model_close(m);
         golden_free(&g);
     }
@@ -117,7 +27,7 @@ static void test_goldens(void **state)
  * sequence belongs. */
 static uint64_t hash_of(const golden *g, int threads, const char *kernels, size_t batch)
 {
-    pith_model *m = open_model(g->dir, &(pith_model_options){.threads = threads, .kernels = kernels});
+    pith_model *m = golden_open(g->dir, &(pith_model_options){.threads = threads, .kernels = kernels});
     pith_err e = {0};
     pith_session *s = pith_session_new(m, &e);
     size_t labels = pith_model_n_labels(m), h = pith_model_hidden_size(m), total = 0, at = 0, row = 0, size = batch;
@@ -128,7 +38,7 @@ static uint64_t hash_of(const golden *g, int threads, const char *kernels, size_
         size = batch ? batch : size + 1;
         size_t n = at + size < g->n ? size : g->n - at, tokens = 0;
         for (size_t q = at; q < at + n; q++) tokens += g->seqs[q].n;
-        run(s, g->seqs + at, n, all + at * labels, all + g->n * labels + row * h);
+        golden_run(s, g->seqs + at, n, all + at * labels, all + g->n * labels + row * h);
         at += n;
         row += tokens;
     }
@@ -148,7 +58,7 @@ static void test_bits(void **state)
     size_t runs = 0;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         golden g;
-        golden_load(&g, names[i]);
+        golden_load(&g, root, names[i]);
         while (g.n < 33) { /* mixed lengths, repeated so that a batch of 32 is a batch of 32 */
             g.seqs[g.n] = g.seqs[(g.n * 5 + 3) % 8];
             g.ids[g.n++] = NULL;
@@ -180,12 +90,12 @@ static void test_openblas(void **state)
         printf("# skip: %s\n", e.msg);
         skip();
     }
-    golden_load(&g, "distilbert-odd");
+    golden_load(&g, root, "distilbert-odd");
     const char *const sets[] = {"generic", "openblas"};
     for (int i = 0; i < 2; i++) {
-        pith_model *m = open_model(g.dir, &(pith_model_options){.kernels = sets[i]});
+        pith_model *m = golden_open(g.dir, &(pith_model_options){.kernels = sets[i]});
         pith_session *s = pith_session_new(m, &e);
-        run(s, g.seqs, g.n, i ? got : want, NULL);
+        golden_run(s, g.seqs, g.n, i ? got : want, NULL);
         pith_session_free(s);
         pith_model_close(m);
     }
@@ -207,7 +117,7 @@ static void test_bad_sequences(void **state)
     int32_t ids[100] = {0};
     uint8_t types[100] = {0};
     pith_err e = {0};
-    pith_model *m = open_model("tests/golden/models/bert-f32", NULL);
+    pith_model *m = golden_open("tests/golden/models/bert-f32", NULL);
     pith_session *s = pith_session_new(m, &e);
     expect_run_error(s, (pith_seq){ids, NULL, 0}, "no tokens");
     expect_run_error(s, (pith_seq){ids, NULL, 73}, "72 positions");

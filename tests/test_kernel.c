@@ -50,9 +50,24 @@ static void test_panel_bytes(void **state)
     assert_int_equal(kernel_panel_bytes(1u << 31, UINT64_MAX / 64, DT_F16, &b), -1);
 }
 
+/* W^T [k][n], which ends at an unmapped page, packs to the same panels. */
+static void check_transposed(const guarded *memory, const unsigned char *w, const unsigned char *panels, dtype type, size_t n,
+                             size_t k, size_t p0, size_t p1)
+{
+    static unsigned char got[4 * 128 * 70];
+    size_t size = type == DT_F32 ? 4 : 2;
+    unsigned char *turned = guard_last(memory, n * k * size);
+    for (size_t o = 0; o < n; o++)
+        for (size_t c = 0; c < k; c++) memcpy(turned + (c * n + o) * size, w + (o * k + c) * size, size);
+    memset(got, 0x5a, sizeof got);
+    kernel_pack_transposed(got, turned, type, n, k, p0, p1);
+    assert_memory_equal(got, panels, p1 * 32 * k * size);
+}
+
 static void test_pack(void **state)
 {
     (void)state;
+    guarded turned = guard_new(4 * 100 * 70 + 64);
     guarded src = guard_new(4 * 100 * 70 + 64), dst = guard_new(4 * 128 * 70);
     for (size_t round = 0; round < cases(600); round++) {
         size_t n = 1 + below(100), k = 1 + below(70), panels = (n + 31) / 32, p0 = below(panels), ld = k + below(3);
@@ -66,6 +81,7 @@ static void test_pack(void **state)
             memset(d, 0x5a, bytes);
             kernel_pack(d, w, bits16 ? DT_F16 : DT_F32, n, k, p0, panels);
             for (size_t i = 0; i < p0 * 32 * k * size; i++) assert_int_equal(d[i], 0x5a);
+            check_transposed(&turned, w, d, bits16 ? DT_F16 : DT_F32, n, k, p0, panels);
             for (size_t o = p0 * 32; o < panels * 32; o++)
                 for (size_t c = 0; c < k; c++) {
                     size_t lane = o % 32, place = bits16 ? lane % 16 * 2 + lane / 16 : lane;
@@ -90,6 +106,7 @@ static void test_pack(void **state)
     }
     guard_free(&src);
     guard_free(&dst);
+    guard_free(&turned);
 }
 
 /* ---- linear ---- */
@@ -115,6 +132,7 @@ typedef struct shape {
     size_t m, n, k;
     dtype type;
     int chain, bias, mode;
+    int resume; /* a chain goes on from what is in Y */
 } shape;
 
 static float weight_at(const void *w, dtype type, size_t i)
@@ -146,13 +164,13 @@ static kernel_linear linear_case(const linear_memory *l, shape s)
     }
     kernel_pack(p, w, s.type, s.n, s.k, 0, panels);
     float *y = guard_last(&l->y, 4 * ((s.m ? s.m - 1 : 0) * ldy + s.n));
-    return (kernel_linear){x, ldx, s.m, s.k, s.n, p, s.type, 0, panels, s.bias ? bias : NULL, y, ldy, s.chain};
+    return (kernel_linear){x, ldx, s.m, s.k, s.n, p, s.type, 0, panels, s.bias ? bias : NULL, y, ldy, s.chain, s.resume};
 }
 
 /* The definition, spelled with libm's fmaf and the row-major weights. */
-static float linear_by_definition(const kernel_linear *a, const char *w, size_t i, size_t o)
+static float linear_by_definition(const kernel_linear *a, const char *w, const float *before, size_t i, size_t o)
 {
-    float t = 0, acc = 0;
+    float acc = a->resume ? before[i * a->ldy + o] : 0, t = acc;
     for (size_t k = 0; k < a->k; k++) {
         if (k % KERNEL_KB == 0 && !a->chain) acc = 0;
         acc = fmaf(a->x[i * a->ldx + k], weight_at(w, a->type, o * a->k + k), acc);
@@ -164,11 +182,19 @@ static float linear_by_definition(const kernel_linear *a, const char *w, size_t 
 static shape random_shape(void)
 {
     static const dtype types[] = {DT_F32, DT_F16, DT_BF16};
-    shape s = {below(41), 1 + below(100), below(601), types[below(3)], rnd() & 1, rnd() & 1, (int)below(MODES)};
+    shape s = {below(41), 1 + below(100), below(601), types[below(3)], rnd() & 1, rnd() & 1, (int)below(MODES), 0};
+    s.resume = s.chain && rnd() & 1;
     if (below(8) == 0) s.k = (size_t[]){255, 256, 257, 511, 512, 513, 1, 0}[below(8)];
     if (below(30) == 0) s.m = 135 + below(20);
     if (below(8) == 0) s.m = 1 + below(4), s.n = 1 + below(300); /* few rows walk several panels at once */
     return s;
+}
+
+/* What Y holds before: floats of it, in two places. */
+static void fill_before(float *y, float *copy, size_t floats, shape s)
+{
+    for (size_t i = 0; i < floats; i++) copy[i] = s.resume ? value(s.mode) : -12345.5f;
+    memcpy(y, copy, floats * sizeof *y);
 }
 
 static void test_linear_definition(void **state)
@@ -178,13 +204,15 @@ static void test_linear_definition(void **state)
     for (size_t round = 0; round < cases(1500); round++) {
         shape s = random_shape();
         kernel_linear a = linear_case(&l, s);
+        float *before = guard_last(&l.want, 4 * ((s.m ? s.m - 1 : 0) * a.ldy + s.n));
+        fill_before(a.y, before, (s.m ? s.m - 1 : 0) * a.ldy + s.n, s);
         generic()->linear(&a);
         const char *w = guard_last(&l.w, s.n * s.k * (s.type == DT_F32 ? 4 : 2));
         for (size_t r = 0; r < 60 && s.m; r++) {
             size_t i = below(s.m), o = below(s.n);
-            float want = linear_by_definition(&a, w, i, o);
-            same_floats(a.y + i * a.ldy + o, &want, 1, "m %zu of %zu, n %zu of %zu, k %zu, %s, chain %d, bias %d", i, s.m,
-                        o, s.n, s.k, tensor_dtypes[s.type].name, s.chain, s.bias);
+            float want = linear_by_definition(&a, w, before, i, o);
+            same_floats(a.y + i * a.ldy + o, &want, 1, "m %zu of %zu, n %zu of %zu, k %zu, %s, chain %d, resume %d, bias %d", i,
+                        s.m, o, s.n, s.k, tensor_dtypes[s.type].name, s.chain, s.resume, s.bias);
         }
     }
     linear_free(&l);
@@ -198,6 +226,7 @@ static void test_linear_accuracy(void **state)
     for (size_t round = 0; round < cases(200); round++) {
         shape s = random_shape();
         s.mode = PLAIN;
+        s.resume = 0;
         kernel_linear a = linear_case(&l, s);
         kernel_at(0)->linear(&a);
         const char *w = guard_last(&l.w, s.n * s.k * (s.type == DT_F32 ? 4 : 2));
@@ -228,12 +257,12 @@ static void linear_same(const kernel_set *set, const linear_memory *l, shape s)
     } else if (below(3) == 0) {
         a.p1 += 5; /* beyond the matrix: ignored */
     }
-    for (size_t i = 0; i < floats; i++) got[i] = want[i] = -12345.5f;
+    fill_before(got, want, floats, s);
     set->linear(&a);
     a.y = want;
     generic()->linear(&a);
-    same_floats(got, want, floats, "%s m %zu n %zu k %zu %s chain %d bias %d mode %d panels %zu..%zu", set->name, s.m, s.n,
-                s.k, tensor_dtypes[s.type].name, s.chain, s.bias, s.mode, a.p0, a.p1);
+    same_floats(got, want, floats, "%s m %zu n %zu k %zu %s chain %d resume %d bias %d mode %d panels %zu..%zu", set->name,
+                s.m, s.n, s.k, tensor_dtypes[s.type].name, s.chain, s.resume, s.bias, s.mode, a.p0, a.p1);
 }
 
 static void test_linear_same(void **state)
@@ -244,16 +273,16 @@ static void test_linear_same(void **state)
     linear_memory l = linear_new();
     size_t step = quick() ? 7 : 1;
     for (int t = 0; t < 3; t++) {
-        for (size_t m = 0; m <= 44; m += step) linear_same(set, &l, (shape){m, 70, 37, types[t], 0, 1, SPECIAL});
-        for (size_t n = 1; n <= 100; n += step) linear_same(set, &l, (shape){15, n, 40, types[t], t & 1, 1, PLAIN});
-        for (size_t k = 0; k <= 600; k += step) linear_same(set, &l, (shape){5, 33, k, types[t], k & 1, k & 2, WILD});
+        for (size_t m = 0; m <= 44; m += step) linear_same(set, &l, (shape){m, 70, 37, types[t], 0, 1, SPECIAL, 0});
+        for (size_t n = 1; n <= 100; n += step) linear_same(set, &l, (shape){15, n, 40, types[t], t & 1, 1, PLAIN, 0});
+        for (size_t k = 0; k <= 600; k += step) linear_same(set, &l, (shape){5, 33, k, types[t], k & 1, k & 2, WILD, 0});
         for (size_t m = 1; m <= 4; m++)
             for (size_t n = 96; n <= 300; n += 17)
-                for (size_t k = 250; k <= 520; k += 9 * step) linear_same(set, &l, (shape){m, n, k, types[t], k & 1, n & 1, PLAIN});
-        linear_same(set, &l, (shape){139, 40, 300, types[t], 0, 0, PLAIN});
-        linear_same(set, &l, (shape){140, 40, 513, types[t], 1, 0, PLAIN});
-        linear_same(set, &l, (shape){141, 160, 100, types[t], 0, 1, PLAIN});
-        linear_same(set, &l, (shape){300, 33, 800, types[t], 0, 1, PLAIN});
+                for (size_t k = 250; k <= 520; k += 9 * step) linear_same(set, &l, (shape){m, n, k, types[t], k & 1, n & 1, PLAIN, 0});
+        linear_same(set, &l, (shape){139, 40, 300, types[t], 0, 0, PLAIN, 0});
+        linear_same(set, &l, (shape){140, 40, 513, types[t], 1, 0, PLAIN, 0});
+        linear_same(set, &l, (shape){141, 160, 100, types[t], 0, 1, PLAIN, 0});
+        linear_same(set, &l, (shape){300, 33, 800, types[t], 0, 1, PLAIN, 0});
     }
     for (size_t round = 0; round < cases(2500); round++) linear_same(set, &l, random_shape());
     linear_free(&l);
@@ -271,7 +300,7 @@ static void test_linear_close(void **state)
         kernel_linear a = linear_case(&l, s);
         size_t floats = (s.m ? s.m - 1 : 0) * a.ldy + s.n;
         float *want = guard_last(&l.want, 4 * floats), *got = a.y;
-        for (size_t i = 0; i < floats; i++) got[i] = want[i] = -12345.5f;
+        fill_before(got, want, floats, s);
         set->linear(&a);
         a.y = want;
         generic()->linear(&a);
@@ -349,7 +378,7 @@ static void test_fma(void **state)
             if (rnd() & 1) c = from_bits(to_bits(-(keep * b)) + rnd() % 5 - 2);
             a = keep;
         }
-        kernel_linear l = {x, 2, 1, 2, 32, w, DT_F32, 0, 1, NULL, y, 32, 0};
+        kernel_linear l = {x, 2, 1, 2, 32, w, DT_F32, 0, 1, NULL, y, 32, 0, 0};
         set->linear(&l);
         for (size_t j = 0; j < 32; j++)
             if (to_bits(y[j]) != to_bits(want[j]))

@@ -198,6 +198,12 @@ static void test_rows_same(void **state)
         memcpy(y, x, 4 * n);
         set->layernorm(y, gamma, beta, 1e-12f, y, n);
         same_floats(y, want, n, "%s layernorm in place n %zu mode %d", set->name, n, mode);
+        generic()->rmsnorm(x, gamma, 1e-6f, want, n);
+        set->rmsnorm(x, gamma, 1e-6f, y, n);
+        same_floats(y, want, n, "%s rmsnorm n %zu mode %d", set->name, n, mode);
+        memcpy(y, x, 4 * n);
+        set->rmsnorm(y, gamma, 1e-6f, y, n);
+        same_floats(y, want, n, "%s rmsnorm in place n %zu mode %d", set->name, n, mode);
         memcpy(want, x, 4 * n), memcpy(y, x, 4 * n);
         generic()->softmax(want, 3.7f, n);
         set->softmax(y, 3.7f, n);
@@ -206,6 +212,10 @@ static void test_rows_same(void **state)
         generic()->add(x, want, n);
         set->add(x, y, n);
         same_floats(y, want, n, "%s add n %zu mode %d", set->name, n, mode);
+        memcpy(want, gamma, 4 * n), memcpy(y, gamma, 4 * n);
+        generic()->mul(x, want, n);
+        set->mul(x, y, n);
+        same_floats(y, want, n, "%s mul n %zu mode %d", set->name, n, mode);
     }
     guard_free(&a), guard_free(&b), guard_free(&c), guard_free(&d);
 }
@@ -258,6 +268,18 @@ static void test_rows_definition(void **state)
             same_floats(y + i, &want, 1, "layernorm n %zu", n);
             double exact = ((double)x[i] - mean) / sqrt(var + 1e-5) * (double)gamma[i] + (double)beta[i];
             assert_true(fabs((double)y[i] - exact) < 1e-5);
+        }
+        /* rmsnorm */
+        float sq[16] = {0};
+        double square = 0;
+        for (size_t i = 0; i < n; i++) sq[i % 16] = fmaf(x[i], x[i], sq[i % 16]);
+        for (size_t i = 0; i < n; i++) square += (double)x[i] * (double)x[i] / (double)n;
+        s = 1.0f / sqrtf(sum_by_definition(sq, 16) / (float)n + 1e-6f);
+        g->rmsnorm(x, gamma, 1e-6f, y, n);
+        for (size_t i = 0; i < n; i++) {
+            float want = x[i] * s * gamma[i];
+            same_floats(y + i, &want, 1, "rmsnorm n %zu", n);
+            assert_true(fabs((double)y[i] - (double)x[i] / sqrt(square + 1e-6) * (double)gamma[i]) < 1e-5);
         }
     }
 }

@@ -1,7 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 /* The tokenizer against the reference: tests/data/tokenizer/reference.jsonl (small random tokenizers, made by
  * tools/make_tokenizer_golden.js) and the goldens for published tokenizers that lie outside the project. */
-#include "golden.h"
+#include "corpus.h"
 #include <unistd.h>
 #include "tokenizer/normalize.h"
 #include "tokenizer/pretokenize.h"

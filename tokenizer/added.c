@@ -66,8 +66,8 @@ static size_t spaces_after(const char *text, size_t at, size_t end)
     return at;
 }
 
-int added_split(const added_set *s, const char *text, size_t len, bool skip_special, added_part *part, void *ctx,
-                pith_err *e)
+int added_split(const added_set *s, const char *text, size_t len, bool skip_special, added_may *may, added_part *part,
+                void *ctx, pith_err *e)
 {
     size_t done = 0;
     for (size_t i = 0; s->n && i < len;) {
@@ -82,6 +82,10 @@ int added_split(const added_set *s, const char *text, size_t len, bool skip_spec
         }
         const added_token *t = p->token;
         size_t begin = i, end = i + p->len;
+        if (t->special && may && !may(ctx, begin, end)) {
+            i++; /* one that counts may begin inside */
+            continue;
+        }
         i = end; /* a match that does not count is not looked into again */
         if (skip_special && t->special) continue;
         if (t->single_word && (word_before(text, begin) || word_after(text, end, len))) continue;

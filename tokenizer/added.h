@@ -41,8 +41,10 @@ void added_free(added *a);
 
 /* Called for each part of a text in order: an added token, or text between (token NULL). Never empty. */
 typedef int added_part(void *ctx, const char *text, size_t begin, size_t end, const added_token *token, pith_err *e);
-/* Leftmost-longest matches; skip_special leaves special tokens as text. */
-int added_split(const added_set *s, const char *text, size_t len, bool skip_special, added_part *part, void *ctx,
-                pith_err *e);
+/* May a special token stand at these bytes of the text? */
+typedef bool added_may(void *ctx, size_t begin, size_t end);
+/* Leftmost-longest matches; skip_special leaves special tokens as text, `may` (NULL: all may) those it does not allow. */
+int added_split(const added_set *s, const char *text, size_t len, bool skip_special, added_may *may, added_part *part,
+                void *ctx, pith_err *e);
 
 #endif

@@ -141,7 +141,30 @@ typedef struct encode_run {
     normalized normal; /* the part of the text at hand */
     bool at_start;     /* it begins the text */
     void *scratch;     /* the model's */
+    size_t part, cursor; /* where it begins; how far its origins were asked for */
 } encode_run;
+
+/* Do the bytes begin .. end of the text lie apart from all foreign ranges? */
+static bool may_be_special(void *ctx, size_t begin, size_t end)
+{
+    const encode_run *r = ctx;
+    size_t lo = 0, hi = r->o->n_foreign;
+    while (lo < hi) { /* the first range that ends after begin */
+        size_t m = lo + (hi - lo) / 2;
+        if (r->o->foreign[m].end <= begin) lo = m + 1;
+        else hi = m;
+    }
+    return lo == r->o->n_foreign || r->o->foreign[lo].begin >= end;
+}
+
+static bool may_be_special_in_part(void *ctx, size_t begin, size_t end)
+{
+    encode_run *r = ctx;
+    uint64_t from = begin, to = end;
+    if (!r->o->n_foreign) return true;
+    if (r->t->normalizer.n) normalize_origin(&r->normal, &r->cursor, &from, &to);
+    return may_be_special(r, r->part + (size_t)from, r->part + (size_t)to);
+}
 
 static int encode_word(void *ctx, const char *text, size_t begin, size_t end, pretokenize_map *map, pith_err *e)
 {
@@ -189,7 +212,11 @@ static int encode_part(void *ctx, const char *text, size_t begin, size_t end, co
         normal = r->normal.text;
         len = r->normal.len;
     }
-    if (added_split(&t->added.normalized, normal, len, r->o->no_parse_special, encode_normal_part, r, e)) return -1;
+    r->part = begin;
+    r->cursor = 0;
+    if (added_split(&t->added.normalized, normal, len, r->o->no_parse_special, may_be_special_in_part, encode_normal_part, r,
+                    e))
+        return -1;
     size_t cursor = 0;
     for (size_t i = first; i < r->out->n; i++) {
         if (t->normalizer.n) normalize_origin(&r->normal, &cursor, &r->out->begin[i], &r->out->end[i]);
@@ -250,7 +277,7 @@ int tokenizer_encode_plain(const tokenizer *t, const char *text, size_t len, con
         text = repaired.text;
         len = repaired.len;
     }
-    if (!rc) rc = added_split(&t->added.raw, text, len, r.o->no_parse_special, encode_part, &r, e);
+    if (!rc) rc = added_split(&t->added.raw, text, len, r.o->no_parse_special, may_be_special, encode_part, &r, e);
     if (out->n_replaced)
         for (size_t i = 0; i < out->n && !rc; i++)
             normalize_origin(&repaired, &cursor, &out->begin[i], &out->end[i]);

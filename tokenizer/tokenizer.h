@@ -25,6 +25,8 @@ typedef struct tokenizer_options {
     bool no_parse_special; /* "[SEP]" in a text is text */
     bool strict;           /* invalid UTF-8 is an error with its byte offset */
     size_t max_length;     /* 0: no truncation; counts special tokens; pairs: longest first, from the right */
+    const pith_range *foreign; /* [n_foreign] bytes of the (first) text, ascending and apart: what touches them is no */
+    size_t n_foreign;          /* special token; needs strict */
 } tokenizer_options;
 
 /* dir: holds tokenizer.json, else vocab.txt, else vocab.json and merges.txt, else tokenizer.model (each with

@@ -1,6 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/cli.h"
 #include <errno.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -217,6 +218,35 @@ static int set_size(const cli_opt *o, uint64_t *out, const char *text, const cha
     return 0;
 }
 
+static int set_real(const cli_opt *o, double *out, const char *text, const char *origin)
+{
+    char *end;
+    double x = strtod(text, &end);
+    if (end == text || *end || isnan(x)) return cli_usage("%s: '%s' is not a number", origin, text);
+    if (o->max && !(x >= (double)o->min && x <= (double)o->max))
+        return cli_usage("%s: %s is not from %llu to %llu", origin, text, (unsigned long long)o->min,
+                         (unsigned long long)o->max);
+    *out = x;
+    return 0;
+}
+
+static int add_item(cli_list *l, const char *text, int environment)
+{
+    if (l->environment && !environment) l->n = 0;
+    const char **items = realloc(l->items, (l->n + 1) * sizeof *items);
+    if (!items) return cli_usage("out of memory");
+    l->items = items;
+    l->environment = environment;
+    l->items[l->n++] = text;
+    return 0;
+}
+
+void cli_drop(const cli_verb *v, void *values)
+{
+    for (const cli_opt *o = v->opts; o->kind != CLI_END; o++)
+        if (o->kind == CLI_LIST) free(((cli_list *)(void *)((char *)values + o->at))->items);
+}
+
 /* Stores text as the value of o; origin names where it came from in messages. */
 static int set(const cli_opt *o, void *values, const char *text, const char *origin)
 {
@@ -229,6 +259,8 @@ static int set(const cli_opt *o, void *values, const char *text, const char *ori
         *(int *)(void *)at = k > 4;
         return 0;
     case CLI_SIZE: return set_size(o, (uint64_t *)(void *)at, text, origin);
+    case CLI_REAL: return set_real(o, (double *)(void *)at, text, origin);
+    case CLI_LIST: return add_item((cli_list *)(void *)at, text, *origin != '-');
     case CLI_CHOICE:
         k = choice(o->arg, text);
         if (k < 0) {
@@ -246,6 +278,7 @@ static int from_environment(const cli_verb *v, void *values)
 {
     for (const cli_opt *o = v->opts; o->kind != CLI_END; o++) {
         if (o->kind == CLI_TITLE) continue;
+        if (o->kind == CLI_REAL) *(double *)(void *)((char *)values + o->at) = NAN;
         if (o->def && set(o, values, o->def, o->name)) return CLI_USAGE;
         char name[128];
         int n = snprintf(name, sizeof name, "PITH_%s_%s", v->name, o->name);

@@ -15,8 +15,16 @@ typedef enum cli_kind {
     CLI_FILE,   /* const char *: a path; completed as one */
     CLI_MODEL,  /* const char *: a directory or a bundled name */
     CLI_SIZE,   /* uint64_t in [min, max]; "all" is UINT64_MAX where arg says so */
+    CLI_REAL,   /* double in [min, max], any if both are 0; NaN: not given */
+    CLI_LIST,   /* cli_list: may be given several times */
     CLI_CHOICE  /* int: index of the word in `arg`, "auto|softmax|none" */
 } cli_kind;
+
+typedef struct cli_list {
+    const char **items; /* [n] */
+    size_t n;
+    int environment; /* from there: the command line replaces it */
+} cli_list;
 
 typedef struct cli_opt {
     cli_kind kind;
@@ -50,9 +58,10 @@ typedef struct cli_model_opts {
     {CLI_FLAG, 'h', "help", 0, 0, 0, "this text", offsetof(T, g.help), 0, 0},                                          \
     {CLI_END, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
-#define CLI_MODEL_OPTION(T)                                                                                            \
+#define CLI_MODEL_OPTION(T) CLI_MODEL_OPTION_DEFAULT(T, "sentiment")
+#define CLI_MODEL_OPTION_DEFAULT(T, bundled)                                                                           \
     {CLI_TITLE, 0, 0, 0, 0, 0, "Model", 0, 0, 0},                                                                      \
-    {CLI_MODEL, 'm', "model", "MODEL", "sentiment", "PITH_MODEL",                                                      \
+    {CLI_MODEL, 'm', "model", "MODEL", bundled, "PITH_MODEL",                                                          \
      "a Hugging Face directory, or the name of a bundled model", offsetof(T, m.model), 0, 0}
 
 #define CLI_COMPUTE_OPTIONS(T)                                                                                         \
@@ -76,6 +85,8 @@ typedef struct cli_verb {
 /* Sets `values` (zeroed, v->size bytes) from defaults, environment and argv[0..argc); moves the positional arguments
  * to the front of argv and counts them. 0, or CLI_USAGE after a one-line message. */
 int cli_parse(const cli_verb *v, void *values, int argc, char **argv, int *n_args);
+/* Gives back what cli_parse took (lists); for any values that were zeroed before it. */
+void cli_drop(const cli_verb *v, void *values);
 void cli_help(const cli_verb *v, FILE *f);
 /* The word of `words` (separated by |) nearest to `typed`, copied to buf; NULL if none is near. */
 const char *cli_nearest(const char *typed, const char *words, char *buf, size_t cap);

@@ -42,7 +42,7 @@ static const cli_opt options[] = {
 
 static const char notes[] =
     "JSON: {\"shape\":[..],\"logits\":[..]}, or \"hidden\" in place of \"logits\"; row-major; every number reads back as\n"
-    "the same float. Shapes: [labels] for one sequence, [sequences, labels] for --ids-file; hidden [tokens, width],\n"
+    "the same float. Shapes: [labels] for one sequence, [sequences, labels] for --ids-file; a causal model [tokens, vocabulary]; hidden [tokens, width],\n"
     "the sequences end to end.\n";
 
 /* The sequences of the call and what they point into. */
@@ -206,14 +206,15 @@ static int emit_array(const values *v, const array *a, pith_err *e)
 static int compute(const values *v, load *l, sequences *s, pith_err *e)
 {
     size_t labels = pith_model_n_labels(l->model), width = pith_model_hidden_size(l->model);
-    if (!v->hidden && labels == 0)
+    int every_token = v->hidden || (!labels && pith_model_is_causal(l->model));
+    if (!v->hidden && !labels && !every_token)
         return err_set(e, "%.700s: has no classification head, so there are no logits; --hidden gives the final hidden states",
                        l->path);
     array a = {.rank = 2, .name = v->hidden ? "hidden" : "logits"};
-    a.shape[0] = v->hidden ? s->n_tokens : s->n;
-    a.shape[1] = v->hidden ? width : labels;
+    a.shape[0] = every_token ? s->n_tokens : s->n;
+    a.shape[1] = v->hidden ? width : labels ? labels : pith_model_vocab_size(l->model);
     a.n = a.shape[0] * a.shape[1];
-    if (!v->hidden && !v->ids_file) {
+    if (!every_token && !v->ids_file) {
         a.rank = 1;
         a.shape[0] = labels;
     }

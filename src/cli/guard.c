@@ -11,6 +11,7 @@ static const pith_weights *volatile mapped_weights;
 static const char *volatile temp_path;
 static volatile int append_fd = -1;
 static volatile off_t append_complete;
+static volatile sig_atomic_t catching, interrupted;
 
 static void put(const char *s)
 {
@@ -50,6 +51,10 @@ static void on_bus(int sig, siginfo_t *info, void *context)
 
 static void on_end(int sig)
 {
+    if (sig == SIGINT && catching && !interrupted) {
+        interrupted = 1;
+        return;
+    }
     tidy();
     if (isatty(STDERR_FILENO)) put("\n");
     _exit(128 + sig);
@@ -90,3 +95,16 @@ void guard_append(int fd, off_t complete)
     append_complete = complete;
     append_fd = fd;
 }
+
+void guard_catch(int how)
+{
+    struct sigaction a;
+    if (sigaction(SIGINT, NULL, &a) == 0 && a.sa_handler == on_end) {
+        a.sa_flags = how == GUARD_CATCH ? SA_RESTART : 0;
+        sigaction(SIGINT, &a, NULL);
+    }
+    interrupted = 0;
+    catching = how != GUARD_END;
+}
+
+int guard_interrupted(void) { return interrupted; }

@@ -12,5 +12,10 @@ void guard_mapped(const char *path, const pith_model *m, const pith_weights *w);
 void guard_temp(const char *path);
 /* A file being appended to: it is cut back to `complete` bytes. fd -1: none any more. */
 void guard_append(int fd, off_t complete);
+/* From now on the first interrupt only makes guard_interrupted true; a second one ends the program. GUARD_READ: and a
+ * read that waits ends with EINTR; else nothing that was being read or written is cut short. */
+enum { GUARD_END, GUARD_CATCH, GUARD_READ };
+void guard_catch(int how);
+int guard_interrupted(void);
 
 #endif

@@ -9,8 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static const cli_verb *const verbs[] = {&cmd_classify, &cmd_eval,    &cmd_logits, &cmd_tokenize,
-                                        &cmd_template, &cmd_inspect, &cmd_version};
+static const cli_verb *const verbs[] = {&cmd_classify, &cmd_eval,     &cmd_generate, &cmd_chat, &cmd_perplexity,
+                                        &cmd_tokenize, &cmd_template, &cmd_logits,   &cmd_inspect, &cmd_version};
 enum { N_VERBS = sizeof verbs / sizeof *verbs };
 
 static const cli_verb *find(const char *name)
@@ -22,7 +22,7 @@ static const cli_verb *find(const char *name)
 
 static void overview(FILE *f)
 {
-    fputs("pith classifies text with Hugging Face models as they were downloaded.\n\n"
+    fputs("pith classifies and writes text with Hugging Face models as they were downloaded.\n\n"
           "usage: pith VERB [options] [arguments]\n\n", f);
     for (size_t i = 0; i < N_VERBS; i++) fprintf(f, "  %-10s %s\n", verbs[i]->name, verbs[i]->summary);
     fputs("  help       this text; pith help VERB tells a verb's options\n\n"
@@ -53,6 +53,7 @@ static int run(const cli_verb *v, int argc, char **argv)
         cli_context(v->name, g);
         status = v->run(values, n, argv);
     }
+    cli_drop(v, values);
     free(values);
     return status;
 }

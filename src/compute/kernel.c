@@ -119,8 +119,7 @@ static inline __attribute__((always_inline)) void pack_panel(unsigned char *dst,
     for (size_t i = 0; i < k; i += 16) {
         size_t n = k - i < 16 ? k - i : 16;
         for (size_t j = 0; j < KERNEL_PANEL; j++) {
-            /* 16-bit lanes lie 0,16,1,17,... */
-            size_t place = size == 4 ? j : j < 16 ? 2 * j : 2 * (j - 16) + 1;
+            size_t place = size == 4 ? j : kernel_lane16(j);
             unsigned char *d = dst + (i * KERNEL_PANEL + place) * size;
             const unsigned char *s = src + j * stride + i * size;
             if (j < rows)
@@ -150,6 +149,20 @@ void kernel_pack(void *dst, const void *src, dtype type, size_t n, size_t k, siz
     for (size_t p = p0; p < p1 && p * KERNEL_PANEL < n; p++) {
         size_t at = p * KERNEL_PANEL * k * size; /* the same in both */
         (size == 4 ? pack_panel32 : pack_panel16)((char *)dst + at, (const char *)src + at, k * size, lanes_of(n, p), k);
+    }
+}
+
+void kernel_pack_transposed(void *dst, const void *src, dtype type, size_t n, size_t k, size_t p0, size_t p1)
+{
+    size_t size = type == DT_F32 ? 4 : 2;
+    for (size_t p = p0; p < p1 && p * KERNEL_PANEL < n; p++) {
+        size_t lanes = lanes_of(n, p);
+        for (size_t i = 0; i < k; i++) {
+            const unsigned char *s = (const unsigned char *)src + (i * n + p * KERNEL_PANEL) * size;
+            unsigned char *d = (unsigned char *)dst + (p * k + i) * KERNEL_PANEL * size;
+            memset(d, 0, KERNEL_PANEL * size);
+            for (size_t j = 0; j < lanes; j++) memcpy(d + (size == 4 ? j : kernel_lane16(j)) * size, s + j * size, size);
+        }
     }
 }
 

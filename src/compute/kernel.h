@@ -28,7 +28,8 @@ typedef struct kernel_linear {
     const float *bias; /* [n] or NULL */
     float *y;
     size_t ldy;
-    int chain; /* one chain over all of k (attention's P.V), instead of blocks of 256 */
+    int chain;  /* one chain over all of k (attention's P.V), instead of blocks of 256 */
+    int resume; /* with chain: it goes on from what y holds */
 } kernel_linear;
 
 typedef struct kernel_set {
@@ -39,9 +40,12 @@ typedef struct kernel_set {
     /* y[i] = fma((x[i] - mean) * (1/sqrtf(var + eps)), gamma[i], beta[i]); mean over n, then the mean of the squares of
      * x - mean (one fma each); y may be x */
     void (*layernorm)(const float *x, const float *gamma, const float *beta, float eps, float *y, size_t n);
+    /* y[i] = (x[i] * (1/sqrtf(mean of squares + eps))) * gamma[i]; y may be x */
+    void (*rmsnorm)(const float *x, const float *gamma, float eps, float *y, size_t n);
     /* x[i] = exp(x[i]*scale - max(x*scale)) * (1/sum); in place, n >= 1; any NaN makes the row NaN */
     void (*softmax)(float *x, float scale, size_t n);
     void (*add)(const float *x, float *y, size_t n); /* y[i] += x[i] */
+    void (*mul)(const float *x, float *y, size_t n); /* y[i] *= x[i] */
     void (*gelu)(float *x, size_t n);                /* x * 0.5 * (1 + erf(x / sqrt 2)) */
     void (*gelu_tanh)(float *x, size_t n);           /* 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
     void (*relu)(float *x, size_t n);                /* NaN stays NaN */
@@ -63,7 +67,11 @@ const kernel_set *kernel_best_exact(void);
 int kernel_panel_bytes(uint64_t n, uint64_t k, dtype type, uint64_t *bytes);
 /* Packs panels p0 <= p < p1 of W [n][k] (row-major, any alignment, same dtype) into dst (the whole buffer's start). */
 void kernel_pack(void *dst, const void *src, dtype type, size_t n, size_t k, size_t p0, size_t p1);
-/* The same from float activations with row stride ld: rows become lanes (attention's keys).
+/* The same from W^T [k][n]. */
+void kernel_pack_transposed(void *dst, const void *src, dtype type, size_t n, size_t k, size_t p0, size_t p1);
+/* Where output (or key) j of 32 lies in a row of a 16-bit panel: 0,16,1,17,... */
+static inline size_t kernel_lane16(size_t j) { return j < 16 ? 2 * j : 2 * (j - 16) + 1; }
+/* Panels from float activations with row stride ld: rows become lanes (attention's keys).
  * x [n][ld] -> [ceil(n/32)][k][32], panels p0 <= p < p1. */
 void kernel_pack_rows(float *dst, const float *x, size_t ld, size_t n, size_t k, size_t p0, size_t p1);
 /* x [k][ld], columns become lanes (attention's values): x [k][0..n) -> [ceil(n/32)][k][32]. */

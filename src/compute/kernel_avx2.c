@@ -16,6 +16,7 @@
 #define V_F16_HIGH(u) halves(_mm256_srli_epi32(u, 16))
 #define V_F16_LOW(u) halves(_mm256_and_si256(u, _mm256_set1_epi32(0xffff)))
 enum { TILE_ROWS = 6, TILE_COLS = 16 };
+#define STREAM_ROWS 3
 #define STREAM_PANELS(rows) ((rows) == 1 ? 2 : 1)
 
 /* 8 words below 65536, as halves, to floats */

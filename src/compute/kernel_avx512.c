@@ -16,7 +16,8 @@
 #define V_F16_LOW(u) _mm512_cvtph_ps(_mm512_cvtepi32_epi16(u))
 #define V_F16_HIGH(u) V_F16_LOW(_mm512_srli_epi32(u, 16))
 enum { TILE_ROWS = 14, TILE_COLS = 32 };
-#define STREAM_PANELS(rows) 4
+#define STREAM_ROWS 8
+#define STREAM_PANELS(rows) ((rows) < 4 ? 4 : (rows) < 5 ? 3 : (rows) < 8 ? 2 : 1)
 #include "compute/kernel_portable.inc"
 
 extern const kernel_set kernel_avx512;

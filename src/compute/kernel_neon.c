@@ -16,6 +16,7 @@
 #define V_F16_LOW(u) vcvt_f32_f16(vreinterpret_f16_u16(vmovn_u32(u)))
 #define V_F16_HIGH(u) vcvt_f32_f16(vreinterpret_f16_u16(vshrn_n_u32(u, 16)))
 enum { TILE_ROWS = 6, TILE_COLS = 16 };
+#define STREAM_ROWS 3
 #define STREAM_PANELS(rows) ((rows) == 1 ? 2 : 1)
 #include "compute/kernel_portable.inc"
 

@@ -95,10 +95,10 @@ static void linear_group(const kernel_linear *a, size_t i, size_t m, size_t p, s
         size_t kk = a->k - k0 < KERNEL_KB ? a->k - k0 : KERNEL_KB;
         unpack(a, p, panels, k0, kk, w);
         sgemm(CBLAS_ROW_MAJOR, CBLAS_NO_TRANS, CBLAS_NO_TRANS, (int)m, (int)n, (int)kk, 1.0f, a->x + i * a->ldx + k0,
-              (int)a->ldx, w, WIDTH, k0 ? 1.0f : 0.0f, y, (int)a->ldy);
+              (int)a->ldx, w, WIDTH, k0 || a->resume ? 1.0f : 0.0f, y, (int)a->ldy);
     }
     for (size_t r = 0; r < m; r++, y += a->ldy) {
-        if (a->k == 0) memset(y, 0, n * sizeof *y);
+        if (a->k == 0 && !a->resume) memset(y, 0, n * sizeof *y);
         for (size_t j = 0; a->bias && j < n; j++) y[j] += a->bias[col + j];
     }
 }
@@ -117,8 +117,13 @@ static void layernorm(const float *x, const float *gamma, const float *beta, flo
 {
     rest->layernorm(x, gamma, beta, eps, y, n);
 }
+static void rmsnorm(const float *x, const float *gamma, float eps, float *y, size_t n)
+{
+    rest->rmsnorm(x, gamma, eps, y, n);
+}
 static void softmax(float *x, float scale, size_t n) { rest->softmax(x, scale, n); }
 static void add(const float *x, float *y, size_t n) { rest->add(x, y, n); }
+static void mul(const float *x, float *y, size_t n) { rest->mul(x, y, n); }
 #define REST(map)                                                                                                      \
     static void map(float *x, size_t n) { rest->map(x, n); }
 REST(gelu)
@@ -130,5 +135,5 @@ REST(verf)
 REST(vtanh)
 
 extern const kernel_set kernel_openblas;
-const kernel_set kernel_openblas = {"openblas", 0, open_library, linear, layernorm, softmax, add,
+const kernel_set kernel_openblas = {"openblas", 0, open_library, linear, layernorm, rmsnorm, softmax, add, mul,
                                     gelu, gelu_tanh, relu, silu, vexp, verf, vtanh};

@@ -1,11 +1,16 @@
+#define _DEFAULT_SOURCE
 #include "compute/op.h"
 #include "base/par.h"
+#include "compute/rope.h"
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* ROW_BLOCK: rows that one work item of a linear layer takes, enough to reuse a panel while it lies in the cache.
  * PANEL_GROUP: panels it takes at least; a call copies its rows of X, which fewer panels do not pay for. */
-enum { ROW_BLOCK = 192, PANEL_GROUP = 6, ATTENTION_ROWS = 64, NORM_ROWS = 32 };
+enum { ROW_BLOCK = 192, PANEL_GROUP = 6, ATTENTION_ROWS = 64, NORM_ROWS = 32, MAP_FLOATS = 1 << 14 };
+/* Up to this many rows, what counts is to stream the weights: an item takes so many panels, or a multiple. */
+enum { STREAM_ROWS = 8, STREAM_PANELS = 4 };
 /* Below this many multiplications a parallel region costs more than it gives. */
 static const size_t SMALL_WORK = 1 << 15;
 
@@ -39,6 +44,7 @@ int op_act_find(const char *name, const char *where, op_act *out, pith_err *e)
 typedef struct pack_job {
     op_weight *w;
     const void *src;
+    void (*pack)(void *dst, const void *src, dtype type, size_t n, size_t k, size_t p0, size_t p1);
     size_t group;
 } pack_job;
 
@@ -47,7 +53,7 @@ static void pack_item(void *ctx, size_t i, int tid)
     const pack_job *j = ctx;
     size_t panels = ceil_div(j->w->n, KERNEL_PANEL);
     (void)tid;
-    kernel_pack(j->w->panels, j->src, j->w->type, j->w->n, j->w->k, i * j->group, min_size(panels, (i + 1) * j->group));
+    j->pack(j->w->panels, j->src, j->w->type, j->w->n, j->w->k, i * j->group, min_size(panels, (i + 1) * j->group));
 }
 
 int op_vector_load(float **out, tensor t, pith_err *e)
@@ -60,18 +66,43 @@ int op_vector_load(float **out, tensor t, pith_err *e)
     return 0;
 }
 
-int op_weight_load(op_weight *p, const op_ctx *c, tensor w, tensor bias, pith_err *e)
+/* Panels are whole cache lines. A large matrix asks for large pages as far as it fills them: without, the pages' tables
+ * cost a twelfth of the read bandwidth. */
+static void *panel_memory(size_t bytes)
+{
+    const size_t huge = (size_t)2 << 20;
+    void *p = aligned_alloc(bytes < 2 * huge ? 64 : huge, bytes ? bytes : 64);
+#ifdef MADV_HUGEPAGE
+    if (p && bytes >= 2 * huge) madvise(p, bytes / huge * huge, MADV_HUGEPAGE);
+#endif
+    return p;
+}
+
+/* p: n, k and type are set */
+static int load(op_weight *p, const op_ctx *c, pack_job job, tensor bias, pith_err *e)
 {
     uint64_t bytes;
-    *p = (op_weight){.n = (size_t)w.shape[0], .k = (size_t)w.shape[1], .type = w.type};
-    if (kernel_panel_bytes(p->n, p->k, w.type, &bytes) || bytes > SIZE_MAX)
+    if (kernel_panel_bytes(p->n, p->k, p->type, &bytes) || bytes > SIZE_MAX)
         return err_set(e, "a weight matrix of %zu x %zu does not fit memory", p->n, p->k);
-    p->panels = aligned_alloc(64, bytes ? (size_t)bytes : 64); /* panels are whole cache lines */
+    p->panels = panel_memory((size_t)bytes);
     if (!p->panels) return err_nomem(e, (size_t)bytes, "weights");
     size_t panels = ceil_div(p->n, KERNEL_PANEL);
-    pack_job job = {p, w.data, ceil_div(panels, 4 * (size_t)c->threads)};
+    job.w = p;
+    job.group = ceil_div(panels, 4 * (size_t)c->threads);
     if (panels) par_for(c->threads, ceil_div(panels, job.group), pack_item, &job);
     return bias.data ? op_vector_load(&p->bias, bias, e) : 0;
+}
+
+int op_weight_load(op_weight *p, const op_ctx *c, tensor w, tensor bias, pith_err *e)
+{
+    *p = (op_weight){.n = (size_t)w.shape[0], .k = (size_t)w.shape[1], .type = w.type};
+    return load(p, c, (pack_job){.src = w.data, .pack = kernel_pack}, bias, e);
+}
+
+int op_weight_load_transposed(op_weight *p, const op_ctx *c, tensor w, tensor bias, pith_err *e)
+{
+    *p = (op_weight){.n = (size_t)w.shape[1], .k = (size_t)w.shape[0], .type = w.type};
+    return load(p, c, (pack_job){.src = w.data, .pack = kernel_pack_transposed}, bias, e);
 }
 
 void op_weight_free(op_weight *p)
@@ -137,8 +168,9 @@ void op_linear(const op_ctx *c, const op_weight *w, const float *x, size_t m, fl
     j.row_items = ceil_div(m, j.row_block);
     /* Enough items that no worker waits long for the last one. */
     size_t groups = threads > 1 ? ceil_div(4 * threads, j.row_items) : 1;
-    size_t most = ceil_div(j.panels, PANEL_GROUP);
-    j.panel_group = ceil_div(j.panels, min_size(groups, most));
+    size_t least = m <= STREAM_ROWS ? STREAM_PANELS : PANEL_GROUP;
+    j.panel_group = ceil_div(j.panels, min_size(groups, ceil_div(j.panels, least)));
+    if (m <= STREAM_ROWS) j.panel_group = ceil_div(j.panel_group, STREAM_PANELS) * STREAM_PANELS;
     size_t items = j.row_items * ceil_div(j.panels, j.panel_group);
     par_for(m * w->n < SMALL_WORK / (w->k + 1) ? 1 : c->threads, items, linear_item, &j);
 }
@@ -147,10 +179,12 @@ void op_linear(const op_ctx *c, const op_weight *w, const float *x, size_t m, fl
 
 typedef struct norm_job {
     const op_ctx *c;
-    float *x, *y;
+    const float *x;
+    float *y;
     const float *r, *gamma, *beta;
     float eps;
     size_t m, n;
+    float *sum; /* x again, where it is to become x + r */
 } norm_job;
 
 static void norm_item(void *ctx, size_t i, int tid)
@@ -159,17 +193,115 @@ static void norm_item(void *ctx, size_t i, int tid)
     size_t last = min_size(j->m, (i + 1) * NORM_ROWS);
     (void)tid;
     for (size_t row = i * NORM_ROWS; row < last; row++) {
-        float *x = j->x + row * j->n;
-        if (j->r) j->c->kernels->add(j->r + row * j->n, x, j->n);
-        j->c->kernels->layernorm(x, j->gamma, j->beta, j->eps, j->y + row * j->n, j->n);
+        if (j->r) j->c->kernels->add(j->r + row * j->n, j->sum + row * j->n, j->n);
+        j->c->kernels->layernorm(j->x + row * j->n, j->gamma, j->beta, j->eps, j->y + row * j->n, j->n);
     }
 }
 
 void op_add_layernorm(const op_ctx *c, float *x, const float *r, const float *gamma, const float *beta, float eps,
                       float *y, size_t m, size_t n)
 {
-    norm_job j = {c, x, y, r, gamma, beta, eps, m, n};
+    norm_job j = {c, x, y, r, gamma, beta, eps, m, n, x};
     par_for(m * n < SMALL_WORK ? 1 : c->threads, ceil_div(m, NORM_ROWS), norm_item, &j);
+}
+
+static void rmsnorm_item(void *ctx, size_t i, int tid)
+{
+    const norm_job *j = ctx;
+    size_t last = min_size(j->m, (i + 1) * NORM_ROWS);
+    (void)tid;
+    for (size_t row = i * NORM_ROWS; row < last; row++)
+        j->c->kernels->rmsnorm(j->x + row * j->n, j->gamma, j->eps, j->y + row * j->n, j->n);
+}
+
+void op_rmsnorm(const op_ctx *c, const float *x, const float *gamma, float eps, float *y, size_t m, size_t n)
+{
+    norm_job j = {c, x, y, NULL, gamma, NULL, eps, m, n, NULL};
+    par_for(m * n < SMALL_WORK ? 1 : c->threads, ceil_div(m, NORM_ROWS), rmsnorm_item, &j);
+}
+
+typedef struct map_job {
+    void (*fn)(const float *x, float *y, size_t n);
+    const float *x;
+    float *y;
+    size_t n;
+} map_job;
+
+static void map_item(void *ctx, size_t i, int tid)
+{
+    const map_job *j = ctx;
+    size_t first = i * MAP_FLOATS;
+    (void)tid;
+    j->fn(j->x + first, j->y + first, min_size(MAP_FLOATS, j->n - first));
+}
+
+static void map(const op_ctx *c, void (*fn)(const float *, float *, size_t), const float *x, float *y, size_t n)
+{
+    map_job j = {fn, x, y, n};
+    par_for(n < SMALL_WORK ? 1 : c->threads, ceil_div(n, MAP_FLOATS), map_item, &j);
+}
+
+void op_add(const op_ctx *c, const float *x, float *y, size_t n) { map(c, c->kernels->add, x, y, n); }
+void op_mul(const op_ctx *c, const float *x, float *y, size_t n) { map(c, c->kernels->mul, x, y, n); }
+
+typedef struct scale_job {
+    const kernel_set *k;
+    float *y;
+    size_t n;
+    float by;
+} scale_job;
+
+static void scale_item(void *ctx, size_t i, int tid)
+{
+    const scale_job *j = ctx;
+    size_t last = min_size(j->n, (i + 1) * MAP_FLOATS);
+    (void)tid;
+    for (size_t at = i * MAP_FLOATS; at < last; at++) j->y[at] *= j->by;
+}
+
+static void softcap_item(void *ctx, size_t i, int tid)
+{
+    const scale_job *j = ctx;
+    float *y = j->y + i * MAP_FLOATS;
+    size_t n = min_size(MAP_FLOATS, j->n - i * MAP_FLOATS);
+    (void)tid;
+    for (size_t at = 0; at < n; at++) y[at] /= j->by;
+    j->k->vtanh(y, n);
+    for (size_t at = 0; at < n; at++) y[at] *= j->by;
+}
+
+void op_scale(const op_ctx *c, float s, float *y, size_t n)
+{
+    scale_job j = {c->kernels, y, n, s};
+    par_for(n < SMALL_WORK ? 1 : c->threads, ceil_div(n, MAP_FLOATS), scale_item, &j);
+}
+
+void op_softcap(const op_ctx *c, float cap, float *y, size_t n)
+{
+    scale_job j = {c->kernels, y, n, cap};
+    par_for(n < SMALL_WORK ? 1 : c->threads, ceil_div(n, MAP_FLOATS), softcap_item, &j);
+}
+
+typedef struct rope_job {
+    const float *cosine, *sine;
+    float *x;
+    size_t m, n_head, half;
+} rope_job;
+
+static void rope_item(void *ctx, size_t i, int tid)
+{
+    const rope_job *j = ctx;
+    size_t last = min_size(j->m, (i + 1) * NORM_ROWS), half = j->half;
+    (void)tid;
+    for (size_t row = i * NORM_ROWS; row < last; row++)
+        for (size_t h = 0; h < j->n_head; h++)
+            rope_rotate(j->cosine + row * half, j->sine + row * half, half, j->x + (row * j->n_head + h) * 2 * half);
+}
+
+void op_rope(const op_ctx *c, const float *cosine, const float *sine, float *x, size_t m, size_t n_head, size_t dim)
+{
+    rope_job j = {cosine, sine, x, m, n_head, dim / 2};
+    par_for(m * n_head * dim < SMALL_WORK ? 1 : c->threads, ceil_div(m, NORM_ROWS), rope_item, &j);
 }
 
 void op_embed_row(tensor table, uint64_t row, float *y)

@@ -25,6 +25,8 @@ int op_act_find(const char *name, const char *where, op_act *out, pith_err *e);
 
 /* Packs w [n][k] and bias [n] (data NULL: none), in parallel. */
 int op_weight_load(op_weight *p, const op_ctx *c, tensor w, tensor bias, pith_err *e);
+/* The same from w [k][n]. */
+int op_weight_load_transposed(op_weight *p, const op_ctx *c, tensor w, tensor bias, pith_err *e);
 void op_weight_free(op_weight *p);
 uint64_t op_weight_bytes(const op_weight *p);
 /* A vector of any float dtype as float [n], malloc'ed. */
@@ -35,6 +37,16 @@ void op_linear(const op_ctx *c, const op_weight *w, const float *x, size_t m, fl
 /* Y[i] = layernorm(X[i] + R[i]) for m rows of n; r may be NULL, y may be x. X is overwritten with X + R. */
 void op_add_layernorm(const op_ctx *c, float *x, const float *r, const float *gamma, const float *beta, float eps,
                       float *y, size_t m, size_t n);
+/* Y[i] = rmsnorm(X[i]) for m rows of n; y may be x. */
+void op_rmsnorm(const op_ctx *c, const float *x, const float *gamma, float eps, float *y, size_t m, size_t n);
+/* y[i] += x[i] and y[i] *= x[i], i < n */
+void op_add(const op_ctx *c, const float *x, float *y, size_t n);
+void op_mul(const op_ctx *c, const float *x, float *y, size_t n);
+/* y[i] *= s and y[i] = cap * tanh(y[i] / cap), i < n */
+void op_scale(const op_ctx *c, float s, float *y, size_t n);
+void op_softcap(const op_ctx *c, float cap, float *y, size_t n);
+/* Rotates every head of m tokens x [m][n_head * dim]; cosine, sine [m][dim / 2] of each token's angles. */
+void op_rope(const op_ctx *c, const float *cosine, const float *sine, float *x, size_t m, size_t n_head, size_t dim);
 /* y[i][0..n) = table[ids[i]] as float */
 void op_embed(const op_ctx *c, tensor table, const int32_t *ids, size_t m, float *y);
 void op_embed_row(tensor table, uint64_t row, float *y);

@@ -60,6 +60,27 @@ float tensor_f16_to_f32(uint16_t h)
     return float_of(sign | (exp + 112) << 23 | man << 13);
 }
 
+uint16_t tensor_f32_to_f16(float f)
+{
+    union { float f; uint32_t u; } v = {f};
+    uint32_t sign = v.u >> 16 & 0x8000, a = v.u & 0x7fffffff;
+    if (a > 0x7f800000) return (uint16_t)(sign | 0x7e00);
+    if (a >= 0x477ff000) return (uint16_t)(sign | 0x7c00); /* 65520 and more round to infinity */
+    if (a < 0x38800000) { /* below the smallest normal: adding 0.5 leaves units of 2^-24 in the low bits, rounded */
+        union { uint32_t u; float f; } small = {a};
+        small.f += 0.5f;
+        return (uint16_t)(sign | (small.u - 0x3f000000));
+    }
+    a += 0xfff + (a >> 13 & 1); /* half an ulp, less one where the last kept bit is even */
+    return (uint16_t)(sign | (a - 0x38000000) >> 13);
+}
+
+tensor tensor_at(tensor t, uint64_t i)
+{
+    uint64_t n = t.shape[0] ? t.nbytes / t.shape[0] : 0;
+    return (tensor){.data = (const char *)t.data + i * n, .shape = t.shape + 1, .rank = t.rank - 1, .nbytes = n, .type = t.type};
+}
+
 /* The 8-bit floats: `mbits` of mantissa, exponent bias `bias`. NaN and infinities are the caller's. */
 static float small_float(unsigned v, unsigned mbits, int bias)
 {

@@ -32,7 +32,10 @@ uint64_t tensor_count(tensor t); /* elements; 1 for rank 0 */
 /* Elements [first, first+n) as float, for every real dtype of at least 8 bits; exact for those narrower than
  * F32, rounded to nearest even for F64 and wide integers. -1 for C64 and the sub-byte formats. */
 int tensor_read_f32(tensor t, uint64_t first, size_t n, float *out);
+/* Element i of the first dimension, as a view. */
+tensor tensor_at(tensor t, uint64_t i);
 float tensor_f16_to_f32(uint16_t h);
+uint16_t tensor_f32_to_f16(float f); /* rounds to nearest even; NaN becomes a quiet NaN */
 static inline float tensor_bf16_to_f32(uint16_t h)
 {
     union { uint32_t u; float f; } v = {(uint32_t)h << 16};

@@ -12,7 +12,7 @@ struct bind {
     const safetensors *s;
     list aliases, prefixes, ignored;
     unsigned char *claimed; /* [tensors] */
-    const safetensors_entry *last; /* bound last: its pages are still wanted */
+    const safetensors_entry *last[2]; /* bound last, a matrix and its bias: their pages are still wanted */
     pith_err first;         /* the error that sticks */
 };
 
@@ -161,8 +161,9 @@ static int take(bind *b, tensor *t, const uint64_t *want, size_t rank, const cha
     if (x->t.type != DT_F32 && x->t.type != DT_F16 && x->t.type != DT_BF16)
         return err_set(&b->first, "%s%s: dtype %s, supported are F32, F16 and BF16; convert the weights to one of them", name, called, tensor_dtypes[x->t.type].name);
     b->claimed[x - safetensors_at(b->s, 0)] = 1;
-    if (b->last) safetensors_release(b->s, b->last);
-    b->last = x;
+    if (b->last[0]) safetensors_release(b->s, b->last[0]);
+    b->last[0] = b->last[1];
+    b->last[1] = x;
     *t = x->t;
     return 0;
 }
@@ -200,6 +201,15 @@ int bind_vector(bind *b, tensor *t, uint64_t n, const char *why, const char *fmt
     return bad;
 }
 
+int bind_tensor(bind *b, tensor *t, const uint64_t *shape, size_t rank, const char *why, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    int bad = want(b, t, shape, rank, why, fmt, ap);
+    va_end(ap);
+    return bad;
+}
+
 int bind_has(const bind *b, const char *fmt, ...)
 {
     char name[NAME_MAX_BYTES];
@@ -219,8 +229,8 @@ static int is_ignored(const bind *b, const char *name)
 
 int bind_finish(bind *b, const char *hint, pith_err *e)
 {
-    if (b->last) safetensors_release(b->s, b->last);
-    b->last = NULL;
+    for (int i = 0; i < 2; i++, b->last[i - 1] = NULL)
+        if (b->last[i]) safetensors_release(b->s, b->last[i]);
     if (b->first.msg[0]) return err_set(e, "%s", b->first.msg);
     char text[4 * SCAN_SHOW] = "", show[SCAN_SHOW];
     size_t left = 0, n = 0;

@@ -28,6 +28,8 @@ int bind_matrix(bind *b, tensor *t, uint64_t rows, uint64_t cols, const char *wh
     __attribute__((format(printf, 6, 7)));
 int bind_vector(bind *b, tensor *t, uint64_t n, const char *why, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));
+int bind_tensor(bind *b, tensor *t, const uint64_t *shape, size_t rank, const char *why, const char *fmt, ...)
+    __attribute__((format(printf, 6, 7)));
 /* Is a tensor of that name there (aliases and prefix tried)? Asks, claims nothing. */
 int bind_has(const bind *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* 0 if every call succeeded and no tensor is left over; else -1: the sticky error, or the leftovers named (a few

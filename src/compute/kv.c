@@ -1,0 +1,276 @@
+#include "compute/kv.h"
+#include "base/checked.h"
+#include "base/par.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { TILE_TOKENS = 32 };
+/* Below this many floats to store, or multiplications, a parallel region costs more than it gives. */
+static const size_t SMALL_STORE = 1 << 14, SMALL_WORK = 1 << 15;
+
+static size_t ceil_div(size_t a, size_t b) { return a / b + (a % b != 0); }
+static size_t pad_panel(size_t n) { return ceil_div(n, KERNEL_PANEL) * KERNEL_PANEL; }
+static size_t min_size(size_t a, size_t b) { return a < b ? a : b; }
+
+/* ---- cache ---- */
+
+static dtype type_of(const kv_cache *c) { return c->shape.half ? DT_F16 : DT_F32; }
+static size_t width(const kv_shape *s) { return s->half ? 2 : 4; }
+
+static char *key_head(const kv_cache *c, size_t layer, size_t head)
+{
+    return c->keys + (layer * c->shape.n_kv_head + head) * c->cap * c->shape.head_dim * width(&c->shape);
+}
+static char *value_head(const kv_cache *c, size_t layer, size_t head)
+{
+    return c->values + (layer * c->shape.n_kv_head + head) * c->cap * pad_panel(c->shape.head_dim) * width(&c->shape);
+}
+
+/* Bytes of all keys, and of all values; -1: too many. */
+static int measure(const kv_shape *s, size_t tokens, uint64_t *keys, uint64_t *values)
+{
+    if (tokens > SIZE_MAX - KERNEL_PANEL) return -1;
+    const uint64_t k[] = {s->n_layer, s->n_kv_head, pad_panel(tokens), s->head_dim, width(s)};
+    const uint64_t v[] = {s->n_layer, s->n_kv_head, pad_panel(tokens), pad_panel(s->head_dim), width(s)};
+    return checked_product(k, 5, keys) || checked_product(v, 5, values) ? -1 : 0;
+}
+
+uint64_t kv_bytes(kv_shape s, size_t tokens)
+{
+    uint64_t k, v, sum;
+    return measure(&s, tokens, &k, &v) || checked_add(k, v, &sum) ? UINT64_MAX : sum;
+}
+
+int kv_init(kv_cache *c, kv_shape shape, size_t tokens, pith_err *e)
+{
+    uint64_t keys, values;
+    *c = (kv_cache){.shape = shape};
+    if (kv_bytes(shape, tokens) > SIZE_MAX / 2 || measure(&shape, tokens, &keys, &values))
+        return err_set(e, "a context of %zu tokens does not fit memory; use a smaller --context", tokens);
+    /* Zeroed, because lanes past the last key are multiplied and then ignored: no garbage there may be slow. */
+    size_t bytes = (size_t)(keys + values) + 64;
+    c->block = calloc(1, bytes);
+    if (!c->block) return err_nomem(e, bytes, "the cache of keys and values");
+    c->keys = (char *)c->block + (64 - (uintptr_t)c->block % 64) % 64;
+    c->values = c->keys + keys;
+    c->length = tokens;
+    c->cap = pad_panel(tokens);
+    return 0;
+}
+
+void kv_free(kv_cache *c)
+{
+    free(c->block);
+    *c = (kv_cache){0};
+}
+
+int kv_reserve(kv_cache *c, size_t tokens, pith_err *e)
+{
+    kv_cache x;
+    size_t d = c->shape.head_dim, used = pad_panel(c->n), row = KERNEL_PANEL * width(&c->shape);
+    if (tokens > c->cap) {
+        if (kv_init(&x, c->shape, tokens, e)) return -1;
+        for (size_t i = 0; used && i < c->shape.n_layer * c->shape.n_kv_head; i++) {
+            size_t layer = i / c->shape.n_kv_head, head = i % c->shape.n_kv_head;
+            memcpy(key_head(&x, layer, head), key_head(c, layer, head), used / KERNEL_PANEL * d * row);
+            for (size_t p = 0; p < pad_panel(d) / KERNEL_PANEL; p++)
+                memcpy(value_head(&x, layer, head) + p * x.cap * row, value_head(c, layer, head) + p * c->cap * row,
+                       c->n * row);
+        }
+        x.n = c->n;
+        kv_free(c);
+        *c = x;
+    }
+    if (tokens > c->length) c->length = tokens;
+    return 0;
+}
+
+/* Keys of the n tokens from position `at` on, rows ld apart, into one head's panels. Within a panel the tokens are the
+ * inner loop, so that what is written lies together. */
+static void store_keys(const kv_cache *c, char *head, size_t at, size_t n, const float *k, size_t ld)
+{
+    size_t d = c->shape.head_dim;
+    for (size_t t = 0, run; t < n; t += run) {
+        size_t lane = (at + t) % KERNEL_PANEL, row = (at + t) / KERNEL_PANEL * d;
+        run = min_size(KERNEL_PANEL - lane, n - t);
+        for (size_t i = 0; i < d; i++) {
+            if (c->shape.half) {
+                uint16_t *out = (uint16_t *)(void *)head + (row + i) * KERNEL_PANEL;
+                for (size_t j = 0; j < run; j++) out[kernel_lane16(lane + j)] = tensor_f32_to_f16(k[(t + j) * ld + i]);
+            } else {
+                float *out = (float *)(void *)head + (row + i) * KERNEL_PANEL + lane;
+                for (size_t j = 0; j < run; j++) out[j] = k[(t + j) * ld + i];
+            }
+        }
+    }
+}
+
+static void store_values(const kv_cache *c, char *head, size_t at, size_t n, const float *v, size_t ld)
+{
+    for (size_t t = 0; t < n; t++)
+        for (size_t d = 0; d < c->shape.head_dim; d += KERNEL_PANEL) {
+            size_t row = d * c->cap + (at + t) * KERNEL_PANEL, lanes = min_size(KERNEL_PANEL, c->shape.head_dim - d);
+            const float *from = v + t * ld + d;
+            if (c->shape.half) {
+                uint16_t *out = (uint16_t *)(void *)head + row;
+                for (size_t j = 0; j < lanes; j++) out[kernel_lane16(j)] = tensor_f32_to_f16(from[j]);
+            } else {
+                memcpy((float *)(void *)head + row, from, lanes * sizeof(float));
+            }
+        }
+}
+
+/* ---- attention ---- */
+
+void kv_layout(kv_work *w, const op_ctx *c, size_t n_seq, size_t max_new, size_t most, size_t n_head, size_t n_kv_head,
+               arena *a)
+{
+    size_t group = n_head / n_kv_head;
+    w->rows = min_size(max_new, TILE_TOKENS) > group ? min_size(max_new, TILE_TOKENS) : group;
+    w->ld = pad_panel(most + 1); /* and a sink */
+    w->scores = arena_take(a, (size_t)c->threads * w->rows, w->ld * sizeof(float));
+    w->first_tile = arena_take(a, n_seq + 1, sizeof *w->first_tile);
+}
+
+typedef struct job {
+    const op_ctx *c;
+    const kv_work *w;
+    const kv_attention *a;
+    size_t n_kv_head, head_dim, group;
+} job;
+
+static void store_item(void *ctx, size_t i, int tid)
+{
+    const job *j = ctx;
+    const kv_attention *a = j->a;
+    size_t s = i / j->n_kv_head, h = i % j->n_kv_head, ld = j->n_kv_head * j->head_dim;
+    const kv_cache *c = a->cache[s];
+    size_t from = a->start[s] * ld + h * j->head_dim, n = a->start[s + 1] - a->start[s];
+    (void)tid;
+    store_keys(c, key_head(c, a->layer, h), c->n, n, a->k + from, ld);
+    store_values(c, value_head(c, a->layer, h), c->n, n, a->v + from, ld);
+}
+
+/* Softmax of one row over its keys, after cap and with a sink; x [n], with room for one more. */
+static void weigh(const job *j, float *x, size_t n, size_t head)
+{
+    const kernel_set *k = j->c->kernels;
+    const kv_attention *a = j->a;
+    float scale = a->scale;
+    if (a->softcap != 0) {
+        for (size_t i = 0; i < n; i++) x[i] = x[i] * scale / a->softcap;
+        k->vtanh(x, n);
+        for (size_t i = 0; i < n; i++) x[i] *= a->softcap;
+        scale = 1;
+    }
+    if (a->sinks) {
+        for (size_t i = 0; i < n; i++) x[i] *= scale;
+        scale = 1;
+        x[n++] = a->sinks[head];
+    }
+    k->softmax(x, scale, n);
+}
+
+/* y = sum over keys [from, to) of p[key] V[key], one chain, for m rows; resume: y holds the chain so far. */
+static void values_product(const job *j, const kv_cache *c, const char *values, size_t from, size_t to, const float *p,
+                           size_t ldp, size_t m, float *y, size_t ldy, int resume)
+{
+    if (to <= from) return;
+    for (size_t d = 0; d < j->head_dim; d += KERNEL_PANEL) {
+        kernel_linear pv = {.x = p + from, .ldx = ldp, .m = m, .k = to - from, .n = min_size(KERNEL_PANEL, j->head_dim - d),
+                            .w = values + (d * c->cap + from * KERNEL_PANEL) * width(&c->shape), .type = type_of(c),
+                            .p0 = 0, .p1 = 1,
+                            .y = y + d, .ldy = ldy, .chain = 1, .resume = resume};
+        j->c->kernels->linear(&pv);
+    }
+}
+
+static size_t first_key(const kv_attention *a, size_t position)
+{
+    return a->window && position + 1 > a->window ? position + 1 - a->window : 0;
+}
+
+/* Rows of one head for tokens at positions pos .. pos + m - 1. Keys that all rows see are multiplied for all rows at
+ * once; the ragged ends, where one row sees a key and another does not, row by row. The chain is the same. */
+static void attend_head(const job *j, const kv_cache *c, size_t kv_head, size_t head, size_t token, size_t pos, size_t m,
+                        float *scores)
+{
+    const kv_attention *a = j->a;
+    size_t d = j->head_dim, ld = j->w->ld, stride = a->n_head * d, at = token * stride + head * d;
+    size_t first = first_key(a, pos) / KERNEL_PANEL, end = pos + m;
+    kernel_linear qk = {.x = a->q + at, .ldx = stride, .m = m, .k = d, .n = end, .w = key_head(c, a->layer, kv_head),
+                        .type = type_of(c), .p0 = first, .p1 = ceil_div(end, KERNEL_PANEL), .y = scores, .ldy = ld};
+    j->c->kernels->linear(&qk);
+    size_t common = first_key(a, pos + m - 1), shared_end = pos + 1;
+    const char *values = value_head(c, a->layer, kv_head);
+    for (size_t r = 0; r < m; r++) {
+        float *row = scores + r * ld;
+        size_t from = first_key(a, pos + r);
+        weigh(j, row + from, pos + r + 1 - from, head);
+        values_product(j, c, values, from, min_size(common, shared_end), row, ld, 1, a->y + at + r * stride, stride, 0);
+    }
+    if (common < shared_end) {
+        /* Rows whose own first key is `common` start their chain here. */
+        size_t started = 0;
+        while (started < m && first_key(a, pos + started) < common) started++;
+        values_product(j, c, values, common, shared_end, scores, ld, started, a->y + at, stride, 1);
+        values_product(j, c, values, common, shared_end, scores + started * ld, ld, m - started,
+                       a->y + at + started * stride, stride, 0);
+    }
+    for (size_t r = 0; r < m; r++) {
+        size_t from = first_key(a, pos + r), tail = from > shared_end ? from : shared_end;
+        values_product(j, c, values, tail, pos + r + 1, scores + r * ld, ld, 1, a->y + at + r * stride, stride,
+                       from < tail);
+    }
+}
+
+/* One new token: the heads that share keys are the rows of one product. */
+static void attend_group(const job *j, const kv_cache *c, size_t kv_head, size_t token, size_t pos, float *scores)
+{
+    const kv_attention *a = j->a;
+    size_t d = j->head_dim, ld = j->w->ld, from = first_key(a, pos), head = kv_head * j->group;
+    size_t at = (token * a->n_head + head) * d;
+    kernel_linear qk = {.x = a->q + at, .ldx = d, .m = j->group, .k = d, .n = pos + 1, .w = key_head(c, a->layer, kv_head),
+                        .type = type_of(c), .p0 = from / KERNEL_PANEL, .p1 = ceil_div(pos + 1, KERNEL_PANEL), .y = scores,
+                        .ldy = ld};
+    j->c->kernels->linear(&qk);
+    for (size_t r = 0; r < j->group; r++) weigh(j, scores + r * ld + from, pos + 1 - from, head + r);
+    values_product(j, c, value_head(c, a->layer, kv_head), from, pos + 1, scores, ld, j->group, a->y + at, d, 0);
+}
+
+static void attend_item(void *ctx, size_t i, int tid)
+{
+    const job *j = ctx;
+    const kv_attention *a = j->a;
+    size_t tile = i / j->n_kv_head, h = i % j->n_kv_head, lo = 0, hi = a->n_seq;
+    while (hi - lo > 1) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (j->w->first_tile[mid] <= tile) lo = mid;
+        else hi = mid;
+    }
+    size_t skip = (tile - j->w->first_tile[lo]) * TILE_TOKENS, token = a->start[lo] + skip;
+    size_t m = min_size(TILE_TOKENS, a->start[lo + 1] - token), pos = a->cache[lo]->n + skip;
+    float *scores = j->w->scores + (size_t)tid * j->w->rows * j->w->ld;
+    if (m == 1) {
+        attend_group(j, a->cache[lo], h, token, pos, scores);
+        return;
+    }
+    for (size_t g = 0; g < j->group; g++) attend_head(j, a->cache[lo], h, h * j->group + g, token, pos, m, scores);
+}
+
+void kv_attend(const op_ctx *c, const kv_work *w, const kv_attention *a)
+{
+    const kv_shape *s = &a->cache[0]->shape;
+    job j = {c, w, a, s->n_kv_head, s->head_dim, a->n_head / s->n_kv_head};
+    size_t tiles = 0;
+    for (size_t i = 0; i < a->n_seq; i++) {
+        w->first_tile[i] = tiles;
+        tiles += ceil_div(a->start[i + 1] - a->start[i], TILE_TOKENS);
+    }
+    w->first_tile[a->n_seq] = tiles;
+    size_t stored = 2 * a->start[a->n_seq] * s->n_kv_head * s->head_dim, work = 0;
+    for (size_t i = 0; i < a->n_seq && work < SMALL_WORK; i++)
+        work += (a->start[i + 1] - a->start[i]) * (a->cache[i]->n + 1) * a->n_head * s->head_dim;
+    par_for(stored < SMALL_STORE ? 1 : c->threads, a->n_seq * s->n_kv_head, store_item, &j);
+    par_for(work < SMALL_WORK ? 1 : c->threads, tiles * s->n_kv_head, attend_item, &j);
+}

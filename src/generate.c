@@ -1,0 +1,391 @@
+/* generate: several texts written at once. Requests have slots; a step is one forward over whatever every slot has not
+ * computed yet, the next chunk of a prompt or its last token; then each slot that is complete chooses its next token.
+ * Owns caches and schedule; how a token is chosen is sample.c's, how tokens become text stream.c's. */
+#define _POSIX_C_SOURCE 200809L
+#include "base/par.h"
+#include "compute/sample.h"
+#include "engine.h"
+#include "stream.h"
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { DEFAULT_CHUNK = 512 };
+
+typedef struct slot {
+    int busy;
+    uint64_t used;    /* when a request last began here */
+    kv_cache cache;
+    int32_t *ids;     /* [n] prompt and answer; the first cache.n are in the cache */
+    size_t n, cap;
+    size_t n_answer, max_answer;
+    size_t n_top;
+    int logprobs, ignore_eos;
+    sample_state sample;
+    stream text;
+    pith_on_token *on_token;
+    void *ctx;
+} slot;
+
+struct pith_generator {
+    const pith_model *m;
+    pith_session *session;
+    kv_shape shape; /* of the caches */
+    size_t context, chunk, n_slot;
+    slot *slots;
+    uint64_t clock;
+    /* of a step, [n_slot] */
+    pith_seq *seqs;
+    kv_cache **caches;
+    size_t *which;
+    float *logits; /* [n_slot][vocab] */
+    sample_work work;
+    pith_logprob *top; /* [n_top_cap] */
+    size_t n_top_cap;
+    pith_generator_stats stats;
+};
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- the generator ---- */
+
+static int allocate(pith_generator *g, pith_err *e)
+{
+    uint64_t logits;
+    size_t n = g->n_slot, vocab = (size_t)g->m->dims.vocab;
+    if (__builtin_mul_overflow((uint64_t)n * sizeof(float), (uint64_t)vocab, &logits) || logits > SIZE_MAX / 2 ||
+        n > SIZE_MAX / 2 / sizeof(slot))
+        return err_set(e, "%zu sequences at once do not fit memory; use fewer", n);
+    g->slots = calloc(n, sizeof *g->slots);
+    g->seqs = calloc(n, sizeof *g->seqs);
+    g->caches = calloc(n, sizeof(kv_cache *));
+    g->which = calloc(n, sizeof *g->which);
+    g->logits = malloc((size_t)logits);
+    if (!g->slots || !g->seqs || !g->caches || !g->which || !g->logits) return err_nomem(e, (size_t)logits, "logits");
+    for (size_t i = 0; i < n; i++) g->slots[i].cache.shape = g->shape;
+    g->session = pith_session_new(g->m, e);
+    return !g->session || sample_work_init(&g->work, vocab, e) ? -1 : 0;
+}
+
+pith_generator *pith_generator_new(const pith_model *m, const pith_generator_options *o, pith_err *e)
+{
+    const pith_generator_options defaults = {0};
+    if (!o) o = &defaults;
+    if (!m->dims.causal || m->dims.n_labels) {
+        err_set(e, "the model writes no text: it is %s (%s)",
+                m->dims.n_labels ? "a classifier; use it with classify" : "an encoder", m->type);
+        return NULL;
+    }
+    pith_generator *g = calloc(1, sizeof *g);
+    if (!g) {
+        err_nomem(e, sizeof *g, "a generator");
+        return NULL;
+    }
+    size_t most = pith_model_max_positions(m);
+    g->m = m;
+    g->shape = m->dims.kv;
+    g->shape.half = o->half_cache;
+    g->context = o->context && (o->context < most || m->dims.stretches) ? o->context : most;
+    g->chunk = o->chunk ? o->chunk : DEFAULT_CHUNK;
+    g->n_slot = o->sequences ? o->sequences : 1;
+    if (allocate(g, e) == 0) return g;
+    pith_generator_free(g);
+    return NULL;
+}
+
+/* The slot is free again; its cache and ids stay for a prompt that begins the same. */
+static void finish(slot *s)
+{
+    s->busy = 0;
+    sample_free(&s->sample);
+    stream_close(&s->text);
+}
+
+void pith_generator_free(pith_generator *g)
+{
+    if (!g) return;
+    for (size_t i = 0; g->slots && i < g->n_slot; i++) {
+        finish(&g->slots[i]);
+        kv_free(&g->slots[i].cache);
+        free(g->slots[i].ids);
+    }
+    sample_work_free(&g->work);
+    pith_session_free(g->session);
+    free(g->slots);
+    free(g->seqs);
+    free(g->caches);
+    free(g->which);
+    free(g->logits);
+    free(g->top);
+    free(g);
+}
+
+size_t pith_generator_context(const pith_generator *g) { return g->context; }
+
+size_t pith_generator_room(const pith_generator *g)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < g->n_slot; i++) n += !g->slots[i].busy;
+    return n;
+}
+
+pith_generator_stats pith_generator_statistics(const pith_generator *g)
+{
+    pith_generator_stats s = g->stats;
+    for (size_t i = 0; i < g->n_slot; i++) s.cache_bytes += kv_bytes(g->shape, g->slots[i].cache.cap);
+    return s;
+}
+
+/* ---- requests ---- */
+
+pith_request pith_request_new(const pith_model *m)
+{
+    return (pith_request){.sampling = m->sampling, .max_tokens = m->max_new_tokens};
+}
+
+const int32_t *pith_model_eos(const pith_model *m, size_t *n)
+{
+    *n = m->n_eos;
+    return m->eos;
+}
+
+static int check_prompt(const pith_generator *g, const int32_t *ids, size_t n, pith_err *e)
+{
+    uint64_t vocab = g->m->dims.vocab;
+    if (n >= g->context)
+        return err_set(e, "the prompt has %zu tokens, but the context holds %zu, the answer included (%s); shorten the prompt%s", n,
+                       g->context,
+                       g->context == pith_model_max_positions(g->m) ? "the model's max_position_embeddings" : "--context",
+                       g->context < pith_model_max_positions(g->m) ? " or enlarge the context" : "");
+    for (size_t i = 0; i < n; i++)
+        if (ids[i] < 0 || (uint64_t)ids[i] >= vocab)
+            return err_set(e, "prompt, token %zu: id %d is outside the model's vocabulary of %llu", i, ids[i],
+                           (unsigned long long)vocab);
+    return 0;
+}
+
+static size_t common(const slot *s, const int32_t *ids, size_t n)
+{
+    size_t i = 0;
+    while (i < s->cache.n && i < n && s->ids[i] == ids[i]) i++;
+    return i;
+}
+
+/* The free slot that holds the longest beginning of the prompt; of equals the one unused for longest. */
+static slot *choose(pith_generator *g, const int32_t *ids, size_t n)
+{
+    slot *best = NULL;
+    size_t most = 0;
+    for (size_t i = 0; i < g->n_slot; i++) {
+        slot *s = &g->slots[i];
+        if (s->busy) continue;
+        size_t c = common(s, ids, n);
+        if (best && (c < most || (c == most && s->used >= best->used))) continue;
+        best = s;
+        most = c;
+    }
+    return best;
+}
+
+static int hold_ids(slot *s, const int32_t *ids, size_t n, pith_err *e)
+{
+    if (n > s->cap) {
+        int32_t *b = realloc(s->ids, n * sizeof *b);
+        if (!b) return err_nomem(e, n * sizeof *b, "tokens");
+        s->ids = b;
+        s->cap = n;
+    }
+    memcpy(s->ids, ids, n * sizeof *ids);
+    s->n = n;
+    return 0;
+}
+
+static int room_for_top(pith_generator *g, size_t n, pith_err *e)
+{
+    if (n > g->m->dims.vocab)
+        return err_set(e, "%zu logprobs a token: the vocabulary has only %llu", n, (unsigned long long)g->m->dims.vocab);
+    if (n <= g->n_top_cap) return 0;
+    pith_logprob *b = realloc(g->top, n * sizeof *b);
+    if (!b) return err_nomem(e, n * sizeof *b, "logprobs");
+    g->top = b;
+    g->n_top_cap = n;
+    return 0;
+}
+
+static int begin(pith_generator *g, slot *s, const pith_request *r, const int32_t *ids, size_t n, pith_err *e)
+{
+    size_t keep = common(s, ids, n), left = g->context - n;
+    if (keep == n) keep--; /* the last token's logits are needed */
+    s->max_answer = r->max_tokens && r->max_tokens < left ? r->max_tokens : left;
+    s->n_answer = 0;
+    s->n_top = r->n_top;
+    s->logprobs = r->logprobs || r->n_top;
+    s->ignore_eos = r->ignore_eos;
+    s->on_token = r->on_token;
+    s->ctx = r->ctx;
+    if (room_for_top(g, r->n_top, e)) return -1;
+    s->cache.n = keep;
+    if (hold_ids(s, ids, n, e)) {
+        s->cache.n = 0;
+        return -1;
+    }
+    /* Past the model's own positions the rotation depends on the length a cache is opened for: the context's. */
+    if (kv_reserve(&s->cache, g->context > g->m->dims.max_positions ? g->context : n, e) || sample_init(&s->sample, &r->sampling, (size_t)g->m->dims.vocab, e)) return -1;
+    if (stream_open(&s->text, g->m->tokenizer.t, ids, n, r->stop, r->n_stop, e)) {
+        sample_free(&s->sample);
+        return -1;
+    }
+    for (size_t i = 0; i < n; i++) sample_see(&s->sample, ids[i], 0);
+    g->stats.reused_tokens += keep;
+    s->used = ++g->clock;
+    s->busy = 1;
+    return 0;
+}
+
+int pith_generator_add(pith_generator *g, const pith_request *r, pith_err *e)
+{
+    const int32_t *ids = r->n ? r->ids : &g->m->bos;
+    size_t n = r->n ? r->n : 1;
+    if (!r->n && g->m->bos < 0) return err_set(e, "the prompt has no tokens, and the model no bos token to begin with");
+    if (check_prompt(g, ids, n, e)) return -1;
+    slot *s = choose(g, ids, n);
+    if (!s) return err_set(e, "all %zu sequences are busy", g->n_slot);
+    return begin(g, s, r, ids, n, e);
+}
+
+void pith_generator_cancel(pith_generator *g, const void *ctx)
+{
+    for (size_t i = 0; i < g->n_slot; i++)
+        if (g->slots[i].busy && g->slots[i].ctx == ctx) finish(&g->slots[i]);
+}
+
+/* ---- a step ---- */
+
+static int is_eos(const pith_model *m, int32_t id)
+{
+    for (size_t i = 0; i < m->n_eos; i++)
+        if (m->eos[i] == id) return 1;
+    return 0;
+}
+
+static void fail(slot *s, const char *why)
+{
+    s->on_token(s->ctx, &(pith_token){.id = -1, .text = "", .finish = PITH_FINISH_ERROR, .error = why});
+    finish(s);
+}
+
+/* The slot's prompt and answer so far are computed; logits are its last token's. */
+static void advance(pith_generator *g, slot *s, const float *logits)
+{
+    pith_err why = {{0}};
+    pith_token t = {.id = -1};
+    int stopped = 0, eos = 0;
+    if (sample_next(&s->sample, g->m->op.kernels, &g->work, logits, &t.id, &why)) {
+        fail(s, why.msg);
+        return;
+    }
+    if (s->logprobs) {
+        sample_logprobs(g->m->op.kernels, &g->work, logits, t.id, &t.logprob, g->top, s->n_top);
+        t.top = g->top;
+        t.n_top = s->n_top;
+    }
+    sample_see(&s->sample, t.id, 1);
+    s->n_answer++;
+    eos = !s->ignore_eos && is_eos(g->m, t.id);
+    if (eos) t.finish = PITH_FINISH_STOP;
+    else if (s->n_answer >= s->max_answer) t.finish = PITH_FINISH_LENGTH;
+    if (stream_push(&s->text, eos ? -1 : t.id, t.finish != PITH_FINISH_NONE, &stopped, &why)) {
+        fail(s, why.msg);
+        return;
+    }
+    if (stopped) t.finish = PITH_FINISH_STOP;
+    t.text = s->text.out.s;
+    t.len = s->text.out.len;
+    g->stats.new_tokens++;
+    s->ids[s->n++] = t.id;
+    if (s->on_token(s->ctx, &t) || t.finish != PITH_FINISH_NONE) finish(s);
+}
+
+/* Room for one more id and for everything up to it in the cache, which grows by halves: no larger than the request can
+ * need. */
+static int reserve(const pith_generator *g, slot *s, pith_err *e)
+{
+    size_t most = s->n - s->n_answer + s->max_answer;
+    if (s->n == s->cap) {
+        size_t cap = s->n + s->n / 2 + 32;
+        if (cap > g->context) cap = g->context;
+        int32_t *b = realloc(s->ids, cap * sizeof *b);
+        if (!b) return err_nomem(e, cap * sizeof *b, "tokens");
+        s->ids = b;
+        s->cap = cap;
+    }
+    size_t want = s->n + s->n / 2 + 256;
+    return s->n <= s->cache.length ? 0 : kv_reserve(&s->cache, want < most ? want : most, e);
+}
+
+/* What every slot computes now; *n tokens together. Returns how many slots. */
+static size_t schedule(pith_generator *g, size_t *n, int *prompts)
+{
+    size_t count = 0, room = g->chunk;
+    *n = 0;
+    *prompts = 0;
+    for (size_t i = 0; i < g->n_slot; i++) {
+        slot *s = &g->slots[i];
+        if (!s->busy) continue;
+        size_t todo = s->n - s->cache.n;
+        if (s->n_answer == 0) {
+            if (todo > room) todo = room;
+            room -= todo;
+            *prompts = 1;
+        }
+        if (!todo) continue;
+        g->seqs[count] = (pith_seq){s->ids + s->cache.n, NULL, todo};
+        g->caches[count] = &s->cache;
+        g->which[count++] = i;
+        *n += todo;
+    }
+    return count;
+}
+
+static void account(pith_generator *g, size_t count, size_t n, int prompts, double seconds)
+{
+    pith_generator_stats *t = &g->stats;
+    if (prompts) {
+        for (size_t k = 0; k < count; k++)
+            if (!g->slots[g->which[k]].n_answer) t->prompt_tokens += g->seqs[k].n;
+        t->prefill_seconds += seconds;
+        return;
+    }
+    t->decode_seconds += seconds;
+    t->decode_tokens += n;
+    t->decode_bytes += g->m->dims.streamed ? g->m->dims.streamed : g->m->dims.bytes;
+    for (size_t k = 0; k < count; k++) t->decode_bytes += kv_bytes(g->shape, g->caches[k]->n);
+}
+
+int pith_generator_step(pith_generator *g, pith_err *e)
+{
+    double start = now();
+    int prompts;
+    size_t n, vocab = (size_t)g->m->dims.vocab;
+    for (size_t i = 0; i < g->n_slot; i++)
+        if (g->slots[i].busy && reserve(g, &g->slots[i], e)) return -1;
+    size_t count = schedule(g, &n, &prompts);
+    if (!count) return 0;
+    engine_run r = {.seqs = g->seqs, .n = count, .cache = g->caches, .logits = g->logits};
+    if (engine_forward(g->session, &r, e)) return -1;
+    account(g, count, n, prompts, now() - start);
+    unsigned long mode = par_fp_enter();
+    for (size_t k = 0; k < count; k++) {
+        slot *s = &g->slots[g->which[k]];
+        if (s->cache.n == s->n) advance(g, s, g->logits + k * vocab);
+    }
+    par_fp_leave(mode);
+    for (size_t i = 0; i < g->n_slot; i++)
+        if (g->slots[i].busy) return 1;
+    return 0;
+}

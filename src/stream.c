@@ -1,0 +1,145 @@
+#include "stream.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* CONTEXT tokens before the new ones are decoded with them, the prompt's last at first. After PATIENCE tokens an incomplete character is
+ * not going to be completed: no character has more bytes. */
+enum { CONTEXT = 8, PATIENCE = 8 };
+
+static int append(stream_string *x, const char *s, size_t len, pith_err *e)
+{
+    if (x->cap - x->len <= len) {
+        size_t cap = 2 * (x->len + len) + 64;
+        char *b = realloc(x->s, cap);
+        if (!b) return err_nomem(e, cap, "text");
+        x->s = b;
+        x->cap = cap;
+    }
+    if (len) memcpy(x->s + x->len, s, len);
+    x->len += len;
+    x->s[x->len] = 0;
+    return 0;
+}
+
+static int copy_stops(stream *s, const char *const *stop, size_t n, pith_err *e)
+{
+    if (!n) return 0;
+    if (!s->t) return err_set(e, "stop strings need a tokenizer, and the model has none");
+    s->stop = calloc(n, sizeof *s->stop);
+    if (!s->stop) return err_nomem(e, n * sizeof *s->stop, "stop strings");
+    for (; s->n_stop < n; s->n_stop++) {
+        size_t len = strlen(stop[s->n_stop]) + 1;
+        if (len == 1) return err_set(e, "a stop string is empty");
+        s->stop[s->n_stop] = malloc(len);
+        if (!s->stop[s->n_stop]) return err_nomem(e, len, "stop strings");
+        memcpy(s->stop[s->n_stop], stop[s->n_stop], len);
+    }
+    return 0;
+}
+
+static int push_id(stream *s, int32_t id, pith_err *e)
+{
+    if (s->n == s->cap) {
+        size_t cap = 2 * s->cap + 32;
+        int32_t *b = realloc(s->ids, cap * sizeof *b);
+        if (!b) return err_nomem(e, cap * sizeof *b, "tokens");
+        s->ids = b;
+        s->cap = cap;
+    }
+    s->ids[s->n++] = id;
+    return 0;
+}
+
+int stream_open(stream *s, const tokenizer *t, const int32_t *prompt, size_t n, const char *const *stop, size_t n_stop,
+                pith_err *e)
+{
+    *s = (stream){.t = t};
+    int bad = append(&s->out, "", 0, e) || copy_stops(s, stop, n_stop, e);
+    for (size_t i = n > CONTEXT ? n - CONTEXT : 0; i < n && t && !bad; i++) bad = push_id(s, prompt[i], e);
+    s->read = s->n;
+    if (bad) stream_close(s);
+    return bad;
+}
+
+void stream_close(stream *s)
+{
+    for (size_t i = 0; i < s->n_stop; i++) free(s->stop[i]);
+    free(s->stop);
+    free(s->ids);
+    free(s->hold.s);
+    free(s->out.s);
+    *s = (stream){0};
+}
+
+static int ends_incomplete(const char *s, size_t n) { return n >= 3 && memcmp(s + n - 3, "\xef\xbf\xbd", 3) == 0; }
+
+/* Takes the text of the tokens that were not read: what the whole window says beyond what its read part said. */
+static int take(stream *s, int last, pith_err *e)
+{
+    char *old = NULL, *now = NULL;
+    size_t n_old, n_now, same = 0;
+    if (s->read == s->n) return 0;
+    if (tokenizer_decode(s->t, s->ids, s->read, true, &old, &n_old, e) ||
+        tokenizer_decode(s->t, s->ids, s->n, true, &now, &n_now, e)) {
+        free(old);
+        return -1;
+    }
+    int bad = 0;
+    if (last || !ends_incomplete(now, n_now) || s->n - s->read >= PATIENCE) {
+        while (same < n_old && same < n_now && old[same] == now[same]) same++;
+        while (same && same < n_now && ((unsigned char)now[same] & 0xc0) == 0x80) same--;
+        bad = append(&s->hold, now + same, n_now - same, e);
+        size_t drop = s->n > CONTEXT ? s->n - CONTEXT : 0;
+        memmove(s->ids, s->ids + drop, (s->n - drop) * sizeof *s->ids);
+        s->n -= drop;
+        s->read = s->n;
+    }
+    free(old);
+    free(now);
+    return bad;
+}
+
+/* Where x first stands in s (which may hold NUL), or n. */
+static size_t find(const char *s, size_t n, const char *x)
+{
+    size_t len = strlen(x);
+    for (size_t i = 0; i + len <= n; i++)
+        if (s[i] == *x && memcmp(s + i, x, len) == 0) return i;
+    return n;
+}
+
+/* Where the earliest stop string begins in the held text, else where the longest beginning of one at its end does. */
+static size_t certain(const stream *s, int *stopped)
+{
+    size_t at = s->hold.len;
+    for (size_t i = 0; i < s->n_stop; i++) {
+        size_t hit = find(s->hold.s, s->hold.len, s->stop[i]);
+        if (hit < at) {
+            at = hit;
+            *stopped = 1;
+        }
+    }
+    for (size_t i = 0; i < s->n_stop && !*stopped; i++) {
+        size_t len = strlen(s->stop[i]) - 1, tail = s->hold.len < len ? s->hold.len : len;
+        for (; tail && s->hold.len - tail < at; tail--)
+            if (memcmp(s->hold.s + s->hold.len - tail, s->stop[i], tail) == 0) at = s->hold.len - tail;
+    }
+    while (at && at < s->hold.len && ((unsigned char)s->hold.s[at] & 0xc0) == 0x80) at--;
+    return at;
+}
+
+int stream_push(stream *s, int32_t id, int last, int *stopped, pith_err *e)
+{
+    *stopped = 0;
+    s->out.len = 0;
+    s->out.s[0] = 0;
+    if (!s->t) return 0;
+    if ((id >= 0 && push_id(s, id, e)) || take(s, last, e)) return -1;
+    size_t at = certain(s, stopped);
+    if (last && !*stopped) at = s->hold.len;
+    if (append(&s->out, s->hold.s ? s->hold.s : "", at, e)) return -1;
+    s->hold.len -= at;
+    if (s->hold.len) memmove(s->hold.s, s->hold.s + at, s->hold.len);
+    if (s->hold.s) s->hold.s[s->hold.len] = 0;
+    return 0;
+}
