@@ -2,10 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* CONTEXT tokens before the new ones are decoded with them, the prompt's last at first. After PATIENCE tokens an incomplete character is
- * not going to be completed: no character has more bytes. */
-enum { CONTEXT = 8, PATIENCE = 8 };
-
 static int append(stream_string *x, const char *s, size_t len, pith_err *e)
 {
     if (x->cap - x->len <= len) {
@@ -24,7 +20,7 @@ static int append(stream_string *x, const char *s, size_t len, pith_err *e)
 static int copy_stops(stream *s, const char *const *stop, size_t n, pith_err *e)
 {
     if (!n) return 0;
-    if (!s->t) return err_set(e, "stop strings need a tokenizer, and the model has none");
+    if (!s->decoder) return err_set(e, "stop strings need a tokenizer, and the model has none");
     s->stop = calloc(n, sizeof *s->stop);
     if (!s->stop) return err_nomem(e, n * sizeof *s->stop, "stop strings");
     for (; s->n_stop < n; s->n_stop++) {
@@ -37,26 +33,15 @@ static int copy_stops(stream *s, const char *const *stop, size_t n, pith_err *e)
     return 0;
 }
 
-static int push_id(stream *s, int32_t id, pith_err *e)
-{
-    if (s->n == s->cap) {
-        size_t cap = 2 * s->cap + 32;
-        int32_t *b = realloc(s->ids, cap * sizeof *b);
-        if (!b) return err_nomem(e, cap * sizeof *b, "tokens");
-        s->ids = b;
-        s->cap = cap;
-    }
-    s->ids[s->n++] = id;
-    return 0;
-}
-
 int stream_open(stream *s, const tokenizer *t, const int32_t *prompt, size_t n, const char *const *stop, size_t n_stop,
                 pith_err *e)
 {
-    *s = (stream){.t = t};
-    int bad = append(&s->out, "", 0, e) || copy_stops(s, stop, n_stop, e);
-    for (size_t i = n > CONTEXT ? n - CONTEXT : 0; i < n && t && !bad; i++) bad = push_id(s, prompt[i], e);
-    s->read = s->n;
+    const char *unused;
+    size_t len;
+    *s = (stream){0};
+    if (t) s->decoder = tokenizer_stream_open(t, true, e);
+    int bad = (t && !s->decoder) || append(&s->out, "", 0, e) || copy_stops(s, stop, n_stop, e) ? -1 : 0;
+    for (size_t i = 0; i < n && t && !bad; i++) bad = tokenizer_stream_next(s->decoder, prompt[i], &unused, &len, e);
     if (bad) stream_close(s);
     return bad;
 }
@@ -65,38 +50,10 @@ void stream_close(stream *s)
 {
     for (size_t i = 0; i < s->n_stop; i++) free(s->stop[i]);
     free(s->stop);
-    free(s->ids);
+    tokenizer_stream_free(s->decoder);
     free(s->hold.s);
     free(s->out.s);
     *s = (stream){0};
-}
-
-static int ends_incomplete(const char *s, size_t n) { return n >= 3 && memcmp(s + n - 3, "\xef\xbf\xbd", 3) == 0; }
-
-/* Takes the text of the tokens that were not read: what the whole window says beyond what its read part said. */
-static int take(stream *s, int last, pith_err *e)
-{
-    char *old = NULL, *now = NULL;
-    size_t n_old, n_now, same = 0;
-    if (s->read == s->n) return 0;
-    if (tokenizer_decode(s->t, s->ids, s->read, true, &old, &n_old, e) ||
-        tokenizer_decode(s->t, s->ids, s->n, true, &now, &n_now, e)) {
-        free(old);
-        return -1;
-    }
-    int bad = 0;
-    if (last || !ends_incomplete(now, n_now) || s->n - s->read >= PATIENCE) {
-        while (same < n_old && same < n_now && old[same] == now[same]) same++;
-        while (same && same < n_now && ((unsigned char)now[same] & 0xc0) == 0x80) same--;
-        bad = append(&s->hold, now + same, n_now - same, e);
-        size_t drop = s->n > CONTEXT ? s->n - CONTEXT : 0;
-        memmove(s->ids, s->ids + drop, (s->n - drop) * sizeof *s->ids);
-        s->n -= drop;
-        s->read = s->n;
-    }
-    free(old);
-    free(now);
-    return bad;
 }
 
 /* Where x first stands in s (which may hold NUL), or n. */
@@ -133,8 +90,11 @@ int stream_push(stream *s, int32_t id, int last, int *stopped, pith_err *e)
     *stopped = 0;
     s->out.len = 0;
     s->out.s[0] = 0;
-    if (!s->t) return 0;
-    if ((id >= 0 && push_id(s, id, e)) || take(s, last, e)) return -1;
+    if (!s->decoder) return 0;
+    const char *text;
+    size_t len;
+    if (id >= 0 && (tokenizer_stream_next(s->decoder, id, &text, &len, e) || append(&s->hold, text, len, e))) return -1;
+    if (last && (tokenizer_stream_end(s->decoder, &text, &len, e) || append(&s->hold, text, len, e))) return -1;
     size_t at = certain(s, stopped);
     if (last && !*stopped) at = s->hold.len;
     if (append(&s->out, s->hold.s ? s->hold.s : "", at, e)) return -1;

@@ -11,10 +11,8 @@ typedef struct stream_string {
 
 /* A zeroed struct is valid and empty. */
 typedef struct stream {
-    const tokenizer *t; /* NULL: there is no text */
-    int32_t *ids;       /* a window of tokens, [n]; text of the first `read` of them has been taken */
-    size_t n, read, cap;
-    stream_string hold; /* taken, not handed out */
+    tokenizer_stream *decoder; /* NULL: there is no text */
+    stream_string hold;        /* decoded, not handed out */
     stream_string out;
     char **stop; /* [n_stop] */
     size_t n_stop;

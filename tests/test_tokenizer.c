@@ -230,6 +230,36 @@ static void test_added_tokens(void **state)
     tokenizer_free(t);
 }
 
+/* What strangers wrote is never a special token: not in whole, not in part. */
+static void test_foreign_ranges(void **state)
+{
+    (void)state;
+    static const struct {
+        pith_range r[2];
+        size_t n;
+        const char *want;
+    } cases[] = {
+        {{{7, 12}}, 1, "a@0-1 [SEP]@1-6 a@6-7 [@7-8 sep@8-11 ]@11-12"},
+        {{{11, 12}}, 1, "a@0-1 [SEP]@1-6 a@6-7 [@7-8 sep@8-11 ]@11-12"},
+        {{{6, 8}}, 1, "a@0-1 [SEP]@1-6 a@6-7 [@7-8 sep@8-11 ]@11-12"},
+        {{{1, 2}, {7, 8}}, 2, "a@0-1 [@1-2 sep@2-5 ]@5-6 a@6-7 [@7-8 sep@8-11 ]@11-12"},
+        {{{0, 1}, {6, 7}}, 2, "a@0-1 [SEP]@1-6 a@6-7 [SEP]@7-12"},
+        {{{0, 12}}, 1, "a@0-1 [@1-2 sep@2-5 ]@5-6 a@6-7 [@7-8 sep@8-11 ]@11-12"},
+    };
+    tokenizer *t = build_or_fail((parts){0});
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        tokenizer_options o = {.strict = true, .foreign = cases[i].r, .n_foreign = cases[i].n};
+        check_n(t, "a[SEP]a[SEP]", 12, &o, cases[i].want);
+    }
+    tokenizer_free(t);
+    /* found in the normalised text, judged by where it came from; one that begins inside a forged one counts */
+    t = build_or_fail((parts){.added = TOKEN("Xx", false, false, false, true, true) "," TOKEN("xy", false, false, false,
+                                                                                             true, true)});
+    tokenizer_options o = {.strict = true, .foreign = &(pith_range){3, 4}, .n_foreign = 1};
+    check_n(t, "\xc3\x89 xXY xX", 9, &o, "e@0-2 [UNK]@3-4 xy@4-6 Xx@7-9");
+    tokenizer_free(t);
+}
+
 static void test_post_processors(void **state)
 {
     (void)state;
@@ -439,6 +469,7 @@ int main(void)
         cmocka_unit_test(test_long_pieces),
         cmocka_unit_test(test_untyped_model),   cmocka_unit_test(test_normalizers),
         cmocka_unit_test(test_pretokenizers),   cmocka_unit_test(test_added_tokens),
+        cmocka_unit_test(test_foreign_ranges),
         cmocka_unit_test(test_post_processors), cmocka_unit_test(test_truncate_pair),
         cmocka_unit_test(test_truncation),      cmocka_unit_test(test_assemble),
         cmocka_unit_test(test_decode),          cmocka_unit_test(test_cleanup),

@@ -5,9 +5,11 @@
 #include <errno.h>
 #include <histedit.h>
 #include <locale.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/select.h>
 #include <unistd.h>
 #include <wchar.h>
 
@@ -21,6 +23,7 @@ struct line_editor {
     size_t len, cap;
     char *plain; /* of getline */
     size_t plain_cap;
+    sigset_t outside; /* the signal mask outside of editing */
 };
 
 static char *shown_prompt(EditLine *edit)
@@ -30,15 +33,25 @@ static char *shown_prompt(EditLine *edit)
     return (char *)(uintptr_t)((line_editor *)l)->prompt;
 }
 
-/* One character as the terminal's encoding has it. libedit's own would go on waiting after an interrupt. */
+/* One character as the terminal's encoding has it. libedit's own would go on waiting after an interrupt; here one is let
+ * in only while waiting, so that none is missed between two reads. */
 static int next_character(EditLine *edit, wchar_t *c)
 {
     mbstate_t state = {0};
-    (void)edit;
+    void *l = NULL;
+    el_get(edit, EL_CLIENTDATA, &l);
     for (;;) {
         char byte;
+        fd_set in;
+        FD_ZERO(&in);
+        FD_SET(STDIN_FILENO, &in);
+        int ready = pselect(STDIN_FILENO + 1, &in, NULL, NULL, NULL, &((line_editor *)l)->outside);
+        if (guard_interrupted()) return -1;
+        if (ready < 0) {
+            if (errno == EINTR) continue;
+            return -1;
+        }
         ssize_t n = read(STDIN_FILENO, &byte, 1);
-        if (n < 0 && errno == EINTR && !guard_interrupted()) continue;
         if (n <= 0) return (int)n;
         size_t k = mbrtowc(c, &byte, 1, &state);
         if (k == (size_t)-2) continue;
@@ -92,7 +105,12 @@ static const char *one(line_editor *l, const char *prompt, size_t *len)
     int n = 0;
     l->prompt = prompt;
     if (l->edit) {
+        sigset_t interrupt;
+        sigemptyset(&interrupt);
+        sigaddset(&interrupt, SIGINT);
+        sigprocmask(SIG_BLOCK, &interrupt, &l->outside);
         const char *s = el_gets(l->edit, &n);
+        sigprocmask(SIG_SETMASK, &l->outside, NULL);
         *len = n > 0 ? (size_t)n : 0;
         return n > 0 ? s : NULL;
     }
