@@ -20,7 +20,7 @@ typedef struct slot {
     size_t n, cap;
     size_t n_answer, max_answer;
     size_t n_top;
-    int logprobs, ignore_eos;
+    int logprobs, ignore_eos, shift;
     sample_state sample;
     stream text;
     pith_on_token *on_token;
@@ -221,7 +221,9 @@ static int begin(pith_generator *g, slot *s, const pith_request *r, const int32_
 {
     size_t keep = common(s, ids, n), left = g->context - n;
     if (keep == n) keep--; /* the last token's logits are needed */
+    if (r->shift) left = SIZE_MAX;
     s->max_answer = r->max_tokens && r->max_tokens < left ? r->max_tokens : left;
+    s->shift = r->shift;
     s->n_answer = 0;
     s->n_top = r->n_top;
     s->logprobs = r->logprobs || r->n_top;
@@ -247,15 +249,34 @@ static int begin(pith_generator *g, slot *s, const pith_request *r, const int32_
     return 0;
 }
 
+/* The n tokens without those after the first that are too many, malloc'ed. */
+static int32_t *shortened(const pith_generator *g, const int32_t *ids, size_t *n, pith_err *e)
+{
+    size_t keep = g->context / 2 ? g->context / 2 : 1;
+    int32_t *b = malloc(keep * sizeof *b);
+    if (!b) {
+        err_nomem(e, keep * sizeof *b, "tokens");
+        return NULL;
+    }
+    b[0] = ids[0];
+    memcpy(b + 1, ids + *n - (keep - 1), (keep - 1) * sizeof *b);
+    *n = keep;
+    return b;
+}
+
 int pith_generator_add(pith_generator *g, const pith_request *r, pith_err *e)
 {
     const int32_t *ids = r->n ? r->ids : &g->m->bos;
     size_t n = r->n ? r->n : 1;
     if (!r->n && g->m->bos < 0) return err_set(e, "the prompt has no tokens, and the model no bos token to begin with");
-    if (check_prompt(g, ids, n, e)) return -1;
+    int32_t *own = NULL;
+    if (r->shift && n >= g->context && !(own = shortened(g, ids, &n, e))) return -1;
+    if (own) ids = own;
     slot *s = choose(g, ids, n);
-    if (!s) return err_set(e, "all %zu sequences are busy", g->n_slot);
-    return begin(g, s, r, ids, n, e);
+    int bad = check_prompt(g, ids, n, e);
+    if (!bad) bad = s ? begin(g, s, r, ids, n, e) : err_set(e, "all %zu sequences are busy", g->n_slot);
+    free(own);
+    return bad;
 }
 
 void pith_generator_cancel(pith_generator *g, const void *ctx)
@@ -308,6 +329,12 @@ static void advance(pith_generator *g, slot *s, const float *logits)
     t.len = s->text.out.len;
     g->stats.new_tokens++;
     s->ids[s->n++] = t.id;
+    if (s->shift && s->n == g->context) {
+        size_t keep = g->context / 2 ? g->context / 2 : 1;
+        memmove(s->ids + 1, s->ids + s->n - (keep - 1), (keep - 1) * sizeof *s->ids);
+        s->n = keep;
+        s->cache.n = keep > 1 ? 1 : 0;
+    }
     if (s->on_token(s->ctx, &t) || t.finish != PITH_FINISH_NONE) finish(s);
 }
 
@@ -315,7 +342,7 @@ static void advance(pith_generator *g, slot *s, const float *logits)
  * need. */
 static int reserve(const pith_generator *g, slot *s, pith_err *e)
 {
-    size_t most = s->n - s->n_answer + s->max_answer;
+    size_t most = s->shift || s->max_answer > g->context ? g->context : s->n - s->n_answer + s->max_answer;
     if (s->n == s->cap) {
         size_t cap = s->n + s->n / 2 + 32;
         if (cap > g->context) cap = g->context;
@@ -338,7 +365,7 @@ static size_t schedule(pith_generator *g, size_t *n, int *prompts)
         slot *s = &g->slots[i];
         if (!s->busy) continue;
         size_t todo = s->n - s->cache.n;
-        if (s->n_answer == 0) {
+        if (todo > 1 || s->n_answer == 0) {
             if (todo > room) todo = room;
             room -= todo;
             *prompts = 1;
@@ -357,7 +384,7 @@ static void account(pith_generator *g, size_t count, size_t n, int prompts, doub
     pith_generator_stats *t = &g->stats;
     if (prompts) {
         for (size_t k = 0; k < count; k++)
-            if (!g->slots[g->which[k]].n_answer) t->prompt_tokens += g->seqs[k].n;
+            if (g->seqs[k].n > 1 || !g->slots[g->which[k]].n_answer) t->prompt_tokens += g->seqs[k].n;
         t->prefill_seconds += seconds;
         return;
     }

@@ -281,12 +281,16 @@ typedef struct pith_request {
     const int32_t *ids; /* [n] the prompt; n = 0: the model's bos token */
     size_t n;
     pith_sampling sampling;
-    size_t max_tokens;       /* 0: until the context is full */
+    size_t max_tokens;       /* 0: until the context is full; with shift: without end */
     const char *const *stop; /* [n_stop] strings that end the text; they need a tokenizer */
     size_t n_stop;
     size_t n_top;            /* most probable tokens to tell with each, by logprob */
     int logprobs;            /* tell the token's own logprob (n_top > 0 does too) */
     int ignore_eos;
+    /* Where the context is full, go on with the first token and the latest, half a context of them together, as if the
+     * text began so; a prompt that is too long loses tokens after its first the same way. Else the one ends the answer
+     * and the other is refused. */
+    int shift;
     pith_on_token *on_token;
     void *ctx;
 } pith_request;

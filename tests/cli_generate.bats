@@ -241,6 +241,26 @@ P
     fails 2 "--system goes with --chat"
 }
 
+@test "--shift goes on with the first token and the latest half" {
+    ids="1 7 8 9 10 11"
+    list() { tr ' ' ',' <<<"$*"; }
+    want=
+    for i in $(seq 45); do # a context of 20, by hand
+        next=$("$PITH" generate -m "$M" --ids "$(list $ids)" -n 1 --ignore-eos --json | sed 's/.*"ids":\[\([0-9]*\)\].*/\1/')
+        ids="$ids $next" want="$want $next"
+        set -- $ids
+        if (($# == 20)); then first=$1; shift 11; ids="$first $*"; fi
+    done
+    gen --ids 1,7,8,9,10,11 -n 45 --ignore-eos --json -c 20 --shift
+    py 'assert rows[0]["ids"] == [int(i) for i in sys.argv[1].split()], (rows, sys.argv[1])' "$want"
+    gen --ids 1,7,8,9,10,11 -n 45 --ignore-eos --json -c 20
+    py 'assert len(rows[0]["ids"]) == 14 and rows[0]["finish_reason"] == "length"'
+    gen --ids "$(list $(seq 3 42))" -n 2 --ignore-eos --json -c 20 --shift
+    short=$output
+    gen --ids "3,$(list $(seq 34 42))" -n 2 --ignore-eos --json -c 20
+    [ "$output" = "$short" ]
+}
+
 @test "--kv f16 keeps half the memory" {
     gen w1 -n 8 --kv f16 --json -v
     [ "$status" = 0 ]

@@ -25,7 +25,7 @@ typedef struct values {
     gen_opts o;
     const char *prompt, *file, *ids, *ids_file, *input, *field, *column, *output, *system;
     uint64_t parallel;
-    int format, no_header, json, no_echo, on_error, chat;
+    int format, no_header, json, no_echo, on_error, chat, shift;
 } values;
 
 static const cli_opt options[] = {
@@ -49,6 +49,9 @@ static const cli_opt options[] = {
     {CLI_FLAG, 0, "chat", 0, 0, 0, "a prompt is a question: it goes through the model's chat template",
      offsetof(values, chat), 0, 0},
     {CLI_STRING, 0, "system", "TEXT", 0, 0, "with --chat: the system message", offsetof(values, system), 0, 0},
+    {CLI_FLAG, 0, "shift", 0, 0, 0,
+     "where the context is full, go on with the first token and the latest half; shorten long prompts so",
+     offsetof(values, shift), 0, 0},
     {CLI_TITLE, 0, 0, 0, 0, 0, "Output", 0, 0, 0},
     {CLI_FILE, 'o', "output", "FILE", 0, 0, "write here; appears under its name when it is complete",
      offsetof(values, output), 0, 0},
@@ -437,6 +440,7 @@ static int generate(run *r, const rows_spec *s, pith_err *e)
     if (v->chat && !(r->template = pith_template_open(r->load.path, e))) return CLI_FAILED;
     int status = gen_request(&v->o, r->load.model, &r->request);
     if (status) return status;
+    r->request.shift = v->shift;
     gen_detail(&r->request);
     size_t parallel = s->texts ? 1 : (size_t)v->parallel;
     r->json = v->json || r->rows.format == ROWS_JSONL || r->rows.format == ROWS_CSV || r->rows.format == ROWS_TSV;
