@@ -1,11 +1,12 @@
 /* Fuzzes the tokenizer; not part of `make test`. With libFuzzer:
  *   clang -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -Isrc -I. tests/fuzz_tokenizer.c \
- *     $(find tokenizer -name '*.c') src/base/err.c src/base/json.c -lcjson -lutf8proc -lm -o build/fuzz_tokenizer
+ *     $(find tokenizer -name '*.c') src/base/err.c src/base/json.c -lcjson -lutf8proc -lpcre2-8 -lm -o build/fuzz_tokenizer
  *   build/fuzz_tokenizer -max_total_time=60 DIR
  * Without it, -DFUZZ_MAIN gives a program that runs the files it is given.
  * The first byte chooses: an even one takes the rest as a text (two, cut at the first 0xfe) for one of the built-in
  * tokenizers and checks what must hold for every text; an odd one takes the rest as a tokenizer.json. */
 #include "tokenizer/tokenizer.h"
+#include "tokenizer/unicode.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,10 @@
     "\"decoder\":{\"type\":\"WordPiece\",\"prefix\":\"##\",\"cleanup\":true},\"post_processor\":{\"type\":"             \
     "\"BertProcessing\",\"sep\":[\"[SEP]\",3],\"cls\":[\"[CLS]\",2]},\"model\":{\"type\":\"WordPiece\",\"unk_token\":"  \
     "\"[UNK]\",\"continuing_subword_prefix\":\"##\",\"max_input_chars_per_word\":" max "," VOCAB "}"
+#define PAIR "\"post_processor\":{\"type\":\"BertProcessing\",\"sep\":[\"a\",3],\"cls\":[\"b\",2]},"
+#define LETTERS                                                                                                        \
+    "\"a\":0,\"b\":1,\"ab\":2,\"\\u00c3\":3,\"\\u00a9\":4,\"\\u00c3\\u00a9\":5,\"\\u0120\":6,\"\\u0120a\":7,\"abab\":8,\"\\u00f0\":9,"           \
+    "\"\\u0141\":10,\"\\u010a\":11"
 #define TOKEN(content, flags) "{\"id\":0,\"content\":\"" content "\"," flags "}"
 #define PLAIN "\"single_word\":false,\"lstrip\":false,\"rstrip\":false,\"normalized\":false,\"special\":true"
 #define STRIP "\"single_word\":false,\"lstrip\":true,\"rstrip\":true,\"normalized\":false,\"special\":false"
@@ -32,6 +37,20 @@ static const char *const BUILT_IN[] = {
     "{\"added_tokens\":[" TOKEN("a", NORMAL) "],\"normalizer\":{\"type\":\"StripAccents\"},\"pre_tokenizer\":null," TAIL(
         "100000"),
     "{\"normalizer\":null,\"pre_tokenizer\":{\"type\":\"WhitespaceSplit\"}," TAIL("100"),
+    "{\"added_tokens\":[" TOKEN("<x>", STRIP) "],\"normalizer\":{\"type\":\"NFC\"},\"pre_tokenizer\":{\"type\":\"Sequence\","
+    "\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(?i:'s|'ll)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}{1,3}|\\\\s+(?!\\\\S)|"
+    "\\\\s+\"},\"behavior\":\"Isolated\",\"invert\":false},{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"use_regex\":true},{\"type\":"
+    "\"Digits\",\"individual_digits\":true}]},\"decoder\":{\"type\":\"ByteLevel\"}," PAIR "\"model\":{\"type\":\"BPE\",\"vocab\":{" LETTERS "},"
+    "\"merges\":[\"a b\",\"\\u00c3 \\u00a9\",\"\\u0120 a\",\"ab ab\"]}}",
+    "{\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Prepend\",\"prepend\":\"_\"},{\"type\":\"Replace\",\"pattern\":{"
+    "\"String\":\" \"},\"content\":\"_\"},{\"type\":\"NFKC\"}]},\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{"
+    "\"String\":\"_\"},\"content\":\" \"},{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"},{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":2}]}," PAIR
+    "\"model\":{\"type\":\"BPE\",\"unk_token\":\"[UNK]\",\"fuse_unk\":true,\"byte_fallback\":true,\"vocab\":{\"[UNK]\":0,\"<0xC3>\":1,\"<0xA9>\":2,"
+    "\"<0xF0>\":3,\"_\":4,\"a\":5,\"b\":6,\"ab\":7,\"_a\":8},\"merges\":[\"a b\",\"_ a\"]}}",
+    "{\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFKD\"},{\"type\":\"Replace\",\"pattern\":{\"Regex\":\" {2,}\"},\"content\":"
+    "\" \"},{\"type\":\"Strip\",\"strip_left\":true,\"strip_right\":true}]},\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"_\","
+    "\"prepend_scheme\":\"first\",\"split\":true},\"decoder\":{\"type\":\"Metaspace\",\"replacement\":\"_\"}," PAIR "\"model\":{\"type\":\"Unigram\","
+    "\"unk_id\":0,\"byte_fallback\":true,\"vocab\":[[\"<unk>\",0],[\"_\",-2],[\"a\",-1],[\"ab\",-1.5],[\"_a\",-2.5],[\"<0xCC>\",-3],[\"<0x81>\",-3]]}}",
 };
 enum { N_BUILT_IN = sizeof BUILT_IN / sizeof *BUILT_IN };
 
@@ -49,6 +68,23 @@ static char *exact(const uint8_t *data, size_t n)
     must(p != NULL, "memory");
     memcpy(p, data, n);
     return p;
+}
+
+static void check_stream(const tokenizer *t, const int32_t *ids, size_t n, const char *whole, size_t len)
+{
+    tokenizer_stream *s = tokenizer_stream_open(t, false, NULL);
+    must(s != NULL, "memory");
+    size_t at = 0, k = 0;
+    const char *part = "";
+    for (size_t i = 0; i <= n; i++) {
+        must((i < n ? tokenizer_stream_next(s, ids[i], &part, &k, NULL) : tokenizer_stream_end(s, &part, &k, NULL)) == 0,
+             "streaming");
+        must(unicode_valid(part, k) == k, "whole characters are streamed");
+        must(k <= len - at && (!k || memcmp(whole + at, part, k) == 0), "what is streamed is the decoded text");
+        at += k;
+    }
+    must(at == len, "all of the text is streamed");
+    tokenizer_stream_free(s);
 }
 
 static void check_plain(const tokenizer *t, const char *text, size_t n, const tokenizer_options *o)
@@ -71,6 +107,7 @@ static void check_plain(const tokenizer *t, const char *text, size_t n, const to
     char *back;
     size_t len;
     must(tokenizer_decode(t, x.ids, x.n, false, &back, &len, NULL) == 0 && back[len] == 0, "decode");
+    check_stream(t, x.ids, x.n, back, len);
     free(back);
     tokenizer_encoding_free(&x);
     tokenizer_encoding_free(&cut);

@@ -39,14 +39,14 @@ lib=$sys/usr/lib/aarch64-linux-gnu
 export PKG_CONFIG_LIBDIR=$lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$sys
 tests=(tensor kernel kernel_portable op rope kv moe)
 if ! make -j"$(nproc)" CC=aarch64-linux-gnu-gcc BUILD=build/neon CFLAGS="-O2 -isystem $sys/usr/include" \
-    LDFLAGS="-L$lib -Wl,-rpath-link,$lib" build/neon/pith "${tests[@]/#/build/neon/tests/test_}" >"$root/make.log" 2>&1; then
+    LDFLAGS="-L$lib -Wl,-rpath-link,$lib:$sys/lib/aarch64-linux-gnu" build/neon/pith "${tests[@]/#/build/neon/tests/test_}" >"$root/make.log" 2>&1; then
     echo "not ok - neon: cross build"
     tail -20 "$root/make.log" | sed 's/^/#   /'
     exit 1
 fi
 echo "ok - neon: cross build without a warning"
 unset PKG_CONFIG_LIBDIR PKG_CONFIG_SYSROOT_DIR
-arm() { qemu-aarch64-static -L /usr/aarch64-linux-gnu -E LD_LIBRARY_PATH="$lib" "$@"; }
+arm() { qemu-aarch64-static -L /usr/aarch64-linux-gnu -E LD_LIBRARY_PATH="$lib:$sys/lib/aarch64-linux-gnu" "$@"; }
 
 export CMOCKA_MESSAGE_OUTPUT=TAP PITH_TEST_QUICK=1
 rc=0

@@ -86,6 +86,7 @@ static void test_characters(void **state)
     check(good(SPACES, NULL, NULL, vocab), "ab", MARK "a@0-1 b@1-2");
     check(good(SPACES, NULL, NULL, vocab), "ab ab", MARK "a@0-1 b@1-2 " MARK "a@2-4 b@4-5");
     check(good(SPACES, NULL, NULL, vocab), "b\xc3\xa9 x yzb", MARK "@0-1 b@0-1 <0xC3>@1-3 <0xA9>@1-3 " MARK "@3-4 ?@4-5 " MARK "@5-6 ?@6-8 b@8-9");
+    check(good(NULL, NULL, NULL, vocab), "xy\xc3\xa9" "a", "<0xC3>@2-4 <0xA9>@2-4 ?@2-4 a@4-5"); /* its order */
     check(good(SPACES, NULL, NULL, vocab), "", "");
     check(good(SPACES, NULL, NULL, vocab), "  ", MARK MARK "@0-1 " MARK "@1-2"); /* the space put before stands for the first one */
     check(good(NULL, NULL, NULL, BPE("\"unk_token\":\"?\",", "\"?\":0,\"a\":1", "")), "xya", "?@0-1 ?@1-2 a@2-3");

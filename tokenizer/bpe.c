@@ -159,7 +159,12 @@ static int split_characters(const bpe *b, const vocab *v, bpe_scratch *s, const 
             add_symbol(s, id, i, i + k);
             continue;
         }
-        if (b->byte_fallback && add_fallback(b, s, len, i, i + k)) continue;
+        if (b->byte_fallback && add_fallback(b, s, len, i, i + k)) {
+            /* In the reference an unknown part comes after bytes that follow it; spans stay in order. */
+            from = i;
+            to = i + k;
+            continue;
+        }
         if (!b->unknown_piece) continue;
         if (b->unknown < 0)
             return err_set(e, "tokenizer.json: model.unk_token \"%.60s\" is not in model.vocab, but the text has an unknown character",

@@ -8,7 +8,7 @@
 /* A run of characters is cut here once it is this long and the next character stands alone in every step. */
 #define RUN_CUT 256
 
-int normchars_reserve(normalize_chars *r, size_t n, pith_err *e)
+int normalize_reserve(normalize_chars *r, size_t n, pith_err *e)
 {
     if (n <= r->cap) return 0;
     size_t cap = r->cap * 2 > n ? r->cap * 2 : n + RUN_CUT;
@@ -21,7 +21,7 @@ int normchars_reserve(normalize_chars *r, size_t n, pith_err *e)
     return 0;
 }
 
-void normchars_swap(normalize_chars *r, size_t n)
+void normalize_swap(normalize_chars *r, size_t n)
 {
     norm_char *v = r->v;
     r->v = r->spare;
@@ -55,7 +55,7 @@ static int step_chinese(const normalize_step *s, normalize_chars *r, pith_err *e
     size_t n = 0, cjk = 0;
     for (size_t i = 0; i < r->n; i++) cjk += (r->v[i].class & UNICODE_CJK) != 0;
     if (!cjk) return 0;
-    if (normchars_reserve(r, r->n + 2 * cjk, e)) return -1;
+    if (normalize_reserve(r, r->n + 2 * cjk, e)) return -1;
     for (size_t i = 0; i < r->n; i++) {
         norm_char x = r->v[i], space = make_char(' ', x.begin, x.end);
         bool wide = x.class & UNICODE_CJK;
@@ -63,7 +63,7 @@ static int step_chinese(const normalize_step *s, normalize_chars *r, pith_err *e
         r->spare[n++] = x;
         if (wide) r->spare[n++] = space;
     }
-    normchars_swap(r, n);
+    normalize_swap(r, n);
     return 0;
 }
 
@@ -105,7 +105,7 @@ static int step_decompose(const normalize_step *s, normalize_chars *r, pith_err 
         any |= r->v[i].class;
     }
     if (!(any & (UNICODE_DECOMPOSES | UNICODE_COMPAT | UNICODE_COMBINING))) return 0;
-    if (normchars_reserve(r, total, e)) return -1;
+    if (normalize_reserve(r, total, e)) return -1;
     for (size_t i = 0; i < r->n; i++) {
         norm_char from = r->v[i];
         bool changes = decomposes(&from, s->compat);
@@ -130,7 +130,7 @@ static int step_decompose(const normalize_step *s, normalize_chars *r, pith_err 
         out[i].begin = r->v[next - 1].begin;
         out[i].end = r->v[next - 1].end;
     }
-    normchars_swap(r, n);
+    normalize_swap(r, n);
     return 0;
 }
 
@@ -189,7 +189,7 @@ static int step_lower(const normalize_step *s, normalize_chars *r, pith_err *e)
             more++; /* it keeps its class, and becomes two below */
     }
     if (!more) return 0;
-    if (normchars_reserve(r, r->n + more, e)) return -1;
+    if (normalize_reserve(r, r->n + more, e)) return -1;
     for (size_t i = 0; i < r->n; i++) {
         norm_char x = r->v[i];
         if (!(x.class & UNICODE_LOWER)) {
@@ -199,7 +199,7 @@ static int step_lower(const normalize_step *s, normalize_chars *r, pith_err *e)
         size_t k = unicode_lower(x.c, to);
         for (size_t j = 0; j < k; j++) r->spare[n++] = make_char(to[j], x.begin, x.end);
     }
-    normchars_swap(r, n);
+    normalize_swap(r, n);
     return 0;
 }
 
@@ -331,7 +331,7 @@ static size_t collect(const normalizer *z, normalize_chars *r, const char *text,
             err_set(e, z->whole ? "text: more than 4 GB" : "text: more than 4 GB of combining marks in a row");
             return SIZE_MAX;
         }
-        if (r->n == r->cap && normchars_reserve(r, r->n + 1, e)) return SIZE_MAX;
+        if (r->n == r->cap && normalize_reserve(r, r->n + 1, e)) return SIZE_MAX;
         r->v[r->n++] = make_char(c, (uint32_t)(i - at), (uint32_t)(i + k - at));
         i += k;
     }
@@ -506,7 +506,7 @@ static int read_one(normalizer *z, json v, int depth, pith_err *e)
 static int tabulate(normalizer *z, pith_err *e)
 {
     normalize_chars r = {0};
-    int rc = normchars_reserve(&r, 1, e);
+    int rc = normalize_reserve(&r, 1, e);
     for (unsigned b = 0; b < 256; b++) {
         z->ascii[b] = NORMALIZE_SLOW;
         if (b > 127 || rc || z->whole) continue;

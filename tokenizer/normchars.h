@@ -25,9 +25,9 @@ typedef struct normalize_chars {
 } normalize_chars;
 
 /* Room for n characters in both. */
-int normchars_reserve(normalize_chars *r, size_t n, pith_err *e);
+int normalize_reserve(normalize_chars *r, size_t n, pith_err *e);
 /* spare[0..n) is the run now. */
-void normchars_swap(normalize_chars *r, size_t n);
+void normalize_swap(normalize_chars *r, size_t n);
 
 typedef int normalize_fn(const struct normalize_step *s, normalize_chars *r, pith_err *e);
 typedef struct normalize_step {

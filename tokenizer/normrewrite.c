@@ -10,11 +10,11 @@
 int normrewrite_prepend(const normalize_step *s, normalize_chars *r, pith_err *e)
 {
     if (!r->first || !r->n) return 0;
-    if (normchars_reserve(r, r->n + s->n_to, e)) return -1;
+    if (normalize_reserve(r, r->n + s->n_to, e)) return -1;
     norm_char x = r->v[0];
     for (size_t i = 0; i < s->n_to; i++) r->spare[i] = make_char(s->to[i], x.begin, x.end);
     memcpy(r->spare + s->n_to, r->v, r->n * sizeof *r->v);
-    normchars_swap(r, r->n + s->n_to);
+    normalize_swap(r, r->n + s->n_to);
     return 0;
 }
 
@@ -33,7 +33,7 @@ int normrewrite_strip(const normalize_step *s, normalize_chars *r, pith_err *e)
  * last character that it replaces. */
 static int copy(normalize_chars *r, size_t *n, size_t from, size_t to, pith_err *e)
 {
-    if (normchars_reserve(r, *n + (to - from), e)) return -1;
+    if (normalize_reserve(r, *n + (to - from), e)) return -1;
     if (to > from) memcpy(r->spare + *n, r->v + from, (to - from) * sizeof *r->v);
     *n += to - from;
     return 0;
@@ -41,7 +41,7 @@ static int copy(normalize_chars *r, size_t *n, size_t from, size_t to, pith_err 
 
 static int put(const normalize_step *s, normalize_chars *r, size_t *n, size_t last, pith_err *e)
 {
-    if (normchars_reserve(r, *n + s->n_to, e)) return -1;
+    if (normalize_reserve(r, *n + s->n_to, e)) return -1;
     norm_char x = r->v[last];
     for (size_t i = 0; i < s->n_to; i++) r->spare[(*n)++] = make_char(s->to[i], x.begin, x.end);
     return 0;
@@ -69,7 +69,7 @@ static int replace_string(const normalize_step *s, normalize_chars *r, pith_err 
     }
     if (!done) return 0;
     if (copy(r, &n, done, r->n, e)) return -1;
-    normchars_swap(r, n);
+    normalize_swap(r, n);
     return 0;
 }
 
@@ -95,7 +95,7 @@ static int replace_matches(const normalize_step *s, normalize_chars *r, regex_sc
         done = i;
     }
     if (rc < 0 || copy(r, &n, done, r->n, e)) return -1;
-    normchars_swap(r, n);
+    normalize_swap(r, n);
     return 0;
 }
 
@@ -123,7 +123,7 @@ int normrewrite_replace(const normalize_step *s, normalize_chars *r, pith_err *e
 static int put_text(normalize_chars *r, size_t *n, size_t from, size_t last, const char *to, pith_err *e)
 {
     size_t len = strlen(to), k;
-    if (normchars_reserve(r, *n + len, e)) return -1;
+    if (normalize_reserve(r, *n + len, e)) return -1;
     for (size_t i = 0, j = from; i < len; i += k) {
         uint32_t c = unicode_decode(to + i, &k);
         r->spare[(*n)++] = make_char(c, r->v[j].begin, r->v[j].end);
@@ -161,6 +161,6 @@ int normrewrite_precompiled(const normalize_step *s, normalize_chars *r, pith_er
         if (put_grapheme(s->map, r, &n, from, i, e)) return -1;
         from = i;
     }
-    normchars_swap(r, n);
+    normalize_swap(r, n);
     return 0;
 }

@@ -1,28 +1,48 @@
 #!/bin/bash
-# Fuzzes the safetensors reader for SECONDS_TO_FUZZ (30) seconds from the test corpus, under the address and
-# undefined-behaviour sanitizers. Needs clang's libFuzzer; without it the corpus alone is replayed with $CC.
-# usage: BUILD=build tools/fuzz.sh
+# Fuzzes the safetensors reader, the tokenizer and the template interpreter for SECONDS_TO_FUZZ (30) seconds each, under
+# the address and undefined-behaviour sanitizers. Needs clang's libFuzzer; without it seeds alone are replayed with $CC.
+# usage: BUILD=build tools/fuzz.sh [safetensors|tokenizer|jinja]...
 set -eu
 cd "$(dirname "$0")/.."
 build=${BUILD:-build}/fuzz seconds=${SECONDS_TO_FUZZ:-30} python=${PYTHON:-python3}
-mkdir -p "$build/found"
-sources="tests/fuzz_safetensors.c src/formats/header.c src/formats/safetensors.c src/formats/scan.c src/formats/shards.c src/formats/sniff.c
-  src/base/err.c src/base/json.c src/compute/tensor.c"
-flags="-std=c11 -Wall -Wextra -Werror -g -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all -Isrc -I. $(pkg-config --cflags libcjson)"
-libs="$(pkg-config --libs libcjson) -lm"
-if [ ! -d "$build/seeds" ]; then
-    "$python" tests/corpora/gen_safetensors_bad.py "$build/all" >/dev/null
-    mkdir "$build/seeds"
-    find "$build/all" -name '*.safetensors' -size -8k -exec cp {} "$build/seeds" \;
-    rm -r "$build/all"
-    echo '{"metadata":{"total_size":2},"weight_map":{"a":"x","b":"y"}}' >"$build/seeds/index"
-fi
-# shellcheck disable=SC2086
-if clang $flags -fsanitize=fuzzer,address,undefined $sources -o "$build/fuzz" $libs 2>"$build/log"; then
-    "$build/fuzz" -max_total_time="$seconds" -max_len=4096 -timeout=5 -rss_limit_mb=1024 -print_final_stats=1 -verbosity=0 \
-        -artifact_prefix="$build/" "$build/found" "$build/seeds"
-else
-    echo "no clang with libFuzzer here: replaying the corpus only"
-    ${CC:-cc} $flags -DREPLAY -fsanitize=address,undefined $sources -o "$build/replay" $libs
-    "$build/replay" "$build"/seeds/* "$build"/found/*
-fi
+pkgs="libcjson libutf8proc libpcre2-8"
+flags="-std=c11 -Wall -Wextra -Werror -g -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all -Isrc -I. $(pkg-config --cflags $pkgs)"
+libs="$(pkg-config --libs $pkgs) -lm"
+base="src/base/err.c src/base/json.c"
+
+seed_safetensors() {
+    "$python" tests/corpora/gen_safetensors_bad.py "$1/all" >/dev/null
+    find "$1/all" -name '*.safetensors' -size -8k -exec cp {} "$1" \;
+    rm -r "$1/all"
+    echo '{"metadata":{"total_size":2},"weight_map":{"a":"x","b":"y"}}' >"$1/index"
+}
+seed_tokenizer() { printf '\002some text [SEP] caf\303\251' >"$1/text"; }
+seed_jinja() { printf '\001{%% for m in messages %%}{{ m.role | upper }}{%% endfor %%}' >"$1/template"; }
+
+fuzz() { # name sources...
+    local name=$1 dir=$build/$1
+    shift
+    echo "== $name"
+    mkdir -p "$dir/found"
+    if [ ! -d "$dir/seeds" ]; then
+        mkdir "$dir/seeds"
+        "seed_$name" "$dir/seeds"
+    fi
+    # shellcheck disable=SC2086
+    if clang $flags -fsanitize=fuzzer,address,undefined "tests/fuzz_$name.c" "$@" $base -o "$dir/fuzz" $libs 2>"$dir/log"; then
+        "$dir/fuzz" -max_total_time="$seconds" -max_len=4096 -timeout=5 -rss_limit_mb=1024 -print_final_stats=1 -verbosity=0 \
+            -artifact_prefix="$dir/" "$dir/found" "$dir/seeds"
+    else
+        echo "no clang with libFuzzer here: replaying seeds only"
+        ${CC:-cc} $flags -DREPLAY -DFUZZ_MAIN -fsanitize=address,undefined "tests/fuzz_$name.c" "$@" $base -o "$dir/replay" $libs
+        find "$dir/seeds" "$dir/found" -type f -exec "$dir/replay" {} +
+    fi
+}
+for name in ${*:-safetensors tokenizer jinja}; do
+    case $name in
+    safetensors) fuzz safetensors src/formats/{header,safetensors,scan,shards,sniff}.c src/compute/tensor.c ;;
+    tokenizer) fuzz tokenizer tokenizer/*.c ;;
+    jinja) fuzz jinja tokenizer/jinja*.c tokenizer/unicode.c ;;
+    *) echo "fuzz.sh: unknown target '$name' (safetensors, tokenizer, jinja)" >&2; exit 2 ;;
+    esac
+done
