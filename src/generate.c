@@ -164,8 +164,11 @@ static int check_prompt(const pith_generator *g, const int32_t *ids, size_t n, p
                        g->context < pith_model_max_positions(g->m) ? " or enlarge the context" : "");
     for (size_t i = 0; i < n; i++)
         if (ids[i] < 0 || (uint64_t)ids[i] >= vocab)
-            return err_set(e, "prompt, token %zu: id %d is outside the model's vocabulary of %llu", i, ids[i],
-                           (unsigned long long)vocab);
+            return err_set(e, "prompt, token %zu: id %d is outside the model's vocabulary of %llu%s", i, ids[i],
+                           (unsigned long long)vocab,
+                           g->m->tokenizer.t && tokenizer_vocab_size(g->m->tokenizer.t) > vocab
+                               ? ", which is smaller than the tokenizer's; do the two belong together?"
+                               : "");
     return 0;
 }
 
