@@ -273,7 +273,7 @@ P
 
 @test "an interrupt ends the text cleanly with 130" {
     /usr/bin/python3 - "$PITH" "$M" <<'P'
-import signal, subprocess, sys, time
+import os, signal, subprocess, sys, time
 def started(*args, **more):
     return subprocess.Popen([sys.argv[1], "generate", "-m", sys.argv[2], "--ignore-eos", *args], stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler), **more)
@@ -282,7 +282,7 @@ for extra in ([], ["--json"]):
     p = started("-n", "200", *extra, stdin=subprocess.PIPE)
     p.stdin.write(b"w1\n" * 20000)
     p.stdin.flush()
-    first = p.stdout.read(20000)
+    first = os.read(p.stdout.fileno(), 20000) # not through a buffer, whose rest communicate() would not see
     p.send_signal(signal.SIGINT)
     out, err = p.communicate(timeout=60)
     assert p.returncode == 130 and err == b"" and (first + out).endswith(b"\n"), (p.returncode, err, (first + out)[-50:])
