@@ -276,13 +276,15 @@ P
 import os, signal, subprocess, sys, time
 def started(*args, **more):
     return subprocess.Popen([sys.argv[1], "generate", "-m", sys.argv[2], "--ignore-eos", *args], stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler), **more)
+                            stderr=subprocess.PIPE, bufsize=0,
+                            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler), **more)
 # Many rows on stdin that never end; text and JSON.
 for extra in ([], ["--json"]):
     p = started("-n", "200", *extra, stdin=subprocess.PIPE)
     p.stdin.write(b"w1\n" * 20000)
     p.stdin.flush()
-    first = os.read(p.stdout.fileno(), 20000) # not through a buffer, whose rest communicate() would not see
+    first = b""
+    while len(first) < 20000: first += p.stdout.read(20000)
     p.send_signal(signal.SIGINT)
     out, err = p.communicate(timeout=60)
     assert p.returncode == 130 and err == b"" and (first + out).endswith(b"\n"), (p.returncode, err, (first + out)[-50:])
