@@ -453,3 +453,26 @@ P
     run_split "$PITH" perplexity -m "$M" a b
     fails 2 "one file at a time"
 }
+
+@test "the bundled generator: ids, logits and greedy text as its training script has them in float64" {
+    cd "$BATS_TEST_DIRNAME/.."
+    /usr/bin/python3 - "$PITH" <<'P'
+import json, subprocess, sys
+def pith(*args, stdin=None):
+    return subprocess.run([sys.argv[1], *args], input=stdin, capture_output=True, text=True, check=True).stdout
+cases = json.load(open("tests/golden/reviews.json"))["cases"]
+assert len(cases) == 8
+worst = 0
+for c in cases:
+    assert json.loads(pith("tokenize", "-m", "reviews", "--ids", "--json-lines", stdin=json.dumps(c["prompt"]))) == c["ids"], c["prompt"]
+    ids = ",".join(map(str, c["ids"]))
+    last = json.loads(pith("logits", "-m", "reviews", "--ids", ids))["logits"][-len(c["logits"]):]
+    worst = max(worst, max(abs(a - b) for a, b in zip(last, c["logits"])))
+    out = json.loads(pith("generate", "--ids", ids, "-n", str(len(c["greedy"])), "--temp", "0", "--repeat-penalty", "1", "--json"))
+    for got, want, margin in zip(out["ids"], c["greedy"], c["margins"]):
+        if got == want: continue
+        assert margin < 1e-3, (c["prompt"], got, want, margin)
+        break
+assert worst < 1e-4, worst
+P
+}

@@ -6,8 +6,9 @@ writes a Hugging Face directory (BF16) with a model card. Not part of pith itsel
   DATA_DIR      imdb_train.csv.xz
   goldens       the same command with --golden tests/golden/reviews.json reads the directory back and trains nothing
   requirements  Debian packages python3-torch python3-numpy (torch 1.13, numpy 1.24; no transformers, no tokenizers)
-  run time      RUNTIME
-  result        RESULT
+  run time      22 minutes on one thread of a 2-core server CPU with bfloat16 units, shared with other work; the shipped
+                run was stopped once and continued with --state at step 900
+  result        BF16 weights, 1,000 held-out training reviews: 4.1587 nats a token, 1.1489 nats a byte (1.657 bits)
 """
 import os, sys
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1" if "--threads" not in sys.argv else sys.argv[sys.argv.index("--threads") + 1])
