@@ -15,8 +15,8 @@ show() {
 show './pith classify "A wonderful, moving film." "Two hours I will never get back."'
 show 'printf "%s\n" "The best thing I have seen all year." "Great actors, wasted on a lazy script." | ./pith classify'
 show './pith classify --explain "The acting is good but the plot is a boring mess."'
-show './pith generate "This movie" --seed 7 --max-tokens 60'
-show './pith generate "I went to see it because" --seed 1 -n 60 | tr "\n" " " | ./pith classify'
+show './pith generate "This movie" --seed 4 --max-tokens 60'
+show './pith generate "I went to see it because" --seed 3 -n 50 | tr "\n" " " | ./pith classify'
 cat <<'T'
 
 Next: ./pith classify -f reviews.csv --column text -o labels.csv     whole files, csv, tsv or jsonl
