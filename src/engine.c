@@ -2,6 +2,7 @@
  * classify.c, the files themselves in weights.c. */
 #include "engine.h"
 #include "base/par.h"
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -92,6 +93,29 @@ static int open_weights(pith_model *m, const char *dir, const char *architecture
     return read_activation(m, json_root(m->config), e);
 }
 
+int engine_note(pith_model *m, pith_err *e, const char *fmt, ...)
+{
+    char text[PITH_ERR_MAX];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    char *copy = malloc(strlen(text) + 1);
+    if (!copy) return err_nomem(e, strlen(text) + 1, "a warning");
+    m->note[m->n_notes++] = strcpy(copy, text);
+    return 0;
+}
+
+/* Added tokens without an embedding are common and harmless until a text uses one (pith_run then names it). */
+static int check_vocabulary(pith_model *m, pith_err *e)
+{
+    size_t n = m->tokenizer.t ? tokenizer_vocab_size(m->tokenizer.t) : 0;
+    if (n <= m->dims.vocab) return 0;
+    return engine_note(m, e, "the tokenizer has ids up to %zu, the model only up to %llu (vocab_size); a text that uses one of "
+                             "the others will be refused: are tokenizer and weights of the same model?", n - 1,
+                       (unsigned long long)m->dims.vocab - 1);
+}
+
 pith_model *pith_model_open(const char *dir, const pith_model_options *o, pith_err *e)
 {
     const pith_model_options defaults = {0};
@@ -106,7 +130,7 @@ pith_model *pith_model_open(const char *dir, const pith_model_options *o, pith_e
     m->op.kernels = kernel_find(kernels, e);
     unsigned long mode = par_fp_enter();
     int failed = !m->op.kernels || open_config(m, dir, &architecture, e) || open_tokenizer(m, dir, e) ||
-                 open_weights(m, dir, architecture, o, e) || (m->dims.causal && engine_settings(m, dir, e));
+                 open_weights(m, dir, architecture, o, e) || check_vocabulary(m, e) || (m->dims.causal && engine_settings(m, dir, e));
     par_fp_leave(mode);
     if (!failed) return m;
     pith_model_close(m);
@@ -122,7 +146,7 @@ void pith_model_close(pith_model *m)
     json_free(m->config);
     free(m->labels);
     free(m->eos);
-    free(m->note);
+    for (size_t i = 0; i < m->n_notes; i++) free(m->note[i]);
     free(m);
 }
 
@@ -140,10 +164,11 @@ int pith_model_is_causal(const pith_model *m) { return m->dims.causal; }
 size_t pith_model_n_labels(const pith_model *m) { return (size_t)m->dims.n_labels; }
 const char *pith_model_label(const pith_model *m, size_t i) { return i < m->dims.n_labels ? m->labels[i] : NULL; }
 const pith_tokenizer *pith_model_tokenizer(const pith_model *m) { return m->tokenizer.t ? &m->tokenizer : NULL; }
-size_t pith_model_warnings(const pith_model *m) { return safetensors_warnings(m->files) + (m->note != NULL); }
+size_t pith_model_warnings(const pith_model *m) { return safetensors_warnings(m->files) + m->n_notes; }
 const char *pith_model_warning(const pith_model *m, size_t i)
 {
-    return i == safetensors_warnings(m->files) ? m->note : safetensors_warning(m->files, i);
+    size_t n = safetensors_warnings(m->files);
+    return i < n ? safetensors_warning(m->files, i) : i - n < m->n_notes ? m->note[i - n] : NULL;
 }
 const char *pith_model_mapped_at(const pith_model *m, const void *addr) { return safetensors_mapped_at(m->files, addr); }
 

@@ -26,7 +26,8 @@ struct pith_model {
     int32_t bos;            /* -1: none */
     pith_sampling sampling;
     size_t max_new_tokens;  /* 0: not said */
-    char *note;             /* what of it is not followed; NULL: nothing */
+    char *note[2];          /* warnings: what of it is not followed; ids that the model lacks */
+    size_t n_notes;
 };
 
 struct pith_session {
@@ -46,5 +47,8 @@ int engine_forward(pith_session *s, const engine_run *r, pith_err *e);
 
 /* Fills the model's settings for generation from the directory; a file that is not there leaves the defaults. */
 int engine_settings(pith_model *m, const char *dir, pith_err *e);
+
+/* Adds a warning to the model. */
+int engine_note(pith_model *m, pith_err *e, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -79,11 +79,7 @@ static int note_rest(pith_model *m, json cfg, pith_err *e)
         strncat(list, rest[i].key, sizeof list - strlen(list) - 1);
     }
     if (!*list) return 0;
-    size_t n = strlen(list) + 128;
-    m->note = malloc(n);
-    if (!m->note) return err_nomem(e, n, "a warning");
-    snprintf(m->note, n, "generation_config.json: %s: not supported and not followed", list);
-    return 0;
+    return engine_note(m, e, "generation_config.json: %s: not supported and not followed", list);
 }
 
 int engine_settings(pith_model *m, const char *dir, pith_err *e)

@@ -476,3 +476,19 @@ for c in cases:
 assert worst < 1e-4, worst
 P
 }
+
+@test "a tokenizer with more ids than the model: a warning, and a refusal of the text that uses one" {
+    cd "$BATS_TEST_DIRNAME/.."
+    m=$BATS_TEST_TMPDIR/m
+    cp -r models/bundled/reviews "$m"
+    /usr/bin/python3 - "$m/tokenizer.json" <<'P'
+import json, sys
+t = json.load(open(sys.argv[1]))
+t["added_tokens"].append(dict(t["added_tokens"][0], id=4096, content="<pad>"))
+json.dump(t, open(sys.argv[1], "w"))
+P
+    run -0 --separate-stderr "$PITH" generate -m "$m" "This" -n 3 --temp 0
+    [[ $output == This* && $stderr == *"warning: the tokenizer has ids up to 4096, the model only up to 4095"* ]]
+    run -1 --separate-stderr "$PITH" generate -m "$m" "This <pad>" -n 3 --temp 0
+    [[ -z $output && $stderr == *"id 4096 is outside the model's vocabulary of 4096"* ]]
+}
