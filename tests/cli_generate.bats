@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # pith generate, perplexity and chat: a tiny random LLaMA with words of its own, and the published stories.
+bats_require_minimum_version 1.5.0
 load cli.bash
 
 setup_file() {
