@@ -351,7 +351,7 @@ static int read_char(json v, const char *key, const char **out, pith_err *e)
 static int add_split(pretokenizer *p, json v, pith_err *e)
 {
     json pattern;
-    behavior b;
+    behavior b = ISOLATED;
     int invert;
     const char *text;
     if (json_get_object(v, "pattern", &pattern, e) || read_behavior(v, NULL, &b, e) ||
@@ -385,7 +385,7 @@ static int add_delimiter(pretokenizer *p, json v, pith_err *e)
 
 static int add_punctuation(pretokenizer *p, json v, pith_err *e)
 {
-    behavior b;
+    behavior b = ISOLATED;
     return read_behavior(v, "Isolated", &b, e) || add_class(p, UNICODE_PUNCTUATION, b, e) ? -1 : 0;
 }
 
