@@ -2,6 +2,7 @@
  * classify.c, the files themselves in weights.c. */
 #include "engine.h"
 #include "base/par.h"
+#include "base/path.h"
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,23 +13,11 @@ void pith_free(void *p) { free(p); }
 
 /* ---- open ---- */
 
-static char *join(const char *dir, const char *name, pith_err *e)
-{
-    size_t n = strlen(dir) + strlen(name) + 2;
-    char *p = malloc(n);
-    if (!p) {
-        err_nomem(e, n, "a path");
-        return NULL;
-    }
-    snprintf(p, n, "%s/%s", dir, name);
-    return p;
-}
-
 static int exists(const char *dir, const char *name)
 {
     pith_err ignored = {0};
     struct stat st;
-    char *p = join(dir, name, &ignored);
+    char *p = path_join(dir, name, &ignored);
     int there = p && stat(p, &st) == 0;
     free(p);
     return there;
@@ -63,7 +52,7 @@ static int open_config(pith_model *m, const char *dir, const char **architecture
                           "(`pith inspect` reads single files)", dir);
     if (!exists(dir, "config.json"))
         return err_set(e, "%s: holds no config.json, so it is no Hugging Face model directory", dir);
-    char *path = join(dir, "config.json", e);
+    char *path = path_join(dir, "config.json", e);
     if (path) m->config = json_load(path, e);
     free(path);
     if (!m->config) return -1;

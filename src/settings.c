@@ -1,6 +1,7 @@
 /* settings: what generation_config.json says about writing with a model, with transformers' defaults where it is
  * silent. Read once, when the model is opened. */
 #include "engine.h"
+#include "base/path.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -86,10 +87,8 @@ int engine_settings(pith_model *m, const char *dir, pith_err *e)
 {
     json_doc *d = NULL;
     struct stat st;
-    size_t n = strlen(dir) + sizeof "/generation_config.json";
-    char *path = malloc(n);
-    if (!path) return err_nomem(e, n, "a path");
-    snprintf(path, n, "%s/generation_config.json", dir);
+    char *path = path_join(dir, "generation_config.json", e);
+    if (!path) return -1;
     m->bos = -1;
     /* transformers' GenerationConfig */
     m->sampling = (pith_sampling){.top_k = 50, .top_p = 1, .typical_p = 1, .repetition_penalty = 1};

@@ -1,5 +1,6 @@
 #define _POSIX_C_SOURCE 200809L
 #include "tokenizer/chat.h"
+#include "base/path.h"
 #include "base/json.h"
 #include <dirent.h>
 #include <errno.h>
@@ -31,15 +32,6 @@ static char *copy_text(const char *s, pith_err *e)
         return NULL;
     }
     return memcpy(c, s, n);
-}
-
-static char *path_of(const char *dir, const char *file, pith_err *e)
-{
-    size_t n = strlen(dir) + strlen(file) + 2;
-    char *p = malloc(n);
-    if (p) snprintf(p, n, "%s/%s", dir, file);
-    else err_nomem(e, n, dir);
-    return p;
 }
 
 /* A whole file, malloc'ed. *text NULL and 0: it is not there. */
@@ -117,14 +109,14 @@ static int add_json(chat *c, json v, const char *where, pith_err *e)
 /* additional_chat_templates/NAME.jinja */
 static int add_folder(chat *c, const char *dir, pith_err *e)
 {
-    char *folder = path_of(dir, "additional_chat_templates", e), *path;
+    char *folder = path_join(dir, "additional_chat_templates", e), *path;
     if (!folder) return -1;
     DIR *d = opendir(folder);
     int bad = 0;
     for (struct dirent *f; d && !bad && (f = readdir(d));) {
         size_t n = strlen(f->d_name);
         if (n < 7 || strcmp(f->d_name + n - 6, ".jinja") != 0) continue;
-        if (!(path = path_of(folder, f->d_name, e))) bad = -1;
+        if (!(path = path_join(folder, f->d_name, e))) bad = -1;
         char *name = bad ? NULL : copy_text(f->d_name, e);
         if (name) {
             name[n - 6] = 0;
@@ -194,7 +186,7 @@ static int load_json(const char *path, json_doc **d, pith_err *e)
 
 static int open_json(chat *c, const char *dir, const char *file, bool tokens, pith_err *e)
 {
-    char *path = path_of(dir, file, e);
+    char *path = path_join(dir, file, e);
     json_doc *d = NULL;
     int bad = !path || load_json(path, &d, e);
     if (!bad && d && tokens) bad = add_tokens(c, json_root(d), e);
@@ -206,7 +198,7 @@ static int open_json(chat *c, const char *dir, const char *file, bool tokens, pi
 
 static int open_dir(chat *c, const char *dir, pith_err *e)
 {
-    char *path = path_of(dir, "chat_template.jinja", e);
+    char *path = path_join(dir, "chat_template.jinja", e);
     int bad = !path || add_file(c, "default", path, e);
     free(path);
     if (bad || add_folder(c, dir, e) || open_json(c, dir, "tokenizer_config.json", true, e) ||

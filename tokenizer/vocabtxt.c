@@ -1,5 +1,6 @@
 #define _POSIX_C_SOURCE 200809L /* open_memstream */
 #include "tokenizer/vocabtxt.h"
+#include "base/path.h"
 #include "tokenizer/unicode.h"
 #include <errno.h>
 #include <stdbool.h>
@@ -32,19 +33,10 @@ static int check_class(json config, pith_err *e)
                    class);
 }
 
-static char *join_path(const char *dir, const char *name, pith_err *e)
-{
-    size_t n = strlen(dir) + strlen(name) + 2;
-    char *p = malloc(n);
-    if (!p) return err_nomem(e, n, "a path"), NULL;
-    snprintf(p, n, "%s/%s", dir, name);
-    return p;
-}
-
 int vocabtxt_there(const char *dir, const char *name, bool *there, pith_err *e)
 {
     struct stat st;
-    char *path = join_path(dir, name, e);
+    char *path = path_join(dir, name, e);
     *there = path && stat(path, &st) == 0;
     free(path);
     return path ? 0 : -1;
@@ -53,7 +45,7 @@ int vocabtxt_there(const char *dir, const char *name, bool *there, pith_err *e)
 int vocabtxt_load(const char *dir, const char *name, json_doc **doc, pith_err *e)
 {
     struct stat st;
-    char *path = join_path(dir, name, e);
+    char *path = path_join(dir, name, e);
     *doc = NULL;
     bool there = path && stat(path, &st) == 0;
     if (there) *doc = json_load(path, e);
@@ -64,7 +56,7 @@ int vocabtxt_load(const char *dir, const char *name, json_doc **doc, pith_err *e
 char *vocabtxt_read(const char *dir, const char *name, size_t *len, pith_err *e)
 {
     size_t n = 0, cap = 1 << 18;
-    char *path = join_path(dir, name, e), *text = NULL;
+    char *path = path_join(dir, name, e), *text = NULL;
     FILE *f = path ? fopen(path, "rb") : NULL;
     if (path && !f)
         err_set(e, "%s: cannot open: %s", path, strerror(errno));

@@ -8,10 +8,6 @@ enum { TILE_TOKENS = 32 };
 /* Below this many floats to store, or multiplications, a parallel region costs more than it gives. */
 static const size_t SMALL_STORE = 1 << 14, SMALL_WORK = 1 << 15;
 
-static size_t ceil_div(size_t a, size_t b) { return a / b + (a % b != 0); }
-static size_t pad_panel(size_t n) { return ceil_div(n, KERNEL_PANEL) * KERNEL_PANEL; }
-static size_t min_size(size_t a, size_t b) { return a < b ? a : b; }
-
 /* ---- cache ---- */
 
 static dtype type_of(const kv_cache *c) { return c->shape.half ? DT_F16 : DT_F32; }
@@ -23,15 +19,15 @@ static char *key_head(const kv_cache *c, size_t layer, size_t head)
 }
 static char *value_head(const kv_cache *c, size_t layer, size_t head)
 {
-    return c->values + (layer * c->shape.n_kv_head + head) * c->cap * pad_panel(c->shape.head_dim) * width(&c->shape);
+    return c->values + (layer * c->shape.n_kv_head + head) * c->cap * kernel_pad(c->shape.head_dim) * width(&c->shape);
 }
 
 /* Bytes of all keys, and of all values; -1: too many. */
 static int measure(const kv_shape *s, size_t tokens, uint64_t *keys, uint64_t *values)
 {
     if (tokens > SIZE_MAX - KERNEL_PANEL) return -1;
-    const uint64_t k[] = {s->n_layer, s->n_kv_head, pad_panel(tokens), s->head_dim, width(s)};
-    const uint64_t v[] = {s->n_layer, s->n_kv_head, pad_panel(tokens), pad_panel(s->head_dim), width(s)};
+    const uint64_t k[] = {s->n_layer, s->n_kv_head, kernel_pad(tokens), s->head_dim, width(s)};
+    const uint64_t v[] = {s->n_layer, s->n_kv_head, kernel_pad(tokens), kernel_pad(s->head_dim), width(s)};
     return checked_product(k, 5, keys) || checked_product(v, 5, values) ? -1 : 0;
 }
 
@@ -54,7 +50,7 @@ int kv_init(kv_cache *c, kv_shape shape, size_t tokens, pith_err *e)
     c->keys = (char *)c->block + (64 - (uintptr_t)c->block % 64) % 64;
     c->values = c->keys + keys;
     c->length = tokens;
-    c->cap = pad_panel(tokens);
+    c->cap = kernel_pad(tokens);
     return 0;
 }
 
@@ -67,13 +63,13 @@ void kv_free(kv_cache *c)
 int kv_reserve(kv_cache *c, size_t tokens, pith_err *e)
 {
     kv_cache x;
-    size_t d = c->shape.head_dim, used = pad_panel(c->n), row = KERNEL_PANEL * width(&c->shape);
+    size_t d = c->shape.head_dim, used = kernel_pad(c->n), row = KERNEL_PANEL * width(&c->shape);
     if (tokens > c->cap) {
         if (kv_init(&x, c->shape, tokens, e)) return -1;
         for (size_t i = 0; used && i < c->shape.n_layer * c->shape.n_kv_head; i++) {
             size_t layer = i / c->shape.n_kv_head, head = i % c->shape.n_kv_head;
             memcpy(key_head(&x, layer, head), key_head(c, layer, head), used / KERNEL_PANEL * d * row);
-            for (size_t p = 0; p < pad_panel(d) / KERNEL_PANEL; p++)
+            for (size_t p = 0; p < kernel_pad(d) / KERNEL_PANEL; p++)
                 memcpy(value_head(&x, layer, head) + p * x.cap * row, value_head(c, layer, head) + p * c->cap * row,
                        c->n * row);
         }
@@ -92,7 +88,7 @@ static void store_keys(const kv_cache *c, char *head, size_t at, size_t n, const
     size_t d = c->shape.head_dim;
     for (size_t t = 0, run; t < n; t += run) {
         size_t lane = (at + t) % KERNEL_PANEL, row = (at + t) / KERNEL_PANEL * d;
-        run = min_size(KERNEL_PANEL - lane, n - t);
+        run = kernel_min(KERNEL_PANEL - lane, n - t);
         for (size_t i = 0; i < d; i++) {
             if (c->shape.half) {
                 uint16_t *out = (uint16_t *)(void *)head + (row + i) * KERNEL_PANEL;
@@ -109,7 +105,7 @@ static void store_values(const kv_cache *c, char *head, size_t at, size_t n, con
 {
     for (size_t t = 0; t < n; t++)
         for (size_t d = 0; d < c->shape.head_dim; d += KERNEL_PANEL) {
-            size_t row = d * c->cap + (at + t) * KERNEL_PANEL, lanes = min_size(KERNEL_PANEL, c->shape.head_dim - d);
+            size_t row = d * c->cap + (at + t) * KERNEL_PANEL, lanes = kernel_min(KERNEL_PANEL, c->shape.head_dim - d);
             const float *from = v + t * ld + d;
             if (c->shape.half) {
                 uint16_t *out = (uint16_t *)(void *)head + row;
@@ -126,8 +122,8 @@ void kv_layout(kv_work *w, const op_ctx *c, size_t n_seq, size_t max_new, size_t
                arena *a)
 {
     size_t group = n_head / n_kv_head;
-    w->rows = min_size(max_new, TILE_TOKENS) > group ? min_size(max_new, TILE_TOKENS) : group;
-    w->ld = pad_panel(most + 1); /* and a sink */
+    w->rows = kernel_min(max_new, TILE_TOKENS) > group ? kernel_min(max_new, TILE_TOKENS) : group;
+    w->ld = kernel_pad(most + 1); /* and a sink */
     w->scores = arena_take(a, (size_t)c->threads * w->rows, w->ld * sizeof(float));
     w->first_tile = arena_take(a, n_seq + 1, sizeof *w->first_tile);
 }
@@ -177,7 +173,7 @@ static void values_product(const job *j, const kv_cache *c, const char *values, 
 {
     if (to <= from) return;
     for (size_t d = 0; d < j->head_dim; d += KERNEL_PANEL) {
-        kernel_linear pv = {.x = p + from, .ldx = ldp, .m = m, .k = to - from, .n = min_size(KERNEL_PANEL, j->head_dim - d),
+        kernel_linear pv = {.x = p + from, .ldx = ldp, .m = m, .k = to - from, .n = kernel_min(KERNEL_PANEL, j->head_dim - d),
                             .w = values + (d * c->cap + from * KERNEL_PANEL) * width(&c->shape), .type = type_of(c),
                             .p0 = 0, .p1 = 1,
                             .y = y + d, .ldy = ldy, .chain = 1, .resume = resume};
@@ -199,7 +195,7 @@ static void attend_head(const job *j, const kv_cache *c, size_t kv_head, size_t 
     size_t d = j->head_dim, ld = j->w->ld, stride = a->n_head * d, at = token * stride + head * d;
     size_t first = first_key(a, pos) / KERNEL_PANEL, end = pos + m;
     kernel_linear qk = {.x = a->q + at, .ldx = stride, .m = m, .k = d, .n = end, .w = key_head(c, a->layer, kv_head),
-                        .type = type_of(c), .p0 = first, .p1 = ceil_div(end, KERNEL_PANEL), .y = scores, .ldy = ld};
+                        .type = type_of(c), .p0 = first, .p1 = kernel_ceil_div(end, KERNEL_PANEL), .y = scores, .ldy = ld};
     j->c->kernels->linear(&qk);
     size_t common = first_key(a, pos + m - 1), shared_end = pos + 1;
     const char *values = value_head(c, a->layer, kv_head);
@@ -207,7 +203,7 @@ static void attend_head(const job *j, const kv_cache *c, size_t kv_head, size_t 
         float *row = scores + r * ld;
         size_t from = first_key(a, pos + r);
         weigh(j, row + from, pos + r + 1 - from, head);
-        values_product(j, c, values, from, min_size(common, shared_end), row, ld, 1, a->y + at + r * stride, stride, 0);
+        values_product(j, c, values, from, kernel_min(common, shared_end), row, ld, 1, a->y + at + r * stride, stride, 0);
     }
     if (common < shared_end) {
         /* Rows whose own first key is `common` start their chain here. */
@@ -231,7 +227,7 @@ static void attend_group(const job *j, const kv_cache *c, size_t kv_head, size_t
     size_t d = j->head_dim, ld = j->w->ld, from = first_key(a, pos), head = kv_head * j->group;
     size_t at = (token * a->n_head + head) * d;
     kernel_linear qk = {.x = a->q + at, .ldx = d, .m = j->group, .k = d, .n = pos + 1, .w = key_head(c, a->layer, kv_head),
-                        .type = type_of(c), .p0 = from / KERNEL_PANEL, .p1 = ceil_div(pos + 1, KERNEL_PANEL), .y = scores,
+                        .type = type_of(c), .p0 = from / KERNEL_PANEL, .p1 = kernel_ceil_div(pos + 1, KERNEL_PANEL), .y = scores,
                         .ldy = ld};
     j->c->kernels->linear(&qk);
     for (size_t r = 0; r < j->group; r++) weigh(j, scores + r * ld + from, pos + 1 - from, head + r);
@@ -249,7 +245,7 @@ static void attend_item(void *ctx, size_t i, int tid)
         else hi = mid;
     }
     size_t skip = (tile - j->w->first_tile[lo]) * TILE_TOKENS, token = a->start[lo] + skip;
-    size_t m = min_size(TILE_TOKENS, a->start[lo + 1] - token), pos = a->cache[lo]->n + skip;
+    size_t m = kernel_min(TILE_TOKENS, a->start[lo + 1] - token), pos = a->cache[lo]->n + skip;
     float *scores = j->w->scores + (size_t)tid * j->w->rows * j->w->ld;
     if (m == 1) {
         attend_group(j, a->cache[lo], h, token, pos, scores);
@@ -265,7 +261,7 @@ void kv_attend(const op_ctx *c, const kv_work *w, const kv_attention *a)
     size_t tiles = 0;
     for (size_t i = 0; i < a->n_seq; i++) {
         w->first_tile[i] = tiles;
-        tiles += ceil_div(a->start[i + 1] - a->start[i], TILE_TOKENS);
+        tiles += kernel_ceil_div(a->start[i + 1] - a->start[i], TILE_TOKENS);
     }
     w->first_tile[a->n_seq] = tiles;
     size_t stored = 2 * a->start[a->n_seq] * s->n_kv_head * s->head_dim, work = 0;

@@ -6,9 +6,6 @@
 enum { TOKENS = 16 }; /* of one work item */
 static const size_t SMALL_WORK = 1 << 15; /* as in op.c */
 
-static size_t ceil_div(size_t a, size_t b) { return a / b + (a % b != 0); }
-static size_t min_size(size_t a, size_t b) { return a < b ? a : b; }
-
 void moe_layout(moe_work *w, const moe *m, size_t n_tok, arena *a)
 {
     size_t k = m->top_k * sizeof(float), rows = m->top_k; /* rows a token */
@@ -87,7 +84,7 @@ static void choose_item(void *ctx, size_t i, int tid)
 {
     const job *j = ctx;
     const moe *m = j->m;
-    size_t last = min_size(j->n_tok, (i + 1) * TOKENS);
+    size_t last = kernel_min(j->n_tok, (i + 1) * TOKENS);
     (void)tid;
     for (size_t t = i * TOKENS; t < last; t++)
         choose(j->c, m, j->w->logits + t * m->n_expert, j->w->expert + t * m->top_k, j->w->weight + t * m->top_k);
@@ -116,7 +113,7 @@ static size_t sort_rows(const moe *m, const moe_work *w, size_t n_tok)
 static void gather_item(void *ctx, size_t i, int tid)
 {
     const job *j = ctx;
-    size_t h = j->m->hidden, last = min_size(j->n_tok * j->m->top_k, (i + 1) * TOKENS);
+    size_t h = j->m->hidden, last = kernel_min(j->n_tok * j->m->top_k, (i + 1) * TOKENS);
     (void)tid;
     for (size_t r = i * TOKENS; r < last; r++) memcpy(j->w->x + r * h, j->x + j->w->token[r] * h, h * sizeof(float));
 }
@@ -133,16 +130,16 @@ static void product_item(void *ctx, size_t i, int tid)
     kernel_linear a = {.x = j->in + first * w->k, .ldx = w->k, .m = j->w->first[e + 1] - first, .k = w->k, .n = w->n,
                        .w = w->panels, .type = w->type, .bias = w->bias, .y = j->out + first * w->n, .ldy = w->n};
     a.p0 = i % j->groups * j->panel_group;
-    a.p1 = min_size(ceil_div(w->n, KERNEL_PANEL), a.p0 + j->panel_group);
+    a.p1 = kernel_min(kernel_ceil_div(w->n, KERNEL_PANEL), a.p0 + j->panel_group);
     j->c->kernels->linear(&a);
 }
 
 static void product(job *j, const op_weight *weights, size_t hits, const float *in, float *out)
 {
-    size_t panels = ceil_div(weights->n, KERNEL_PANEL), wanted = ceil_div(4 * (size_t)j->c->threads, hits);
+    size_t panels = kernel_ceil_div(weights->n, KERNEL_PANEL), wanted = kernel_ceil_div(4 * (size_t)j->c->threads, hits);
     j->weights = weights, j->in = in, j->out = out;
-    j->panel_group = ceil_div(panels, min_size(wanted, panels));
-    j->groups = ceil_div(panels, j->panel_group);
+    j->panel_group = kernel_ceil_div(panels, kernel_min(wanted, panels));
+    j->groups = kernel_ceil_div(panels, j->panel_group);
     int small = j->n_tok * j->m->top_k * weights->n < SMALL_WORK / (weights->k + 1);
     par_for(small ? 1 : j->c->threads, hits * j->groups, product_item, j);
 }
@@ -168,7 +165,7 @@ static void gate_row(const job *j, const float *gate_up, float *z)
 static void gate_item(void *ctx, size_t i, int tid)
 {
     const job *j = ctx;
-    size_t inter = j->m->inter, last = min_size(j->n_tok * j->m->top_k, (i + 1) * TOKENS);
+    size_t inter = j->m->inter, last = kernel_min(j->n_tok * j->m->top_k, (i + 1) * TOKENS);
     (void)tid;
     for (size_t r = i * TOKENS; r < last; r++) gate_row(j, j->w->gate_up + 2 * r * inter, j->w->z + r * inter);
 }
@@ -176,7 +173,7 @@ static void gate_item(void *ctx, size_t i, int tid)
 static void mix_item(void *ctx, size_t i, int tid)
 {
     const job *j = ctx;
-    size_t h = j->m->hidden, k = j->m->top_k, last = min_size(j->n_tok, (i + 1) * TOKENS);
+    size_t h = j->m->hidden, k = j->m->top_k, last = kernel_min(j->n_tok, (i + 1) * TOKENS);
     (void)tid;
     for (size_t t = i * TOKENS; t < last; t++) {
         float *y = j->y + t * h;
@@ -195,11 +192,11 @@ void moe_run(const op_ctx *c, const moe *m, const moe_work *w, const float *x, s
     if (!n_tok) return;
     size_t rows = n_tok * m->top_k;
     int few = rows * m->hidden < SMALL_WORK ? 1 : c->threads;
-    par_for(few, ceil_div(n_tok, TOKENS), choose_item, &j);
+    par_for(few, kernel_ceil_div(n_tok, TOKENS), choose_item, &j);
     size_t hits = sort_rows(m, w, n_tok);
-    par_for(few, ceil_div(rows, TOKENS), gather_item, &j);
+    par_for(few, kernel_ceil_div(rows, TOKENS), gather_item, &j);
     product(&j, m->gate_up, hits, w->x, w->gate_up);
-    par_for(few, ceil_div(rows, TOKENS), gate_item, &j);
+    par_for(few, kernel_ceil_div(rows, TOKENS), gate_item, &j);
     product(&j, m->down, hits, w->z, w->y);
-    par_for(few, ceil_div(n_tok, TOKENS), mix_item, &j);
+    par_for(few, kernel_ceil_div(n_tok, TOKENS), mix_item, &j);
 }

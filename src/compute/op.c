@@ -15,9 +15,6 @@ enum { STREAM_ROWS = 8, STREAM_PANELS = 4 };
 /* Below this many multiplications a parallel region costs more than it gives. */
 static const size_t SMALL_WORK = 1 << 15;
 
-static size_t ceil_div(size_t a, size_t b) { return a / b + (a % b != 0); }
-static size_t min_size(size_t a, size_t b) { return a < b ? a : b; }
-
 /* ---- weights ---- */
 
 static const struct {
@@ -52,9 +49,9 @@ typedef struct pack_job {
 static void pack_item(void *ctx, size_t i, int tid)
 {
     const pack_job *j = ctx;
-    size_t panels = ceil_div(j->w->n, KERNEL_PANEL);
+    size_t panels = kernel_ceil_div(j->w->n, KERNEL_PANEL);
     (void)tid;
-    j->pack(j->w->panels, j->src, j->w->type, j->w->n, j->w->k, i * j->group, min_size(panels, (i + 1) * j->group));
+    j->pack(j->w->panels, j->src, j->w->type, j->w->n, j->w->k, i * j->group, kernel_min(panels, (i + 1) * j->group));
 }
 
 int op_vector_load(float **out, tensor t, pith_err *e)
@@ -87,10 +84,10 @@ static int load(op_weight *p, const op_ctx *c, pack_job job, tensor bias, pith_e
         return err_set(e, "a weight matrix of %zu x %zu does not fit memory", p->n, p->k);
     p->panels = panel_memory((size_t)bytes);
     if (!p->panels) return err_nomem(e, (size_t)bytes, "weights");
-    size_t panels = ceil_div(p->n, KERNEL_PANEL);
+    size_t panels = kernel_ceil_div(p->n, KERNEL_PANEL);
     job.w = p;
-    job.group = ceil_div(panels, 4 * (size_t)c->threads);
-    if (panels) par_for(c->threads, ceil_div(panels, job.group), pack_item, &job);
+    job.group = kernel_ceil_div(panels, 4 * (size_t)c->threads);
+    if (panels) par_for(c->threads, kernel_ceil_div(panels, job.group), pack_item, &job);
     return bias.data ? op_vector_load(&p->bias, bias, e) : 0;
 }
 
@@ -149,30 +146,30 @@ static void linear_item(void *ctx, size_t i, int tid)
     (void)tid;
     a.x += row * a.ldx;
     a.y += row * a.ldy;
-    a.m = min_size(j->row_block, a.m - row);
+    a.m = kernel_min(j->row_block, a.m - row);
     a.p0 = i / j->row_items * j->panel_group;
-    a.p1 = min_size(j->panels, a.p0 + j->panel_group);
+    a.p1 = kernel_min(j->panels, a.p0 + j->panel_group);
     j->c->kernels->linear(&a);
     if (j->act == OP_ACT_NONE) return;
-    size_t first = a.p0 * KERNEL_PANEL, last = min_size(a.n, a.p1 * KERNEL_PANEL);
+    size_t first = a.p0 * KERNEL_PANEL, last = kernel_min(a.n, a.p1 * KERNEL_PANEL);
     for (size_t r = 0; r < a.m; r++) activate(j->c->kernels, j->act, a.y + r * a.ldy + first, last - first);
 }
 
 void op_linear(const op_ctx *c, const op_weight *w, const float *x, size_t m, float *y, op_act act)
 {
-    linear_job j = {.c = c, .act = act, .panels = ceil_div(w->n, KERNEL_PANEL)};
+    linear_job j = {.c = c, .act = act, .panels = kernel_ceil_div(w->n, KERNEL_PANEL)};
     if (!m || !w->n) return;
     j.a = (kernel_linear){.x = x, .ldx = w->k, .m = m, .k = w->k, .n = w->n, .w = w->panels, .type = w->type,
                           .bias = w->bias, .y = y, .ldy = w->n};
     size_t threads = (size_t)c->threads;
-    j.row_block = m <= ROW_BLOCK ? m : ceil_div(m, ceil_div(m, ROW_BLOCK));
-    j.row_items = ceil_div(m, j.row_block);
+    j.row_block = m <= ROW_BLOCK ? m : kernel_ceil_div(m, kernel_ceil_div(m, ROW_BLOCK));
+    j.row_items = kernel_ceil_div(m, j.row_block);
     /* Enough items that no worker waits long for the last one. */
-    size_t groups = threads > 1 ? ceil_div(4 * threads, j.row_items) : 1;
+    size_t groups = threads > 1 ? kernel_ceil_div(4 * threads, j.row_items) : 1;
     size_t least = m <= STREAM_ROWS ? STREAM_PANELS : PANEL_GROUP;
-    j.panel_group = ceil_div(j.panels, min_size(groups, ceil_div(j.panels, least)));
-    if (m <= STREAM_ROWS) j.panel_group = ceil_div(j.panel_group, STREAM_PANELS) * STREAM_PANELS;
-    size_t items = j.row_items * ceil_div(j.panels, j.panel_group);
+    j.panel_group = kernel_ceil_div(j.panels, kernel_min(groups, kernel_ceil_div(j.panels, least)));
+    if (m <= STREAM_ROWS) j.panel_group = kernel_ceil_div(j.panel_group, STREAM_PANELS) * STREAM_PANELS;
+    size_t items = j.row_items * kernel_ceil_div(j.panels, j.panel_group);
     par_for(m * w->n < SMALL_WORK / (w->k + 1) ? 1 : c->threads, items, linear_item, &j);
 }
 
@@ -191,7 +188,7 @@ typedef struct norm_job {
 static void norm_item(void *ctx, size_t i, int tid)
 {
     const norm_job *j = ctx;
-    size_t last = min_size(j->m, (i + 1) * NORM_ROWS);
+    size_t last = kernel_min(j->m, (i + 1) * NORM_ROWS);
     (void)tid;
     for (size_t row = i * NORM_ROWS; row < last; row++) {
         if (j->r) j->c->kernels->add(j->r + row * j->n, j->sum + row * j->n, j->n);
@@ -203,13 +200,13 @@ void op_add_layernorm(const op_ctx *c, float *x, const float *r, const float *ga
                       float *y, size_t m, size_t n)
 {
     norm_job j = {c, x, y, r, gamma, beta, eps, m, n, x};
-    par_for(m * n < SMALL_WORK ? 1 : c->threads, ceil_div(m, NORM_ROWS), norm_item, &j);
+    par_for(m * n < SMALL_WORK ? 1 : c->threads, kernel_ceil_div(m, NORM_ROWS), norm_item, &j);
 }
 
 static void rmsnorm_item(void *ctx, size_t i, int tid)
 {
     const norm_job *j = ctx;
-    size_t last = min_size(j->m, (i + 1) * NORM_ROWS);
+    size_t last = kernel_min(j->m, (i + 1) * NORM_ROWS);
     (void)tid;
     for (size_t row = i * NORM_ROWS; row < last; row++)
         j->c->kernels->rmsnorm(j->x + row * j->n, j->gamma, j->eps, j->y + row * j->n, j->n);
@@ -218,7 +215,7 @@ static void rmsnorm_item(void *ctx, size_t i, int tid)
 void op_rmsnorm(const op_ctx *c, const float *x, const float *gamma, float eps, float *y, size_t m, size_t n)
 {
     norm_job j = {c, x, y, NULL, gamma, NULL, eps, m, n, NULL};
-    par_for(m * n < SMALL_WORK ? 1 : c->threads, ceil_div(m, NORM_ROWS), rmsnorm_item, &j);
+    par_for(m * n < SMALL_WORK ? 1 : c->threads, kernel_ceil_div(m, NORM_ROWS), rmsnorm_item, &j);
 }
 
 typedef struct map_job {
@@ -233,13 +230,13 @@ static void map_item(void *ctx, size_t i, int tid)
     const map_job *j = ctx;
     size_t first = i * MAP_FLOATS;
     (void)tid;
-    j->fn(j->x + first, j->y + first, min_size(MAP_FLOATS, j->n - first));
+    j->fn(j->x + first, j->y + first, kernel_min(MAP_FLOATS, j->n - first));
 }
 
 static void map(const op_ctx *c, void (*fn)(const float *, float *, size_t), const float *x, float *y, size_t n)
 {
     map_job j = {fn, x, y, n};
-    par_for(n < SMALL_WORK ? 1 : c->threads, ceil_div(n, MAP_FLOATS), map_item, &j);
+    par_for(n < SMALL_WORK ? 1 : c->threads, kernel_ceil_div(n, MAP_FLOATS), map_item, &j);
 }
 
 void op_add(const op_ctx *c, const float *x, float *y, size_t n) { map(c, c->kernels->add, x, y, n); }
@@ -255,7 +252,7 @@ typedef struct scale_job {
 static void scale_item(void *ctx, size_t i, int tid)
 {
     const scale_job *j = ctx;
-    size_t last = min_size(j->n, (i + 1) * MAP_FLOATS);
+    size_t last = kernel_min(j->n, (i + 1) * MAP_FLOATS);
     (void)tid;
     for (size_t at = i * MAP_FLOATS; at < last; at++) j->y[at] *= j->by;
 }
@@ -264,7 +261,7 @@ static void softcap_item(void *ctx, size_t i, int tid)
 {
     const scale_job *j = ctx;
     float *y = j->y + i * MAP_FLOATS;
-    size_t n = min_size(MAP_FLOATS, j->n - i * MAP_FLOATS);
+    size_t n = kernel_min(MAP_FLOATS, j->n - i * MAP_FLOATS);
     (void)tid;
     for (size_t at = 0; at < n; at++) y[at] /= j->by;
     j->k->vtanh(y, n);
@@ -274,13 +271,13 @@ static void softcap_item(void *ctx, size_t i, int tid)
 void op_scale(const op_ctx *c, float s, float *y, size_t n)
 {
     scale_job j = {c->kernels, y, n, s};
-    par_for(n < SMALL_WORK ? 1 : c->threads, ceil_div(n, MAP_FLOATS), scale_item, &j);
+    par_for(n < SMALL_WORK ? 1 : c->threads, kernel_ceil_div(n, MAP_FLOATS), scale_item, &j);
 }
 
 void op_softcap(const op_ctx *c, float cap, float *y, size_t n)
 {
     scale_job j = {c->kernels, y, n, cap};
-    par_for(n < SMALL_WORK ? 1 : c->threads, ceil_div(n, MAP_FLOATS), softcap_item, &j);
+    par_for(n < SMALL_WORK ? 1 : c->threads, kernel_ceil_div(n, MAP_FLOATS), softcap_item, &j);
 }
 
 typedef struct rope_job {
@@ -292,7 +289,7 @@ typedef struct rope_job {
 static void rope_item(void *ctx, size_t i, int tid)
 {
     const rope_job *j = ctx;
-    size_t last = min_size(j->m, (i + 1) * NORM_ROWS), half = j->half;
+    size_t last = kernel_min(j->m, (i + 1) * NORM_ROWS), half = j->half;
     (void)tid;
     for (size_t row = i * NORM_ROWS; row < last; row++)
         for (size_t h = 0; h < j->n_head; h++)
@@ -302,7 +299,7 @@ static void rope_item(void *ctx, size_t i, int tid)
 void op_rope(const op_ctx *c, const float *cosine, const float *sine, float *x, size_t m, size_t n_head, size_t dim)
 {
     rope_job j = {cosine, sine, x, m, n_head, dim / 2};
-    par_for(m * n_head * dim < SMALL_WORK ? 1 : c->threads, ceil_div(m, NORM_ROWS), rope_item, &j);
+    par_for(m * n_head * dim < SMALL_WORK ? 1 : c->threads, kernel_ceil_div(m, NORM_ROWS), rope_item, &j);
 }
 
 void op_embed_row(tensor table, uint64_t row, float *y)
@@ -320,7 +317,7 @@ typedef struct embed_job {
 static void embed_item(void *ctx, size_t i, int tid)
 {
     const embed_job *j = ctx;
-    size_t last = min_size(j->m, (i + 1) * NORM_ROWS), n = (size_t)j->table.shape[1];
+    size_t last = kernel_min(j->m, (i + 1) * NORM_ROWS), n = (size_t)j->table.shape[1];
     (void)tid;
     for (size_t row = i * NORM_ROWS; row < last; row++)
         op_embed_row(j->table, (uint64_t)j->ids[row], j->y + row * n);
@@ -329,7 +326,7 @@ static void embed_item(void *ctx, size_t i, int tid)
 void op_embed(const op_ctx *c, tensor table, const int32_t *ids, size_t m, float *y)
 {
     embed_job j = {table, ids, m, y};
-    par_for(m * (size_t)table.shape[1] < SMALL_WORK ? 1 : c->threads, ceil_div(m, NORM_ROWS), embed_item, &j);
+    par_for(m * (size_t)table.shape[1] < SMALL_WORK ? 1 : c->threads, kernel_ceil_div(m, NORM_ROWS), embed_item, &j);
 }
 
 /* ---- attention ---- */
@@ -347,16 +344,15 @@ typedef struct attention_job {
 /* pad32(t) = floor32(t + 31), and floor32(a + b) >= floor32(a) + floor32(b): so sequence s may begin at key row
  * floor32(start[s] + 31 s) without meeting the one before it, and no table of offsets is needed. */
 static size_t key_row(size_t start, size_t s) { return (start + s * (KERNEL_PANEL - 1)) / KERNEL_PANEL * KERNEL_PANEL; }
-static size_t pad_panel(size_t n) { return ceil_div(n, KERNEL_PANEL) * KERNEL_PANEL; }
 static size_t seq_len(const attention_job *j, size_t s) { return j->start[s + 1] - j->start[s]; }
 
 static float *key_at(const attention_job *j, size_t s, size_t h)
 {
-    return j->w->keys + (key_row(j->start[s], s) * j->n_head + h * pad_panel(seq_len(j, s))) * j->head_dim;
+    return j->w->keys + (key_row(j->start[s], s) * j->n_head + h * kernel_pad(seq_len(j, s))) * j->head_dim;
 }
 static float *value_at(const attention_job *j, size_t s, size_t h)
 {
-    return j->w->values + (j->start[s] * j->n_head + h * seq_len(j, s)) * pad_panel(j->head_dim);
+    return j->w->values + (j->start[s] * j->n_head + h * seq_len(j, s)) * kernel_pad(j->head_dim);
 }
 
 void op_attention_layout(op_attention_work *w, const op_ctx *c, size_t n_tok, size_t n_seq, size_t max_len,
@@ -364,9 +360,9 @@ void op_attention_layout(op_attention_work *w, const op_ctx *c, size_t n_tok, si
 {
     size_t rows = max_len < ATTENTION_ROWS ? max_len : ATTENTION_ROWS;
     w->keys = arena_take(a, key_row(n_tok, n_seq), n_head * head_dim * sizeof(float));
-    w->values = arena_take(a, n_tok, n_head * pad_panel(head_dim) * sizeof(float));
+    w->values = arena_take(a, n_tok, n_head * kernel_pad(head_dim) * sizeof(float));
     w->max_len = max_len;
-    w->ld_scores = pad_panel(max_len);
+    w->ld_scores = kernel_pad(max_len);
     w->scores = arena_take(a, (size_t)c->threads * rows, w->ld_scores * sizeof(float));
     w->first_tile = arena_take(a, n_seq + 1, sizeof(size_t));
 }
@@ -377,7 +373,7 @@ static void attention_pack(void *ctx, size_t i, int tid)
     size_t s = i / j->n_head, h = i % j->n_head, t = seq_len(j, s);
     size_t at = j->start[s] * j->stride + h * j->head_dim;
     (void)tid;
-    kernel_pack_rows(key_at(j, s, h), j->k + at, j->stride, t, j->head_dim, 0, ceil_div(t, KERNEL_PANEL));
+    kernel_pack_rows(key_at(j, s, h), j->k + at, j->stride, t, j->head_dim, 0, kernel_ceil_div(t, KERNEL_PANEL));
     kernel_pack_cols(value_at(j, s, h), j->v + at, j->stride, j->head_dim, t);
 }
 
@@ -392,15 +388,15 @@ static void attention_item(void *ctx, size_t i, int tid)
         else hi = mid;
     }
     size_t t = seq_len(j, lo), row = (tile - j->w->first_tile[lo]) * ATTENTION_ROWS;
-    size_t at = (j->start[lo] + row) * j->stride + h * j->head_dim, rows = min_size(ATTENTION_ROWS, t - row);
-    float *scores = j->w->scores + (size_t)tid * min_size(ATTENTION_ROWS, j->w->max_len) * j->w->ld_scores;
+    size_t at = (j->start[lo] + row) * j->stride + h * j->head_dim, rows = kernel_min(ATTENTION_ROWS, t - row);
+    float *scores = j->w->scores + (size_t)tid * kernel_min(ATTENTION_ROWS, j->w->max_len) * j->w->ld_scores;
     kernel_linear qk = {.x = j->q + at, .ldx = j->stride, .m = rows, .k = j->head_dim, .n = t, .w = key_at(j, lo, h),
-                        .type = DT_F32, .p0 = 0, .p1 = ceil_div(t, KERNEL_PANEL), .y = scores,
+                        .type = DT_F32, .p0 = 0, .p1 = kernel_ceil_div(t, KERNEL_PANEL), .y = scores,
                         .ldy = j->w->ld_scores};
     j->c->kernels->linear(&qk);
     for (size_t r = 0; r < rows; r++) j->c->kernels->softmax(scores + r * j->w->ld_scores, j->scale, t);
     kernel_linear pv = {.x = scores, .ldx = j->w->ld_scores, .m = rows, .k = t, .n = j->head_dim,
-                        .w = value_at(j, lo, h), .type = DT_F32, .p0 = 0, .p1 = ceil_div(j->head_dim, KERNEL_PANEL),
+                        .w = value_at(j, lo, h), .type = DT_F32, .p0 = 0, .p1 = kernel_ceil_div(j->head_dim, KERNEL_PANEL),
                         .y = j->y + at, .ldy = j->stride, .chain = 1};
     j->c->kernels->linear(&pv);
 }
@@ -412,7 +408,7 @@ void op_attention(const op_ctx *c, const op_attention_work *w, const float *q, c
     size_t tiles = 0;
     for (size_t s = 0; s < n_seq; s++) {
         w->first_tile[s] = tiles;
-        tiles += ceil_div(seq_len(&j, s), ATTENTION_ROWS);
+        tiles += kernel_ceil_div(seq_len(&j, s), ATTENTION_ROWS);
     }
     w->first_tile[n_seq] = tiles;
     int threads = start[n_seq] * j.stride < SMALL_WORK / 8 ? 1 : c->threads;

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #define _FILE_OFFSET_BITS 64
 #include "formats/safetensors.h"
+#include "base/path.h"
 #include "base/checked.h"
 #include "formats/header.h"
 #include "formats/scan.h"
@@ -307,24 +308,12 @@ static int open_shards(safetensors *s, const char *path, const safetensors_optio
     return bad ? -1 : 0;
 }
 
-/* dir/name, NULL without memory. */
-static char *join(const char *dir, const char *name, pith_err *e)
-{
-    size_t n = strlen(dir), k = strlen(name) + 1;
-    char *p = malloc(n + 1 + k);
-    if (!p) return err_nomem(e, n + 1 + k, "a path"), NULL;
-    memcpy(p, dir, n);
-    if (n && dir[n - 1] != '/') p[n++] = '/';
-    memcpy(p + n, name, k);
-    return p;
-}
-
 static int open_dir(safetensors *s, const char *dir, const safetensors_options *o, pith_err *e)
 {
     static const char *const names[] = {"model.safetensors", "model.safetensors.index.json"};
     struct stat st;
     for (int i = 0; i < 2; i++) {
-        char *path = join(dir, names[i], e);
+        char *path = path_join(dir, names[i], e);
         if (!path) return -1;
         int there = !lstat(path, &st); /* a dangling link is told as what it is */
         int bad = there ? (i ? open_shards : open_one)(s, path, o, e) : 0;

@@ -1,0 +1,14 @@
+#include "base/path.h"
+#include <stdlib.h>
+#include <string.h>
+
+char *path_join(const char *dir, const char *name, pith_err *e)
+{
+    size_t n = strlen(dir), k = strlen(name) + 1;
+    char *p = malloc(n + 1 + k);
+    if (!p) return err_nomem(e, n + 1 + k, "a path"), NULL;
+    memcpy(p, dir, n);
+    if (n && dir[n - 1] != '/') p[n++] = '/';
+    memcpy(p + n, name, k);
+    return p;
+}

@@ -1,0 +1,9 @@
+/* path: names of files in a directory. */
+#ifndef BASE_PATH_H
+#define BASE_PATH_H
+#include "base/err.h"
+
+/* "dir/name" (one slash between), malloc'ed; NULL without memory. */
+char *path_join(const char *dir, const char *name, pith_err *e);
+
+#endif
