@@ -366,38 +366,119 @@ PITH_API int pith_score(pith_session *s, const int32_t *ids, size_t n, const pit
 typedef struct pith_weights pith_weights;
 typedef struct pith_tensor {
     const char *name;
-    const char *dtype; /* as in the file: "F32", "BF16", "I64", ... */
+    const char *dtype; /* safetensors' name of it: "F32", "BF16", "I64", ... */
     const uint64_t *shape;
     size_t rank;
     uint64_t nbytes;
     uint64_t offset;   /* of the first byte in its file */
     size_t file;       /* index of its file */
-    const void *data;  /* [nbytes], any alignment; NULL if opened for headers only */
+    const void *data;  /* [nbytes], row-major, any alignment; NULL if opened for headers only, and for a PyTorch view
+                        * whose elements do not lie in a row: pith_weights_read gathers those */
 } pith_tensor;
+/* count: all elements. Denormals and zeros count among the finite ones, -0 is a zero. */
 typedef struct pith_tensor_stats {
-    uint64_t count, n_nan, n_inf, n_zero;
+    uint64_t count, n_nan, n_inf, n_zero, n_denormal;
     double min, max, mean; /* of the finite values; NaN if there is none */
 } pith_tensor_stats;
 
-enum { PITH_WEIGHTS_NO_MMAP = 1, PITH_WEIGHTS_HEADER_ONLY = 2 };
-/* path: a .safetensors file, a .safetensors.index.json, or a directory holding one of them. Every structural rule is
- * checked. flags: PITH_WEIGHTS_*. */
-PITH_API pith_weights *pith_weights_open(const char *path, int flags, pith_err *e);
+typedef struct pith_weights_options {
+    int no_mmap;     /* read the files instead of mapping them */
+    int header_only; /* check everything but give no data */
+    const char *key; /* where the tensors of a PyTorch checkpoint lie ("state_dict"); NULL: found */
+} pith_weights_options;
+
+/* path: a .safetensors file, a .safetensors.index.json, a PyTorch checkpoint (.bin, .pt, .pth; zip or legacy stream), its
+ * .bin.index.json, or a directory holding one of them. Every structural rule is checked; a pickle is read as data, by
+ * an allow-list of names, and nothing in it is ever run. o may be NULL. */
+PITH_API pith_weights *pith_weights_open(const char *path, const pith_weights_options *o, pith_err *e);
 PITH_API void pith_weights_close(pith_weights *w);
+PITH_API const char *pith_weights_format(const pith_weights *w); /* "safetensors" or "PyTorch" */
+PITH_API const char *pith_weights_key(const pith_weights *w);    /* where a checkpoint's tensors lay; "": at its root */
 PITH_API size_t pith_weights_count(const pith_weights *w);
 PITH_API int pith_weights_at(const pith_weights *w, size_t i, pith_tensor *out);             /* -1: no such index */
 PITH_API int pith_weights_find(const pith_weights *w, const char *name, pith_tensor *out);   /* -1: no such name */
+/* The first tensor that is the same view of the same storage as tensor i (PyTorch shares tied weights): i if none. */
+PITH_API size_t pith_weights_same(const pith_weights *w, size_t i);
 PITH_API size_t pith_weights_files(const pith_weights *w);
 PITH_API const char *pith_weights_file(const pith_weights *w, size_t file, uint64_t *size);
 PITH_API size_t pith_weights_metadata_count(const pith_weights *w, size_t file);
 PITH_API int pith_weights_metadata(const pith_weights *w, size_t file, size_t i, const char **key, const char **value);
 PITH_API size_t pith_weights_warnings(const pith_weights *w);
 PITH_API const char *pith_weights_warning(const pith_weights *w, size_t i);
-/* Elements [first, first+n) of tensor i as float. -1: out of range, complex or sub-byte dtype. */
+/* Elements [first, first+n) of tensor i in row-major order, in the file's own type, little-endian. -1: out of range, a
+ * sub-byte dtype, opened for headers only. */
+PITH_API int pith_weights_read(const pith_weights *w, size_t i, uint64_t first, size_t n, void *out, pith_err *e);
+/* The same as float. -1: out of range, complex or sub-byte dtype. */
 PITH_API int pith_weights_read_f32(const pith_weights *w, size_t i, uint64_t first, size_t n, float *out, pith_err *e);
 /* Over all elements, in double; wide integers exactly where a double can. -1 for complex and sub-byte dtypes. */
 PITH_API int pith_weights_stats(const pith_weights *w, size_t i, pith_tensor_stats *out, pith_err *e);
+/* Tensor i's mapped pages are not needed for now: they no longer count as resident memory. */
+PITH_API void pith_weights_release(const pith_weights *w, size_t i);
 PITH_API const char *pith_weights_mapped_at(const pith_weights *w, const void *addr); /* as pith_model_mapped_at */
+
+/* n elements of dtype `from` as dtype `to`, both of F32, F16, BF16, F64: rounded to nearest even; NaN stays NaN. *n_overflow
+ * (may be NULL) is increased by the finite values that became infinite. -1: another dtype. */
+PITH_API int pith_cast(const char *from, const void *src, const char *to, void *dst, size_t n, uint64_t *n_overflow,
+                       pith_err *e);
+
+typedef struct pith_pair {
+    const char *key, *value;
+} pith_pair;
+
+/* Writes a .safetensors file. What it holds is said first (of each tensor name, dtype and shape; the rest is not
+ * looked at), its bytes then come in any order. In the file tensors stand by falling alignment of dtype, then by name. It
+ * is written beside `path`, and gets its name, on disk for good, when pith_writer_finish has seen every byte: a failed or
+ * killed writer leaves what was there before. What a killed one left beside it the next one removes. NULL: a name twice,
+ * an unknown dtype, sizes that overflow, the file is there and `replace` is 0, or it cannot be written. */
+typedef struct pith_writer pith_writer;
+PITH_API pith_writer *pith_writer_new(const char *path, const pith_tensor *tensors, size_t n, const pith_pair *metadata,
+                                      size_t n_metadata, int replace, pith_err *e);
+/* Bytes [offset, offset + nbytes) of tensor i (an index into `tensors`), row-major, little-endian. */
+PITH_API int pith_writer_put(pith_writer *w, size_t i, uint64_t offset, const void *data, size_t nbytes, pith_err *e);
+PITH_API int pith_writer_finish(pith_writer *w, pith_err *e); /* -1: bytes are missing, or the disk refuses */
+PITH_API void pith_writer_free(pith_writer *w);               /* if it was not finished, nothing stays */
+
+/* ---- verification: are these weights what they should be? ---- */
+
+typedef enum pith_check {
+    PITH_CHECK_FILES,     /* every structural rule of the files, index against shards */
+    PITH_CHECK_TENSORS,   /* what the architecture expects, against what is there: names, shapes, dtypes, nothing left over */
+    PITH_CHECK_TOKENIZER, /* against the model: size of the vocabulary, special ids */
+    PITH_CHECK_VALUES,    /* NaN, infinities, all zero, constant, denormals, tensor by tensor */
+    PITH_CHECK_CHECKSUMS, /* against a manifest */
+    PITH_CHECKS
+} pith_check;
+
+typedef struct pith_finding {
+    pith_check check;
+    int failed;          /* 1: what was asked does not hold; 0: worth knowing */
+    const char *subject; /* the file or tensor it is about; "" */
+    const char *message; /* one line */
+} pith_finding;
+
+typedef struct pith_verify_options {
+    int threads;           /* 0: as many as processors */
+    int no_mmap;
+    unsigned skip;         /* checks not to make: 1u << PITH_CHECK_... */
+    const char *against;   /* manifest to compare with; NULL: none */
+    const char *manifest;  /* manifest to write: sha256 of files, xxh3 of tensors and of their blocks; NULL: none */
+    int replace;           /* the manifest may be there already */
+    void (*on_finding)(void *ctx, const pith_finding *f);
+    int (*on_progress)(void *ctx, pith_check check, uint64_t done, uint64_t total); /* bytes; not 0: stop */
+    void *ctx;
+} pith_verify_options;
+
+typedef struct pith_verdict {
+    unsigned done;                                   /* checks made: 1u << PITH_CHECK_... */
+    size_t failed[PITH_CHECKS], remarks[PITH_CHECKS]; /* findings */
+    size_t files, tensors;
+    uint64_t bytes, parameters;
+} pith_verdict;
+
+/* path: a model directory or a file of weights (then only files, values and checksums are looked at). All findings are
+ * told, not only the first. 0: *out says what holds; 1: on_progress stopped it; -1: it could not be done (no such path,
+ * an unreadable manifest, memory). */
+PITH_API int pith_verify(const char *path, const pith_verify_options *o, pith_verdict *out, pith_err *e);
 
 /* xxh3 (64 bits) of len bytes: the hash that `pith logits --hash` prints. */
 PITH_API uint64_t pith_hash(const void *data, size_t len);

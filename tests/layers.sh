@@ -53,7 +53,9 @@ door cJSON '#include <cjson' src/base/json.c
 door utf8proc '#include <utf8proc' tokenizer/unicode.c
 door PCRE2 '#include <pcre2' tokenizer/regex.c
 door OpenMP '#include <omp|pragma omp (parallel|for|task|single|critical)' src/base/par.c
-door xxhash '#include <xxhash' src/weights.c
+door xxhash '#include <xxhash' src/base/digest.c
+door nettle '#include <nettle' src/base/digest.c
+door zlib '#include <zlib' src/formats/zip.c
 door libedit '#include <(histedit|editline)' src/cli/line.c
 door "the exit of a process" '(^|[^_a-z])(exit|abort|_exit) *\(' 'src/cli/(main|guard).c' # guard: signal handlers
 check "the library prints nothing" "$(grep -nE '(^|[^a-z_])(printf|puts|perror) *\(|std(out|err)' $(grep -vE '^(src/cli|src/server|tools|tests)/' <<<"$sources") | grep -v '^src/pith.h:[0-9]*: \*')"

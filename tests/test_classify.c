@@ -283,7 +283,7 @@ static void test_nan(void **state)
     snprintf(link, sizeof link, "%s/model.safetensors", MODEL);
     char *file = util_read(link, &len);
     pith_err e = {0};
-    pith_weights *w = pith_weights_open(link, 0, &e);
+    pith_weights *w = pith_weights_open(link, NULL, &e);
     pith_tensor t;
     assert_int_equal(pith_weights_find(w, "classifier.bias", &t), 0);
     at = file + t.offset;

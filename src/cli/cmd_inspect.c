@@ -281,7 +281,7 @@ static int run_inspect(void *opts, int argc, char **argv)
     if (argc == 0) return cli_usage("no path: give a file or a directory");
     if (argc > 1) return cli_usage("one path at a time; '%s' is one too many", argv[1]);
     guard_mapped(argv[0], NULL, NULL);
-    pith_weights *w = pith_weights_open(argv[0], (v->no_mmap ? PITH_WEIGHTS_NO_MMAP : 0) | (v->stats ? 0 : PITH_WEIGHTS_HEADER_ONLY), &e);
+    pith_weights *w = pith_weights_open(argv[0], &(pith_weights_options){.no_mmap = v->no_mmap, .header_only = !v->stats}, &e);
     if (w) guard_mapped(argv[0], NULL, w);
     int bad = !w || summarize(w, &s, &e);
     if (bad) cli_error("%s", e.msg);
