@@ -1,6 +1,7 @@
 /* kernel: which kernel sets this CPU can run, how one is chosen, and the packing of weights into panels. */
 #include "compute/kernel.h"
 #include "base/checked.h"
+#include "compute/quant.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -31,6 +32,12 @@ static int cpu_has_avx512(void)
     unsigned a, b, c, d;
     if ((os_state() & 0xe6) != 0xe6 || !cpu_has_avx2()) return 0;
     return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & need) == need;
+}
+
+static int cpu_has_avx512vnni(void)
+{
+    unsigned a, b, c, d;
+    return cpu_has_avx512() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (c & bit_AVX512VNNI);
 }
 #endif
 
@@ -107,6 +114,8 @@ const kernel_set *kernel_find(const char *name, pith_err *e)
 int kernel_panel_bytes(uint64_t n, uint64_t k, dtype type, uint64_t *bytes)
 {
     uint64_t size = type == DT_F32 ? 4 : 2, panels = n / KERNEL_PANEL + (n % KERNEL_PANEL != 0);
+    if (type == DT_Q8 || type == DT_Q4)
+        return checked_product((const uint64_t[]){panels, k / QUANT_GROUP + (k % QUANT_GROUP != 0), quant_block(type)}, 3, bytes);
     return checked_product((const uint64_t[]){panels, KERNEL_PANEL, k, size}, 4, bytes);
 }
 

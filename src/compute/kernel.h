@@ -37,11 +37,34 @@ typedef struct kernel_linear {
     int resume; /* with chain: it goes on from what y holds */
 } kernel_linear;
 
+/* Rows of activations in 8 bits (quant.h): K = 32 * groups. */
+typedef struct kernel_rows {
+    int8_t *q;      /* [m][K] */
+    float *scale;   /* [m][groups] */
+    int32_t *sum;   /* [m][groups]: of a group's q */
+    size_t groups;
+} kernel_rows;
+
+/* Y[m][n] = X . W^T + bias for the panels p0 <= p < p1, as quant.h defines it; W is packed as DT_Q8 or DT_Q4. */
+typedef struct kernel_quant {
+    kernel_rows x;
+    size_t m, n;
+    const void *w; /* blocks, 64-byte aligned */
+    dtype type;
+    size_t p0, p1;
+    const float *bias; /* [n] or NULL */
+    float *y;
+    size_t ldy;
+} kernel_quant;
+
 typedef struct kernel_set {
     const char *name;
     int exact; /* returns generic's bits */
     int (*open)(pith_err *e); /* what must happen once before the first use, or NULL; idempotent, thread-safe */
     void (*linear)(const kernel_linear *a); /* takes up to 200 KB of stack */
+    /* Row i of m: x [m][ldx] to rows of 8 bits; k <= 32 * groups, what is beyond k is 0. */
+    void (*quantize)(const float *x, size_t ldx, size_t m, size_t k, const kernel_rows *out);
+    void (*linear_quant)(const kernel_quant *a); /* takes up to 100 KB of stack */
     /* y[i] = fma((x[i] - mean) * (1/sqrtf(var + eps)), gamma[i], beta[i]); mean over n, then the mean of the squares of
      * x - mean (one fma each); y may be x */
     void (*layernorm)(const float *x, const float *gamma, const float *beta, float eps, float *y, size_t n);

@@ -24,6 +24,23 @@ static inline __m256 halves(__m256i u)
 {
     return _mm256_cvtph_ps(_mm_packus_epi32(_mm256_castsi256_si128(u), _mm256_extracti128_si256(u, 1)));
 }
+#define I __m256i
+#define I_BYTES(p) _mm256_loadu_si256((const void *)(p))
+#define I_STORE(p, i) _mm256_storeu_si256((void *)(p), i)
+#define I_SET1(i) _mm256_set1_epi32(i)
+#define I_FOUR(p) _mm256_castps_si256(_mm256_broadcast_ss((const float *)(const void *)(p)))
+#define I_FLOAT(i) _mm256_cvtepi32_ps(i)
+#define I_LOW(b) _mm256_and_si256(b, _mm256_set1_epi8(15))
+#define I_HIGH(b) I_LOW(_mm256_srli_epi16(b, 4))
+#define V_MUL(a, b) _mm256_mul_ps(a, b)
+#define V_HALVES(p) _mm256_cvtph_ps(_mm_loadu_si128((const void *)(p)))
+#define QUANT_ROWS 2
+/* |w| times x with w's sign: pairs stay below 2^15, which an offset of 128 would not. */
+#define Q8_OFFSET 0
+#define Q8_WEIGHTS(b) (b)
+#define PAIRS(u, x) _mm256_madd_epi16(_mm256_maddubs_epi16(u, x), _mm256_set1_epi16(1))
+#define Q8_DOT(acc, w, x) _mm256_add_epi32(acc, PAIRS(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w)))
+#define Q4_DOT(acc, w, x) _mm256_add_epi32(acc, PAIRS(w, x))
 #include "compute/kernel_portable.inc"
 
 extern const kernel_set kernel_avx2;

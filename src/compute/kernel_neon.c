@@ -18,6 +18,34 @@
 enum { TILE_ROWS = 6, TILE_COLS = 16 };
 #define STREAM_ROWS 3
 #define STREAM_PANELS(rows) ((rows) == 1 ? 2 : 1)
+#define I int32x4_t
+#define I_BYTES(p) vreinterpretq_s32_u8(vld1q_u8((const void *)(p)))
+#define I_STORE(p, i) vst1q_u8((void *)(p), vreinterpretq_u8_s32(i))
+#define I_SET1(i) vdupq_n_s32(i)
+#define I_FOUR(p) vreinterpretq_s32_u8(vcombine_u8(four_bytes(p), four_bytes(p)))
+#define I_FLOAT(i) vcvtq_f32_s32(i)
+#define I_LOW(b) vandq_s32(b, vdupq_n_s32(0x0f0f0f0f))
+#define I_HIGH(b) I_LOW(vshrq_n_s32(b, 4))
+#define V_MUL(a, b) vmulq_f32(a, b)
+#define V_HALVES(p) vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16((const void *)(p))))
+#define QUANT_ROWS 2
+#define Q8_OFFSET 0
+#define Q8_WEIGHTS(b) (b)
+#define Q8_DOT(acc, w, x) dot(acc, w, x)
+#define Q4_DOT(acc, w, x) dot(acc, w, x)
+
+static inline uint8x8_t four_bytes(const void *p)
+{
+    uint32_t v;
+    __builtin_memcpy(&v, p, sizeof v);
+    return vreinterpret_u8_u32(vdup_n_u32(v));
+}
+static inline int32x4_t dot(int32x4_t acc, int32x4_t w, int32x4_t x)
+{
+    int8x16_t a = vreinterpretq_s8_s32(w), b = vreinterpretq_s8_s32(x);
+    int32x4_t low = vpaddlq_s16(vmull_s8(vget_low_s8(a), vget_low_s8(b))), high = vpaddlq_s16(vmull_high_s8(a, b));
+    return vaddq_s32(acc, vpaddq_s32(low, high));
+}
 #include "compute/kernel_portable.inc"
 
 extern const kernel_set kernel_neon;

@@ -113,6 +113,8 @@ static void linear(const kernel_linear *a)
             linear_group(a, i, a->m - i < rows ? a->m - i : rows, p, p1 - p < GROUP ? p1 - p : GROUP);
 }
 
+static void quantize(const float *x, size_t ldx, size_t m, size_t k, const kernel_rows *out) { rest->quantize(x, ldx, m, k, out); }
+static void linear_quant(const kernel_quant *a) { rest->linear_quant(a); }
 static void layernorm(const float *x, const float *gamma, const float *beta, float eps, float *y, size_t n)
 {
     rest->layernorm(x, gamma, beta, eps, y, n);
@@ -135,5 +137,5 @@ REST(verf)
 REST(vtanh)
 
 extern const kernel_set kernel_openblas;
-const kernel_set kernel_openblas = {"openblas", 0, open_library, linear, layernorm, rmsnorm, softmax, add, mul,
+const kernel_set kernel_openblas = {"openblas", 0, open_library, linear, quantize, linear_quant, layernorm, rmsnorm, softmax, add, mul,
                                     gelu, gelu_tanh, relu, silu, vexp, verf, vtanh};
