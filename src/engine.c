@@ -76,7 +76,11 @@ static int open_weights(pith_model *m, const char *dir, const char *architecture
     if (b) m->weights = m->arch->load(json_root(m->config), architecture, b, &m->op, &m->dims, e);
     bind_free(b);
     if (!m->weights) return where(dir, e);
-    for (size_t i = 0; i < safetensors_count(m->files); i++) m->parameters += tensor_count(safetensors_at(m->files, i)->t);
+    for (size_t i = 0; i < safetensors_count(m->files); i++) {
+        tensor t = safetensors_at(m->files, i)->t;
+        m->parameters += tensor_count(t);
+        if (t.rank == 2 && t.shape[1] > m->widest) m->widest = (size_t)t.shape[1];
+    }
     uint64_t n;
     if (m->dims.n_labels && model_labels(json_root(m->config), &n, &m->labels, e)) return -1;
     return read_activation(m, json_root(m->config), e);
@@ -105,6 +109,15 @@ static int check_vocabulary(pith_model *m, pith_err *e)
                        (unsigned long long)m->dims.vocab - 1);
 }
 
+static int find_type(const char *name, dtype *out, pith_err *e)
+{
+    *out = 0;
+    if (!name || !strcmp(name, "auto")) return 0;
+    if (strcmp(name, "q8") && strcmp(name, "q4")) return err_set(e, "weights as '%.40s': unknown (there are auto, q8, q4)", name);
+    *out = name[1] == '8' ? DT_Q8 : DT_Q4;
+    return 0;
+}
+
 pith_model *pith_model_open(const char *dir, const pith_model_options *o, pith_err *e)
 {
     const pith_model_options defaults = {0};
@@ -118,7 +131,7 @@ pith_model *pith_model_open(const char *dir, const pith_model_options *o, pith_e
     m->op.threads = o->threads > 0 ? o->threads : par_cpus();
     m->op.kernels = kernel_find(kernels, e);
     unsigned long mode = par_fp_enter();
-    int failed = !m->op.kernels || open_config(m, dir, &architecture, e) || open_tokenizer(m, dir, e) ||
+    int failed = !m->op.kernels || find_type(o->dtype, &m->op.weights, e) || open_config(m, dir, &architecture, e) || open_tokenizer(m, dir, e) ||
                  open_weights(m, dir, architecture, o, e) || check_vocabulary(m, e) || (m->dims.causal && engine_settings(m, dir, e));
     par_fp_leave(mode);
     if (!failed) return m;
@@ -216,6 +229,7 @@ static int check_seq(const pith_model *m, const pith_seq *q, size_t before, size
 }
 
 typedef struct buffers {
+    op_ctx op; /* the model's, with work memory of this forward */
     int32_t *ids;
     uint8_t *type_ids;
     size_t *start, *out;
@@ -224,7 +238,8 @@ typedef struct buffers {
 
 static buffers layout(const pith_session *s, const model_extent *x, arena *a)
 {
-    buffers b;
+    buffers b = {.op = s->m->op};
+    op_rows_layout(&b.op, x->n_tok, s->m->widest, a);
     b.ids = arena_take(a, x->n_tok, sizeof *b.ids);
     b.type_ids = arena_take(a, x->n_tok, sizeof *b.type_ids);
     b.start = arena_take(a, x->n_seq + 1, sizeof *b.start);
@@ -273,7 +288,7 @@ int engine_forward(pith_session *s, const engine_run *r, pith_err *e)
     model_batch batch = {.n_tok = x.n_tok, .n_seq = r->n, .ids = b.ids, .type_ids = b.type_ids, .start = b.start,
                          .cache = r->cache, .out = b.out, .n_out = x.n_out};
     unsigned long mode = par_fp_enter();
-    m->arch->forward(m->weights, &m->op, b.work, &batch, r->logits, r->hidden);
+    m->arch->forward(m->weights, &b.op, b.work, &batch, r->logits, r->hidden);
     par_fp_leave(mode);
     for (size_t i = 0; r->cache && i < r->n; i++) r->cache[i]->n += r->seqs[i].n;
     return 0;

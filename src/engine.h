@@ -13,6 +13,7 @@ struct pith_model {
     void *weights; /* the architecture's own */
     model_dims dims;
     op_ctx op;
+    size_t widest; /* columns of its matrices, at most */
     safetensors *files; /* stays open: embedding rows are read from it */
     json_doc *config;
     const char *type;   /* in config */

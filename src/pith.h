@@ -50,6 +50,9 @@ typedef struct pith_model_options {
     int threads;         /* workers for packing and for sessions; 0: as many as processors */
     const char *kernels; /* kernel set by name; NULL: the environment's PITH_KERNELS, else the best exact one */
     int no_mmap;         /* read the weights instead of mapping them */
+    /* Matrices are computed with as: "q8" (8 bits and a scale for each 32 weights: 8.5 bits a weight) or "q4" (5 bits),
+     * with activations rounded to 8 bits; NULL or "auto": as they are in the files, exactly. */
+    const char *dtype;
 } pith_model_options;
 
 /* dir: config.json, *.safetensors, tokenizer files (may be absent: then only token ids can be computed).

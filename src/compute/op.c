@@ -1,6 +1,7 @@
 #define _DEFAULT_SOURCE
 #include "compute/op.h"
 #include "base/par.h"
+#include "compute/quant.h"
 #include "compute/rope.h"
 #include <stdlib.h>
 #include <string.h>
@@ -76,14 +77,51 @@ static void *panel_memory(size_t bytes)
     return p;
 }
 
+typedef struct quant_job {
+    op_weight *w;
+    tensor src;
+    size_t group;
+    struct {
+        int failed;
+        size_t row, col;
+    } *bad; /* of each item */
+} quant_job;
+
+static void quant_item(void *ctx, size_t i, int tid)
+{
+    const quant_job *j = ctx;
+    size_t panels = kernel_ceil_div(j->w->n, KERNEL_PANEL);
+    (void)tid;
+    j->bad[i].failed = quant_pack(j->w->panels, j->src, j->w->type, i * j->group, kernel_min(panels, (i + 1) * j->group),
+                                  &j->bad[i].row, &j->bad[i].col);
+}
+
+static int load_quant(op_weight *p, const op_ctx *c, tensor w, pith_err *e)
+{
+    size_t panels = kernel_ceil_div(p->n, KERNEL_PANEL), items = kernel_ceil_div(panels, 4);
+    quant_job j = {.w = p, .src = w, .group = 4};
+    j.bad = calloc(items, sizeof *j.bad);
+    if (!j.bad) return err_nomem(e, items * sizeof *j.bad, "quantising weights");
+    par_for(c->threads, items, quant_item, &j);
+    int failed = 0;
+    for (size_t i = 0; i < items && !failed; i++)
+        if (j.bad[i].failed)
+            failed = err_set(e, "a weight matrix of %zu x %zu: row %zu, column %zu is NaN, infinite or too large to be quantised "
+                                "(`pith verify` names the tensor); load it without --dtype", p->n, p->k, j.bad[i].row, j.bad[i].col);
+    free(j.bad);
+    return failed;
+}
+
 /* p: n, k and type are set */
-static int load(op_weight *p, const op_ctx *c, pack_job job, tensor bias, pith_err *e)
+static int load(op_weight *p, const op_ctx *c, pack_job job, tensor w, tensor bias, pith_err *e)
 {
     uint64_t bytes;
     if (kernel_panel_bytes(p->n, p->k, p->type, &bytes) || bytes > SIZE_MAX)
         return err_set(e, "a weight matrix of %zu x %zu does not fit memory", p->n, p->k);
     p->panels = panel_memory((size_t)bytes);
     if (!p->panels) return err_nomem(e, (size_t)bytes, "weights");
+    if (p->type == DT_Q8 || p->type == DT_Q4)
+        return load_quant(p, c, w, e) ? -1 : bias.data ? op_vector_load(&p->bias, bias, e) : 0;
     size_t panels = kernel_ceil_div(p->n, KERNEL_PANEL);
     job.w = p;
     job.group = kernel_ceil_div(panels, 4 * (size_t)c->threads);
@@ -93,14 +131,15 @@ static int load(op_weight *p, const op_ctx *c, pack_job job, tensor bias, pith_e
 
 int op_weight_load(op_weight *p, const op_ctx *c, tensor w, tensor bias, pith_err *e)
 {
-    *p = (op_weight){.n = (size_t)w.shape[0], .k = (size_t)w.shape[1], .type = w.type};
-    return load(p, c, (pack_job){.src = w.data, .pack = kernel_pack}, bias, e);
+    dtype type = c->weights && w.shape[0] >= KERNEL_PANEL ? c->weights : w.type;
+    *p = (op_weight){.n = (size_t)w.shape[0], .k = (size_t)w.shape[1], .type = type};
+    return load(p, c, (pack_job){.src = w.data, .pack = kernel_pack}, w, bias, e);
 }
 
 int op_weight_load_transposed(op_weight *p, const op_ctx *c, tensor w, tensor bias, pith_err *e)
 {
     *p = (op_weight){.n = (size_t)w.shape[1], .k = (size_t)w.shape[0], .type = w.type};
-    return load(p, c, (pack_job){.src = w.data, .pack = kernel_pack_transposed}, bias, e);
+    return load(p, c, (pack_job){.src = w.data, .pack = kernel_pack_transposed}, w, bias, e);
 }
 
 void op_weight_free(op_weight *p)
@@ -155,10 +194,64 @@ static void linear_item(void *ctx, size_t i, int tid)
     for (size_t r = 0; r < a.m; r++) activate(j->c->kernels, j->act, a.y + r * a.ldy + first, last - first);
 }
 
+typedef struct rows_job {
+    const op_ctx *c;
+    const float *x;
+    size_t m, k;
+    kernel_quant a; /* all of it; items narrow panels */
+    size_t panels, panel_group;
+    op_act act;
+} rows_job;
+
+static void rows_item(void *ctx, size_t i, int tid)
+{
+    const rows_job *j = ctx;
+    size_t first = i * NORM_ROWS, g = j->a.x.groups;
+    kernel_rows out = {j->a.x.q + first * g * QUANT_GROUP, j->a.x.scale + first * g, j->a.x.sum + first * g, g};
+    (void)tid;
+    j->c->kernels->quantize(j->x + first * j->k, j->k, kernel_min(NORM_ROWS, j->m - first), j->k, &out);
+}
+
+static void linear_quant_item(void *ctx, size_t i, int tid)
+{
+    const rows_job *j = ctx;
+    kernel_quant a = j->a;
+    (void)tid;
+    a.p0 = i * j->panel_group;
+    a.p1 = kernel_min(j->panels, a.p0 + j->panel_group);
+    j->c->kernels->linear_quant(&a);
+    if (j->act == OP_ACT_NONE) return;
+    size_t first = a.p0 * KERNEL_PANEL, last = kernel_min(a.n, a.p1 * KERNEL_PANEL);
+    for (size_t r = 0; r < a.m; r++) activate(j->c->kernels, j->act, a.y + r * a.ldy + first, last - first);
+}
+
+static void linear_quant(const op_ctx *c, const op_weight *w, const float *x, size_t m, float *y, op_act act)
+{
+    rows_job j = {.c = c, .x = x, .m = m, .k = w->k, .act = act, .panels = kernel_ceil_div(w->n, KERNEL_PANEL)};
+    j.a = (kernel_quant){.x = c->rows, .m = m, .n = w->n, .w = w->panels, .type = w->type, .bias = w->bias, .y = y, .ldy = w->n};
+    j.a.x.groups = kernel_ceil_div(w->k, QUANT_GROUP);
+    par_for(m * w->k < SMALL_WORK ? 1 : c->threads, kernel_ceil_div(m, NORM_ROWS), rows_item, &j);
+    j.panel_group = kernel_ceil_div(kernel_ceil_div(j.panels, 4 * (size_t)c->threads), STREAM_PANELS) * STREAM_PANELS;
+    par_for(m * w->n < SMALL_WORK / (w->k + 1) ? 1 : c->threads, kernel_ceil_div(j.panels, j.panel_group), linear_quant_item, &j);
+}
+
+void op_rows_layout(op_ctx *c, size_t m, size_t k, arena *a)
+{
+    size_t groups = kernel_ceil_div(k, QUANT_GROUP);
+    if (!c->weights) return;
+    c->rows.q = arena_take(a, m, groups * QUANT_GROUP);
+    c->rows.scale = arena_take(a, m, groups * sizeof *c->rows.scale);
+    c->rows.sum = arena_take(a, m, groups * sizeof *c->rows.sum);
+}
+
 void op_linear(const op_ctx *c, const op_weight *w, const float *x, size_t m, float *y, op_act act)
 {
     linear_job j = {.c = c, .act = act, .panels = kernel_ceil_div(w->n, KERNEL_PANEL)};
     if (!m || !w->n) return;
+    if (w->type == DT_Q8 || w->type == DT_Q4) {
+        linear_quant(c, w, x, m, y, act);
+        return;
+    }
     j.a = (kernel_linear){.x = x, .ldx = w->k, .m = m, .k = w->k, .n = w->n, .w = w->panels, .type = w->type,
                           .bias = w->bias, .y = y, .ldy = w->n};
     size_t threads = (size_t)c->threads;

@@ -8,6 +8,8 @@
 typedef struct op_ctx {
     const kernel_set *kernels;
     int threads;
+    dtype weights;    /* how op_weight_load packs: DT_Q8 or DT_Q4; 0: in the type that they have */
+    kernel_rows rows; /* work memory of op_linear with such weights: op_rows_layout */
 } op_ctx;
 
 /* A packed weight matrix [n][k] with its bias. A zeroed struct is valid and empty. */
@@ -23,7 +25,8 @@ typedef enum op_act { OP_ACT_NONE, OP_ACT_GELU, OP_ACT_GELU_TANH, OP_ACT_RELU, O
  * and lists what there is. */
 int op_act_find(const char *name, const char *where, op_act *out, pith_err *e);
 
-/* Packs w [n][k] and bias [n] (data NULL: none), in parallel. */
+/* Packs w [n][k] and bias [n] (data NULL: none), in parallel. Matrices of fewer than 32 outputs are never quantised. -1:
+ * memory, or a weight that cannot be (NaN, infinite): its row and column are told. */
 int op_weight_load(op_weight *p, const op_ctx *c, tensor w, tensor bias, pith_err *e);
 /* The same from w [k][n]. */
 int op_weight_load_transposed(op_weight *p, const op_ctx *c, tensor w, tensor bias, pith_err *e);
@@ -32,6 +35,8 @@ uint64_t op_weight_bytes(const op_weight *p);
 /* A vector of any float dtype as float [n], malloc'ed. */
 int op_vector_load(float **out, tensor t, pith_err *e);
 
+/* Takes what op_linear needs for m rows of at most k from the arena, where weights are quantised; else nothing. */
+void op_rows_layout(op_ctx *c, size_t m, size_t k, arena *a);
 /* Y[m][n] = act(X[m][k] . W^T + bias) */
 void op_linear(const op_ctx *c, const op_weight *w, const float *x, size_t m, float *y, op_act act);
 /* Y[i] = layernorm(X[i] + R[i]) for m rows of n; r may be NULL, y may be x. X is overwritten with X + R. */
