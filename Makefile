@@ -69,6 +69,7 @@ $(BUILD)/tools/%: $(BUILD)/tools/%.o $(BUILD)/libpith.a
 # Lets the n-th allocation fail, or a file shrink under a read.
 $(BUILD)/tests/test_safetensors: override LDFLAGS += $(foreach f,malloc calloc realloc posix_memalign mmap mmap64 pread64,-Wl,--wrap=$(f))
 .SECONDARY:
+$(BUILD)/tests/test_writer: override LDFLAGS += $(foreach f,malloc calloc realloc,-Wl,--wrap=$(f))
 # Preloaded by the tests that make a disk fail; never with a sanitizer in it.
 $(BUILD)/tests/faults.so: tests/faults.c
 	@mkdir -p $(@D)
