@@ -25,7 +25,7 @@ LIBS = $(PKG_LIBS) -lm -ldl
 LIB_SRC := $(filter-out src/cli/% src/server/%,$(wildcard src/*.c src/*/*.c)) $(wildcard models/*.c tokenizer/*.c)
 CLI_SRC := $(wildcard src/cli/*.c)
 TEST_SRC := $(wildcard tests/test_*.c)
-TOOL_SRC := $(wildcard tools/*.c)
+TOOL_SRC := $(wildcard tools/*.c tools/examples/*.c)
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
 TOOLS := $(patsubst tools/%.c,$(BUILD)/tools/%,$(TOOL_SRC))
@@ -70,7 +70,13 @@ $(BUILD)/tools/%: $(BUILD)/tools/%.o $(BUILD)/libpith.a
 # Lets the n-th allocation fail, or a file shrink under a read.
 $(BUILD)/tests/test_safetensors: override LDFLAGS += $(foreach f,malloc calloc realloc posix_memalign mmap mmap64 pread64,-Wl,--wrap=$(f))
 .SECONDARY:
-tests: $(TESTS)
+$(BUILD)/tests/test_writer: override LDFLAGS += $(foreach f,malloc calloc realloc,-Wl,--wrap=$(f))
+# Preloaded by the tests that make a disk fail; never with a sanitizer in it.
+$(BUILD)/tests/faults.so: tests/faults.c
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) $(filter-out $(SAN),$(FLAGS)) -shared -o $@ $< -ldl
+tests: $(TESTS) $(BUILD)/tests/faults.so
 tools: $(TOOLS)
 
 deps:
