@@ -2,6 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/cmd.h"
 #include "cli/guard.h"
+#include "cli/histogram.h"
 #include "cli/progress.h"
 #include "base/checked.h"
 #include "base/err.h"
@@ -14,12 +15,16 @@
 typedef struct values {
     cli_globals g;
     int json, stats, no_mmap;
+    const char *histogram, *html;
+    uint64_t bins;
 } values;
 
 static const cli_opt options[] = {
     {CLI_TITLE, 0, 0, 0, 0, 0, "Output", 0, 0, 0},
     {CLI_FLAG, 0, "stats", 0, 0, 0, "minimum, maximum, mean, NaN and infinities of every tensor (reads all of it)",
      offsetof(values, stats), 0, 0},
+    {CLI_STRING, 0, "histogram", "TENSOR", 0, 0, "how the values of one tensor are spread", offsetof(values, histogram), 0, 0},
+    {CLI_SIZE, 0, "bins", "N", "20", 0, "bars of the histogram", offsetof(values, bins), 1, 10000},
     {CLI_FLAG, 0, "json", 0, 0, 0, "one JSON object", offsetof(values, json), 0, 0},
     {CLI_FLAG, 0, "no-mmap", 0, 0, 0, "read the files instead of mapping them", offsetof(values, no_mmap), 0, 0},
     CLI_GLOBAL_OPTIONS(values),
@@ -281,12 +286,13 @@ static int run_inspect(void *opts, int argc, char **argv)
     if (argc == 0) return cli_usage("no path: give a file or a directory");
     if (argc > 1) return cli_usage("one path at a time; '%s' is one too many", argv[1]);
     guard_mapped(argv[0], NULL, NULL);
-    pith_weights *w = pith_weights_open(argv[0], &(pith_weights_options){.no_mmap = v->no_mmap, .header_only = !v->stats}, &e);
+    pith_weights *w = pith_weights_open(argv[0], &(pith_weights_options){.no_mmap = v->no_mmap, .header_only = !v->stats && !v->histogram}, &e);
     if (w) guard_mapped(argv[0], NULL, w);
     int bad = !w || summarize(w, &s, &e);
+    if (!bad && v->histogram) bad = histogram_show(w, argv[0], v->histogram, v->bins, v->json, &e);
+    else if (!bad && v->json) put_json(w, &s, v->stats);
+    else if (!bad) put_table(w, &s, v->stats);
     if (bad) cli_error("%s", e.msg);
-    else if (v->json) put_json(w, &s, v->stats);
-    else put_table(w, &s, v->stats);
     guard_mapped(NULL, NULL, NULL);
     pith_weights_close(w);
     free(s.types);
