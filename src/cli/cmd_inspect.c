@@ -3,6 +3,7 @@
 #include "cli/cmd.h"
 #include "cli/guard.h"
 #include "cli/histogram.h"
+#include "cli/html.h"
 #include "cli/progress.h"
 #include "base/checked.h"
 #include "base/err.h"
@@ -25,6 +26,7 @@ static const cli_opt options[] = {
      offsetof(values, stats), 0, 0},
     {CLI_STRING, 0, "histogram", "TENSOR", 0, 0, "how the values of one tensor are spread", offsetof(values, histogram), 0, 0},
     {CLI_SIZE, 0, "bins", "N", "20", 0, "bars of the histogram", offsetof(values, bins), 1, 10000},
+    {CLI_FILE, 0, "html", "FILE", 0, 0, "one self-contained page: tensors, modules, histograms", offsetof(values, html), 0, 0},
     {CLI_FLAG, 0, "json", 0, 0, 0, "one JSON object", offsetof(values, json), 0, 0},
     {CLI_FLAG, 0, "no-mmap", 0, 0, 0, "read the files instead of mapping them", offsetof(values, no_mmap), 0, 0},
     CLI_GLOBAL_OPTIONS(values),
@@ -285,11 +287,14 @@ static int run_inspect(void *opts, int argc, char **argv)
     pith_err e = {{0}};
     if (argc == 0) return cli_usage("no path: give a file or a directory");
     if (argc > 1) return cli_usage("one path at a time; '%s' is one too many", argv[1]);
+    if (v->html && (v->histogram || v->json || v->stats)) return cli_usage("--html goes without --histogram, --json and --stats");
+    if (v->histogram && v->stats) return cli_usage("--histogram goes without --stats");
     guard_mapped(argv[0], NULL, NULL);
-    pith_weights *w = pith_weights_open(argv[0], &(pith_weights_options){.no_mmap = v->no_mmap, .header_only = !v->stats && !v->histogram}, &e);
+    pith_weights *w = pith_weights_open(argv[0], &(pith_weights_options){.no_mmap = v->no_mmap, .header_only = !v->stats && !v->histogram && !v->html}, &e);
     if (w) guard_mapped(argv[0], NULL, w);
     int bad = !w || summarize(w, &s, &e);
     if (!bad && v->histogram) bad = histogram_show(w, argv[0], v->histogram, v->bins, v->json, &e);
+    else if (!bad && v->html) bad = html_write(w, argv[0], v->html, &e);
     else if (!bad && v->json) put_json(w, &s, v->stats);
     else if (!bad) put_table(w, &s, v->stats);
     if (bad) cli_error("%s", e.msg);

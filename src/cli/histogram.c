@@ -124,7 +124,9 @@ static int count_all(const source *s, const histogram *h, double unit, uint64_t 
             t = t < end ? t : end;
             slot[k] = (int32_t)t + 1;
         }
-        for (size_t k = 0; k < n; k++) table[k % TABLES * slots + (size_t)slot[k]]++;
+        for (size_t k = 0; k < n % TABLES; k++) table[slot[k]]++;
+        for (size_t k = n % TABLES; k < n; k += TABLES)
+            for (size_t t = 0; t < TABLES; t++) table[t * slots + (size_t)slot[k + t]]++;
         for (size_t k = 0; k < n; k += LANES) {
 #pragma omp simd
             for (size_t l = 0; l < LANES; l++) {
