@@ -20,8 +20,12 @@ function bytes(n) {
   for (; n >= 999.95 && u < 6; u++) n /= 1000;
   return (u ? n.toFixed(1) : String(n)) + ' ' + unit[u];
 }
-const real = x => x === null ? '–' : String(Number(x.toPrecision(4)));
-const exact = x => x === null ? '–' : String(Number(x.toPrecision(9)));
+function real(x, digits = 4) {
+  if (x === null) return '–';
+  const size = Math.abs(x), far = size !== 0 && (size < 1e-4 || size >= 1e7);
+  return far ? x.toExponential(digits - 1).replace(/\.?0*e\+?/, 'e') : String(Number(x.toPrecision(digits)));
+}
+const exact = x => real(x, 9);
 const share = (part, whole) => whole ? (100 * part / whole).toFixed(part >= whole / 10 ? 0 : 1) + '%' : '–';
 const plural = (n, word) => count(n) + ' ' + word + (n === 1 ? '' : 's');
 
@@ -36,6 +40,8 @@ function make(tag, attributes, ...children) {
   x.append(...children);
   return x;
 }
+// A name that breaks its lines after dots.
+const breaking = name => name.split(/(?<=[./])/).flatMap((part, i) => i ? [make('wbr'), part] : [part]);
 function draw(tag, attributes, text) {
   const x = document.createElementNS('http://www.w3.org/2000/svg', tag);
   for (const [k, v] of Object.entries(attributes)) x.setAttribute(k, v);
@@ -197,6 +203,23 @@ function place(x, item) {
   return x;
 }
 
+// What a cell holds, for the eye only, two levels deep.
+function fill(x, node, outer, levels) {
+  const top = outer.h > 52 ? 26 : 4;
+  if (!levels || outer.w < 40 || outer.h < 28 || top === 4 && levels === 2) return;
+  const inner = parts(node, 40);
+  squarify(inner, 6, top, outer.w - 14, outer.h - top - 8);
+  for (const k of inner) {
+    if (k.w < 4 || k.h < 4) continue;
+    const y = place(make('i', {class: k.kid ? hue.get(k.kid.main.dtype) : ''}), k);
+    x.append(y);
+    if (!k.kid) continue;
+    const below = descend(k.kid);
+    if (k.w > 44 && k.h > 22) y.append(make('span', {class: 'label'}, below.name));
+    if (below.node.kids.size && k.h > 52) fill(y, below.node, k, levels - 1);
+  }
+}
+
 function cell(item, whole) {
   if (!item.kid) return place(make('div', {class: 'cell rest'}, make('div', {class: 'label'}, count(item.n) + ' smaller')), item);
   const {node, name} = descend(item.kid), leaf = node.tensor && !node.kids.size;
@@ -206,11 +229,7 @@ function cell(item, whole) {
     onclick: () => leaf ? showDetail(node.tensor) : enter([...trail, {node, name}])});
   if (item.w > 34 && item.h > 24)
     x.append(make('div', {class: 'label'}, make('b', {}, name), item.w > 150 ? make('span', {}, what) : ''));
-  if (!leaf && item.w > 56 && item.h > 56) {
-    const inner = parts(node, 40);
-    squarify(inner, 6, 26, item.w - 14, item.h - 34);
-    for (const k of inner) if (k.w > 3 && k.h > 3) x.append(place(make('i', {class: k.kid ? hue.get(k.kid.main.dtype) : ''}), k));
-  }
+  if (!leaf) fill(x, node, item, 2);
   return place(x, item);
 }
 
@@ -288,7 +307,7 @@ const edges = (t, k, n) => real(t.lo + (t.hi - t.lo) * k / n) + ' to ' + real(t.
 
 function showDetail(t) {
   const body = $('detail-body'), values = bins(t);
-  $('detail-title').textContent = t.name;
+  $('detail-title').replaceChildren(...breaking(t.name));
   const facts = [['dtype', t.dtype], ['shape', t.shapeText], ['parameters', count(t.params)], ['bytes', count(t.bytes)]];
   if (!t.why) facts.push(['min', exact(t.min)], ['max', exact(t.max)], ['mean', exact(t.mean)], ['std', exact(t.std)],
     ['zeros', count(t.zero) + ' (' + share(t.zero, t.params) + ')'], ['NaN', count(t.nan)], ['infinite', count(t.inf)]);
@@ -311,7 +330,7 @@ function showDetail(t) {
 // ---- table ----
 
 const natural = new Intl.Collator('en', {numeric: true});
-const number = key => (a, b) => (a[key] === undefined || a[key] === null) - (b[key] === undefined || b[key] === null) || a[key] - b[key];
+const number = key => (a, b) => a[key] - b[key];
 function shapes(a, b) {
   for (let i = 0; i < a.shape.length && i < b.shape.length; i++)
     if (a.shape[i] !== b.shape[i]) return a.shape[i] - b.shape[i];
@@ -319,7 +338,7 @@ function shapes(a, b) {
 }
 const columns = [
   {key: 'name', title: 'Tensor', order: (a, b) => natural.compare(a.name, b.name), cell: t => make('td', {},
-    make('button', {type: 'button', class: 'open mono', onclick: () => showDetail(t)}, t.name),
+    make('button', {type: 'button', class: 'open mono', onclick: () => showDetail(t)}, ...breaking(t.name)),
     make('small', {}, t.dtype + ' ' + t.shapeText))},
   {key: 'dtype', title: 'dtype', css: 'left middle', order: (a, b) => natural.compare(a.dtype, b.dtype), text: t => t.dtype},
   {key: 'shape', title: 'shape', css: 'left middle', order: shapes, text: t => t.shapeText},
@@ -376,7 +395,8 @@ function refresh() {
   const inside = t => trail.length === 1 || t.name === node.path || t.name.startsWith(node.path + '.');
   rows = tensors.filter(t => inside(t) && words.every(w => t.search.includes(w)) && (kind !== 'dtype' || t.dtype === what) && (!finding || finding(t)));
   const c = columns.find(x => x.key === sorted.key), order = c.order || number(c.key), sign = sorted.down ? -1 : 1;
-  rows.sort((a, b) => sign * order(a, b) || a.index - b.index);
+  const missing = t => t[c.key] === undefined || t[c.key] === null; // last, either way
+  rows.sort((a, b) => missing(a) - missing(b) || (missing(a) ? 0 : sign * order(a, b)) || a.index - b.index);
   first = 0;
   $('chip').hidden = trail.length === 1;
   $('chip').textContent = 'in ' + node.path + '  ×';
