@@ -37,7 +37,13 @@ static const char notes[] =
     "format is checked; exit status 0 means that all hold.\n"
     "\n"
     "  pith inspect model.safetensors\n"
-    "  pith inspect --stats --json path/to/model\n";
+    "  pith inspect --stats --json path/to/model\n"
+    "  pith inspect --histogram lm_head.weight path/to/model\n"
+    "  pith inspect --html page.html path/to/model\n"
+    "\n"
+    "A histogram ends where a few far values would leave nothing to see of the rest; those are counted as below and above.\n"
+    "With --json: lo, hi, counts of equal bins between them, below, above. The page holds the same for every tensor, sizes\n"
+    "by module and metadata; it works from disk, loads nothing, and --html - writes it to stdout.\n";
 
 typedef struct type_sum {
     const char *dtype;
@@ -305,6 +311,7 @@ static int run_inspect(void *opts, int argc, char **argv)
 }
 
 const cli_verb cmd_inspect = {
-    "inspect", "[--stats] [--json] PATH", "the tensors of weight files: names, dtypes, shapes, bytes, metadata", notes,
+    "inspect", "[--stats] [--json] PATH\n--histogram TENSOR [--bins N] [--json] PATH\n--html FILE PATH",
+    "the tensors of weight files: names, dtypes, shapes, bytes, metadata", notes,
     options, sizeof(values), run_inspect,
 };

@@ -3,6 +3,7 @@
 
 const data = JSON.parse(document.getElementById('data').textContent);
 const $ = id => document.getElementById(id);
+const natural = new Intl.Collator('en', {numeric: true});
 const PAGE = 100, DEEPEST = 32, CELLS = 60;
 
 // ---- numbers ----
@@ -27,6 +28,9 @@ function real(x, digits = 4) {
 }
 const exact = x => real(x, 9);
 const share = (part, whole) => whole ? (100 * part / whole).toFixed(part >= whole / 10 ? 0 : 1) + '%' : '–';
+// Characters that would not show, or would turn the text around, show as \u202e.
+const plain = s => s.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g,
+  c => '\\u' + c.charCodeAt(0).toString(16).padStart(4, '0'));
 const plural = (n, word) => count(n) + ' ' + word + (n === 1 ? '' : 's');
 
 // ---- elements ----
@@ -53,7 +57,7 @@ function draw(tag, attributes, text) {
 
 const STATS = ['zero', 'nan', 'inf', 'below', 'above', 'min', 'max', 'mean', 'std', 'lo', 'hi', 'counts'];
 const tensors = data.tensors.map(([name, dtype, shape, params, size, file, stats], index) => {
-  const t = {index, name, dtype, shape, params, bytes: size, file, shapeText: '[' + shape.join(', ') + ']'};
+  const t = {index, name, label: plain(name).replace(/[\t\n]/g, ' ') || '(no name)', dtype, shape, params, bytes: size, file, shapeText: '[' + shape.join(', ') + ']'};
   t.search = (name + ' ' + dtype + ' ' + t.shapeText + ' ' + shape.join('x')).toLowerCase();
   if (typeof stats === 'string') t.why = stats;
   else STATS.forEach((key, k) => { t[key] = stats[k]; });
@@ -82,9 +86,9 @@ const findings = [
 
 function showFacts() {
   const files = data.files.length, size = data.files.reduce((a, f) => a + f[1], 0);
-  document.title = data.name + ' · pith inspect';
-  $('name').textContent = data.name;
-  $('summary').textContent = data.format + (data.key ? ', tensors in ' + data.key : '') + ' · ' + plural(files, 'file') + ', ' + bytes(size);
+  document.title = plain(data.name) + ' · pith inspect';
+  $('name').textContent = plain(data.name);
+  $('summary').textContent = data.format + (data.key ? ', tensors in ' + plain(data.key) : '') + ' · ' + plural(files, 'file') + ', ' + bytes(size);
   $('made').textContent = 'Made by pith ' + data.version + ' inspect --html. Everything is in this file; it loads nothing.';
   const biggest = tensors.reduce((a, t) => !a || t.bytes > a.bytes ? t : a, null);
   const tiles = [
@@ -114,22 +118,22 @@ function showFacts() {
       $('tensors').scrollIntoView();
     }}, plural(n, 'tensor') + ' ' + what)));
   }
-  for (const w of data.warnings) $('findings').append(make('li', {}, make('span', {}, w)));
+  for (const w of data.warnings) $('findings').append(make('li', {}, make('span', {}, plain(w))));
 
   if (data.metadata.length) {
     $('metadata').hidden = false;
     $('metadata').querySelector('summary').textContent = 'Metadata: ' + plural(data.metadata.length, 'entry').replace('entrys', 'entries');
     $('metadata').querySelector('tbody').append(...data.metadata.map(([k, v, length, file]) =>
-      make('tr', {}, make('td', {}, k, files > 1 ? ' (' + data.files[file][0] + ')' : ''),
-        make('td', {class: 'mono'}, v + (length > 4096 ? ' … (cut here, ' + bytes(length) + ' in all)' : '')))));
+      make('tr', {}, make('td', {}, plain(k), files > 1 ? ' (' + plain(data.files[file][0]) + ')' : ''),
+        make('td', {class: 'mono'}, plain(v) + (length > 4096 ? ' … (cut here, ' + bytes(length) + ' in all)' : '')))));
   }
 }
 
 // ---- modules ----
 
-// A node: {name, path, bytes, params, n, kids: Map or null, tensor}
+// A node: name, path, sums over the tensors below it (types: bytes by dtype), kids by kind and name, its own tensor.
 function grow() {
-  const node = (name, path) => ({name, path, bytes: 0, params: 0, n: 0, kids: new Map(), tensor: null, main: null});
+  const node = (name, path) => ({name, path, bytes: 0, params: 0, n: 0, types: new Map(), kids: new Map(), tensor: null});
   const root = node(data.name, '');
   for (const t of tensors) {
     const parts = t.name.split('.');
@@ -137,7 +141,7 @@ function grow() {
     let at = root, path = '';
     for (let i = 0; ; i++) {
       at.bytes += t.bytes; at.params += t.params; at.n++;
-      if (!at.main || t.bytes > at.main.bytes) at.main = t;
+      at.types.set(t.dtype, (at.types.get(t.dtype) || 0) + t.bytes);
       if (i === parts.length) break;
       path += (i ? '.' : '') + parts[i];
       const last = i === parts.length - 1, key = (last ? 't' : 'm') + parts[i];
@@ -152,10 +156,11 @@ function grow() {
 
 // Down a chain of only children: "model" and "layers" become "model.layers".
 function descend(node) {
-  let name = node.name || '(no name)';
+  const label = x => plain(x.name) || '(no name)';
+  let name = label(node);
   while (node.kids.size === 1 && !node.tensor) {
     node = node.kids.values().next().value;
-    name += '.' + (node.name || '(no name)');
+    name += '.' + label(node);
   }
   return {node, name};
 }
@@ -189,12 +194,14 @@ function squarify(items, x, y, w, h) {
 }
 
 function parts(node, most) {
-  const kids = [...node.kids.values()].filter(k => k.bytes > 0).sort((a, b) => b.bytes - a.bytes);
+  const kids = [...node.kids.values()].filter(k => k.bytes > 0).sort((a, b) => b.bytes - a.bytes || natural.compare(a.name, b.name));
   const items = kids.slice(0, most).map(k => ({kid: k, size: k.bytes}));
   const rest = kids.slice(most);
   if (rest.length) items.push({kid: null, size: rest.reduce((a, k) => a + k.bytes, 0), n: rest.length});
   return items.sort((a, b) => b.size - a.size);
 }
+
+const colour = node => hue.get([...node.types].reduce((a, b) => b[1] > a[1] ? b : a)[0]);
 
 let trail = [];
 
@@ -211,12 +218,11 @@ function fill(x, node, outer, levels) {
   squarify(inner, 6, top, outer.w - 14, outer.h - top - 8);
   for (const k of inner) {
     if (k.w < 4 || k.h < 4) continue;
-    const y = place(make('i', {class: k.kid ? hue.get(k.kid.main.dtype) : ''}), k);
+    const y = place(make('i', {class: k.kid ? colour(k.kid) : 'rest'}), k);
     x.append(y);
-    if (!k.kid) continue;
-    const below = descend(k.kid);
-    if (k.w > 44 && k.h > 22) y.append(make('span', {class: 'label'}, below.name));
-    if (below.node.kids.size && k.h > 52) fill(y, below.node, k, levels - 1);
+    const below = k.kid && descend(k.kid);
+    if (k.w > 44 && k.h > 22) y.append(make('span', {class: 'label'}, below ? below.name : count(k.n) + ' smaller'));
+    if (below && below.node.kids.size && k.h > 52) fill(y, below.node, k, levels - 1);
   }
 }
 
@@ -224,7 +230,7 @@ function cell(item, whole) {
   if (!item.kid) return place(make('div', {class: 'cell rest'}, make('div', {class: 'label'}, count(item.n) + ' smaller')), item);
   const {node, name} = descend(item.kid), leaf = node.tensor && !node.kids.size;
   const what = bytes(node.bytes) + ', ' + share(node.bytes, whole);
-  const x = make('button', {type: 'button', class: 'cell ' + hue.get(node.main.dtype), title: name + ': ' + what,
+  const x = make('button', {type: 'button', class: 'cell ' + colour(node), title: name + ': ' + what,
     'aria-label': (leaf ? 'tensor ' : 'module ') + name + ', ' + what + (leaf ? '' : ', ' + plural(node.n, 'tensor')),
     onclick: () => leaf ? showDetail(node.tensor) : enter([...trail, {node, name}])});
   if (item.w > 34 && item.h > 24)
@@ -307,11 +313,11 @@ const edges = (t, k, n) => real(t.lo + (t.hi - t.lo) * k / n) + ' to ' + real(t.
 
 function showDetail(t) {
   const body = $('detail-body'), values = bins(t);
-  $('detail-title').replaceChildren(...breaking(t.name));
+  $('detail-title').replaceChildren(...breaking(t.label));
   const facts = [['dtype', t.dtype], ['shape', t.shapeText], ['parameters', count(t.params)], ['bytes', count(t.bytes)]];
   if (!t.why) facts.push(['min', exact(t.min)], ['max', exact(t.max)], ['mean', exact(t.mean)], ['std', exact(t.std)],
     ['zeros', count(t.zero) + ' (' + share(t.zero, t.params) + ')'], ['NaN', count(t.nan)], ['infinite', count(t.inf)]);
-  if (data.files.length > 1) facts.push(['file', data.files[t.file][0]]);
+  if (data.files.length > 1) facts.push(['file', plain(data.files[t.file][0])]);
   body.replaceChildren(make('dl', {}, ...facts.map(([k, v]) => make('div', {}, make('dt', {}, k), make('dd', {}, v)))));
   if ($('detail').open) $('detail').close();
   $('detail').showModal();
@@ -329,7 +335,6 @@ function showDetail(t) {
 
 // ---- table ----
 
-const natural = new Intl.Collator('en', {numeric: true});
 const number = key => (a, b) => a[key] - b[key];
 function shapes(a, b) {
   for (let i = 0; i < a.shape.length && i < b.shape.length; i++)
@@ -338,7 +343,7 @@ function shapes(a, b) {
 }
 const columns = [
   {key: 'name', title: 'Tensor', order: (a, b) => natural.compare(a.name, b.name), cell: t => make('td', {},
-    make('button', {type: 'button', class: 'open mono', onclick: () => showDetail(t)}, ...breaking(t.name)),
+    make('button', {type: 'button', class: 'open mono', onclick: () => showDetail(t)}, ...breaking(t.label)),
     make('small', {}, t.dtype + ' ' + t.shapeText))},
   {key: 'dtype', title: 'dtype', css: 'left middle', order: (a, b) => natural.compare(a.dtype, b.dtype), text: t => t.dtype},
   {key: 'shape', title: 'shape', css: 'left middle', order: shapes, text: t => t.shapeText},
@@ -399,8 +404,8 @@ function refresh() {
   rows.sort((a, b) => missing(a) - missing(b) || (missing(a) ? 0 : sign * order(a, b)) || a.index - b.index);
   first = 0;
   $('chip').hidden = trail.length === 1;
-  $('chip').textContent = 'in ' + node.path + '  ×';
-  $('chip').setAttribute('aria-label', 'Leave module ' + node.path);
+  $('chip').textContent = 'in ' + plain(node.path) + '  ×';
+  $('chip').setAttribute('aria-label', 'Leave module ' + plain(node.path));
   showHead();
   showRows();
 }
