@@ -11,7 +11,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { BLOCK = 1024, LANES = 8, TABLES = 4, PIECES = 64, PIECE = 32, SAMPLE = PIECES * PIECE };
+enum { BLOCK = 1024, LANES = 8, TABLES = 4, PIECES = 64, PIECE = 32, SAMPLE = PIECES * PIECE, FEW = 16 };
 
 /* ---- counting ---- */
 
@@ -77,12 +77,12 @@ static int choose_range(const source *s, histogram *h, pith_err *e)
     }
     for (size_t k = 0; k < n; k++)
         if (isfinite(x[k])) x[finite++] = x[k];
-    if (finite < 3) return 0;
+    if (finite < FEW) return 0;
     qsort(x, finite, sizeof *x, ascending);
     size_t high = (finite - 1) * 99 / 100;
-    double median = x[finite / 2], left = median - x[finite - 1 - high], right = x[high] - median;
-    double lo = fmax(h->lo, median - 3 * left), hi = fmin(h->hi, median + 3 * right);
-    if (left + right > 0 && hi / 2 - lo / 2 < 2.0 / 3 * (h->hi / 2 - h->lo / 2)) h->lo = lo, h->hi = hi;
+    double median = x[finite / 2], spread = fmax(median - x[finite - 1 - high], x[high] - median);
+    double lo = fmax(h->lo, median - 3 * spread), hi = fmin(h->hi, median + 3 * spread);
+    if (spread > 0 && hi / 2 - lo / 2 < 2.0 / 3 * (h->hi / 2 - h->lo / 2)) h->lo = lo, h->hi = hi;
     return 0;
 }
 
@@ -90,7 +90,8 @@ static int choose_range(const source *s, histogram *h, pith_err *e)
 static void whole_bins(histogram *h)
 {
     double lo = ceil(h->lo), hi = floor(h->hi), values = hi - lo + 1, width = ceil(values / (double)h->n);
-    if (!(values >= 1 && fabs(lo) < 0x1p51 && fabs(hi) < 0x1p51)) return;
+    h->whole = values >= 1 && fabs(lo) < 0x1p51 && fabs(hi) < 0x1p51;
+    if (!h->whole) return;
     h->n = (size_t)ceil(values / width);
     h->lo = lo - 0.5;
     h->hi = h->lo + (double)h->n * width;
@@ -119,7 +120,7 @@ static int count_all(const source *s, const histogram *h, double unit, uint64_t 
         for (size_t k = n; k % LANES; k++) x[k] = NAN;
 #pragma omp simd
         for (size_t k = 0; k < n; k++) {
-            double t = (x[k] * unit - lo) * scale;
+            double t = (x[k] * unit - lo) * scale + (x[k] - x[k]); /* NaN for infinities too */
             t = t >= 0 ? t : -1;
             t = t < end ? t : end;
             slot[k] = (int32_t)t + 1;
@@ -229,7 +230,7 @@ static void put_bar(double share, int width, int blocks)
 static double edge(const histogram *h, size_t k)
 {
     double x = k == h->n ? h->hi : h->lo * (1 - (double)k / (double)h->n) + h->hi * ((double)k / (double)h->n);
-    return h->whole && h->lo != h->hi ? ceil(x) : x;
+    return h->whole && h->lo != h->hi ? ceil(x) + 0.0 : x; /* no -0 */
 }
 
 /* Where a bin begins, to three digits of its width. buf >= 48 */

@@ -2,9 +2,9 @@
  *
  * Bin k of n holds the finite values x with floor((x - lo) * (n / (hi - lo))) = k, in double. lo and hi are the least and
  * the greatest value (which counts in the last bin), unless few values lie so far out that the bins would show nothing of
- * the rest: a side ends where it reaches three times as far from the median as the central 98% do, if that makes the
- * range a third shorter. What lies beyond is counted in `below` and `above`. Median and 98% come of a sample; counts are
- * of every value. Whole numbers get bins as wide as a whole number, with lo and hi halfway between two of them. */
+ * the rest: then they end three times as far from the median as the central 98% reach, if that makes the range a third
+ * shorter. What lies beyond is counted in `below` and `above`. Median and 98% come of a sample (16 values at least, or
+ * nothing is cut off); counts are of every value. Whole numbers get bins as wide as a whole number, with lo and hi halfway between two of them. */
 #ifndef CLI_HISTOGRAM_H
 #define CLI_HISTOGRAM_H
 #include "pith.h"
@@ -17,7 +17,7 @@ typedef struct histogram {
     size_t n;         /* bins: at most as many as were asked for; 1 if all values are equal, 0 if none is finite */
     uint64_t *counts; /* [n] */
     uint64_t below, above;
-    int whole; /* the dtype holds whole numbers */
+    int whole; /* whole numbers, in bins of whole numbers */
 } histogram;
 
 /* bins >= 1. -1: a dtype without real numbers of whole bytes, opened for headers only, memory. */
