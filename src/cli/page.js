@@ -108,7 +108,7 @@ function showFacts() {
     legend.append(make('span', {class: hue.get(d.name)}, make('i', {}), make('b', {}, d.name),
       ' ' + plural(d.n, 'tensor') + ', ' + bytes(d.bytes) + ', ' + share(d.bytes, total.bytes)));
   }
-  $('dtypes').append(stack, legend);
+  if (byBytes.length > 1) $('dtypes').append(stack, legend);
 
   for (const [key, what, test] of findings) {
     const n = tensors.filter(test).length;
@@ -234,7 +234,7 @@ function cell(item, whole) {
     'aria-label': (leaf ? 'tensor ' : 'module ') + name + ', ' + what + (leaf ? '' : ', ' + plural(node.n, 'tensor')),
     onclick: () => leaf ? showDetail(node.tensor) : enter([...trail, {node, name}])});
   if (item.w > 34 && item.h > 24)
-    x.append(make('div', {class: 'label'}, make('b', {}, name), item.w > 150 ? make('span', {}, what) : ''));
+    x.append(make('div', {class: 'label'}, make('b', {}, name), item.w > 140 ? make('span', {}, item.w > 230 ? what : bytes(node.bytes)) : ''));
   if (!leaf) fill(x, node, item, 2);
   return place(x, item);
 }
