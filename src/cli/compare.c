@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* Elements at a time, and bytes after which mapped pages are given back. */
-enum { BLOCK = 4096, RELEASE = 32 << 20 };
+enum { BLOCK = 4096, RELEASE = 8 << 20 };
 
 typedef enum kind { OPAQUE, F64, F32, NARROW, I8, U8, I16, U16, I32, U32, I64, U64 } kind;
 

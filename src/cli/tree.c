@@ -172,28 +172,43 @@ static size_t last_alike(const tree *t, size_t i, uint64_t *times)
 
 /* ---- output ---- */
 
-/* A line of the table, or its label's width if `width` is given. */
-static void put_node(const tree *t, size_t i, size_t last, uint64_t all, uint64_t times, size_t *width, size_t column)
+typedef struct label {
+    const char *first, *last; /* last: NULL if it is one alone */
+    size_t n_first, n_last, width;
+    char times[48];
+} label;
+
+static label label_of(const tree *t, size_t i, size_t last, uint64_t times)
 {
     const tree_node *n = &t->nodes[i], *z = &t->nodes[last];
-    char repeat[64] = "", a[32], b[32];
-    size_t len = n->len - n->part, to = z->len - z->part, indent = 2 * n->level;
-    if (last != i) snprintf(repeat, sizeof repeat, " (%s x)", cli_count(times, a));
-    size_t used = n->level ? indent + len + (last != i ? 3 + to : 0) + strlen(repeat) : 5;
-    if (width) {
-        if (used > *width) *width = used;
-        return;
-    }
-    printf("%*s", (int)indent, "");
-    cli_put_text(stdout, n->level ? n->name + n->part : "total", n->level ? len : 5, 0);
-    if (last != i) {
+    label l = {.first = n->name + n->part, .n_first = n->len - n->part};
+    char count[32];
+    if (n->level == 0) l.first = "total";
+    else if (l.n_first == 0) l.first = "\"\"";
+    if (l.n_first == 0) l.n_first = strlen(l.first);
+    l.width = 2 * n->level + l.n_first;
+    if (last == i) return l;
+    l.last = z->name + z->part;
+    l.n_last = z->len - z->part;
+    l.width += 3 + l.n_last + (size_t)snprintf(l.times, sizeof l.times, " (%s x)", cli_count(times, count));
+    return l;
+}
+
+/* A line for `all` modules like node i. */
+static void put_node(const tree *t, size_t i, const label *l, uint64_t all, size_t column)
+{
+    const tree_node *n = &t->nodes[i];
+    char a[32], b[32];
+    printf("%*s", (int)(2 * n->level), "");
+    cli_put_text(stdout, l->first, l->n_first, 0);
+    if (l->last) {
         fputs(" - ", stdout);
-        cli_put_text(stdout, z->name + z->part, to, 0);
-        fputs(repeat, stdout);
+        cli_put_text(stdout, l->last, l->n_last, 0);
+        fputs(l->times, stdout);
     }
     double share = t->nodes[0].bytes ? 100 * (double)n->bytes * (double)all / (double)t->nodes[0].bytes : 0;
-    printf("%*s  %15s  %9s  %5.1f%%", used < column ? (int)(column - used) : 0, "", cli_count(n->parameters * all, a),
-           cli_bytes(n->bytes * all, b), share);
+    printf("%*s  %15s  %9s  %5.1f%%", l->width < column ? (int)(column - l->width) : 0, "",
+           cli_count(n->parameters * all, a), cli_bytes(n->bytes * all, b), share);
     if (n->tensor) {
         const pith_tensor *x = &t->order[n->begin];
         printf("  %s [", x->dtype);
@@ -204,12 +219,13 @@ static void put_node(const tree *t, size_t i, size_t last, uint64_t all, uint64_
 }
 
 typedef struct frame {
-    size_t end;      /* of the node that is open */
-    size_t next;     /* where to go on behind it: behind all that repeat it */
-    uint64_t all;    /* how often it is there */
+    size_t end;   /* of the node that is open */
+    size_t next;  /* where to go on: behind all that repeat it */
+    uint64_t all; /* how often it is there */
 } frame;
 
-/* Twice: first only for the width. What a line says is the sum over all that it stands for. */
+/* Line by line; with `width`, only for the width of the widest label. What a line says is the sum over all that it
+ * stands for. */
 static void walk(const tree *t, size_t *width, size_t column)
 {
     frame open[TREE_MOST + 1];
@@ -223,7 +239,9 @@ static void walk(const tree *t, size_t *width, size_t column)
         uint64_t times;
         size_t last = last_alike(t, i, &times);
         uint64_t all = times * (n_open ? open[n_open - 1].all : 1);
-        put_node(t, i, last, all, times, width, column);
+        const label l = label_of(t, i, last, times);
+        if (!width) put_node(t, i, &l, all, column);
+        else if (l.width > *width) *width = l.width;
         open[n_open++] = (frame){t->nodes[i].next, t->nodes[last].next, all};
         i++;
     }
