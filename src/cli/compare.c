@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Elements at a time, and bytes after which mapped pages are given back. */
-enum { BLOCK = 4096, RELEASE = 8 << 20 };
+/* Elements at a time, those of a step of them, and bytes after which mapped pages are given back. */
+enum { BLOCK = 4096, LANES = 8, RELEASE = 8 << 20 };
 
 typedef enum kind { OPAQUE, F64, F32, NARROW, I8, U8, I16, U16, I32, U32, I64, U64 } kind;
 
@@ -173,19 +173,30 @@ static void one_by_one(const work *w, int wide, uint64_t first, size_t n, compar
 /* Without branches, for blocks in which every number is finite; 0 if one is not, and nothing is done. */
 static int all_at_once(const work *w, uint64_t first, size_t n, compare_result *r)
 {
-    const double *a = w->block[0]->value, *b = w->block[1]->value;
+    double *a = w->block[0]->value, *b = w->block[1]->value;
+    double l_odd[LANES] = {0}, l_differ[LANES] = {0}, l_most[LANES] = {0}, l_largest[LANES] = {0};
+    for (size_t i = n; i % LANES; i++) a[i] = b[i] = 0;
+    for (size_t i = 0; i < n; i += LANES) {
+#pragma omp simd
+        for (size_t l = 0; l < LANES; l++) {
+            double x = fabs(a[i + l]), y = fabs(b[i + l]), d = fabs(a[i + l] - b[i + l]);
+            uint64_t p, q;
+            memcpy(&p, &a[i + l], sizeof p);
+            memcpy(&q, &b[i + l], sizeof q);
+            l_odd[l] += x <= DBL_MAX ? 0.0 : 1.0;
+            l_odd[l] += y <= DBL_MAX ? 0.0 : 1.0;
+            l_differ[l] += p == q ? 0.0 : 1.0;
+            l_most[l] = d > l_most[l] ? d : l_most[l];
+            l_largest[l] = x > l_largest[l] ? x : l_largest[l];
+        }
+    }
     double odd = 0, most = 0, largest = 0;
     uint64_t differ = 0;
-#pragma omp simd reduction(+ : odd, differ) reduction(max : most, largest)
-    for (size_t i = 0; i < n; i++) {
-        double x = fabs(a[i]), y = fabs(b[i]), d = fabs(a[i] - b[i]);
-        uint64_t p, q;
-        memcpy(&p, &a[i], sizeof p);
-        memcpy(&q, &b[i], sizeof q);
-        odd += x <= DBL_MAX && y <= DBL_MAX ? 0.0 : 1.0;
-        differ += p != q;
-        most = d > most ? d : most;
-        largest = x > largest ? x : largest;
+    for (size_t l = 0; l < LANES; l++) {
+        odd += l_odd[l];
+        differ += (uint64_t)l_differ[l];
+        most = fmax(most, l_most[l]);
+        largest = fmax(largest, l_largest[l]);
     }
     if (odd > 0) return 0;
     if (differ && (r->differ == 0 || most > r->max_abs)) {
