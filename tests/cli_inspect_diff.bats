@@ -140,9 +140,9 @@ for t, (name, differ, most, largest, d) in zip(r["tensors"], json.load(open("exp
     files '
 nan, inf = float("nan"), float("inf")
 write("a.safetensors", [("payload", "F32", [2], b"\0\0\xc0\x7f" + b"\0\0\x80\x3f"), ("zero", "F32", [2, 2], [1, 0, 0, 0]),
-    ("nan", "F32", [6], [nan, nan, 1, inf, 2, 3]), ("inf", "F64", [5], [inf, inf, -inf, 1, 2]), ("all", "BF16", [3], [nan] * 3)])
+    ("nan", "F32", [6], [nan, nan, 1, inf, 2, 3]), ("inf", "F64", [5], [inf, inf, -inf, 1, 2]), ("all", "BF16", [3], [nan] * 3), ("odd", "F16", [2, 2], [1, nan, inf, 2])])
 write("b.safetensors", [("payload", "F32", [2], b"\1\0\xc0\xff" + b"\0\0\x80\x3f"), ("zero", "F32", [2, 2], [1, 0, -0.0, -0.0]),
-    ("nan", "F32", [6], [nan, 1, nan, nan, 2, 3.5]), ("inf", "F64", [5], [inf, -inf, 5, 1, 2.25]), ("all", "F32", [3], [nan] * 3)])'
+    ("nan", "F32", [6], [nan, 1, nan, nan, 2, 3.5]), ("inf", "F64", [5], [inf, -inf, 5, 1, 2.25]), ("all", "F32", [3], [nan] * 3), ("odd", "F16", [2, 2], [1, 2, 3, 2])])'
     diff a.safetensors b.safetensors
     [ "$status" = 1 ]
     printf '%s\n' "$output" >got
@@ -151,7 +151,8 @@ values     zero  F32 [2,2], 2 of 4 differ, by at most 0 at [1,0], 0 of max |a|
 values     nan  F32 [6], 4 of 6 differ, by at most 0.5 at [5], 0.17 of max |a|, 3 NaN on one side only
 values     inf  F64 [5], 3 of 5 differ, by at most 0.25 at [4], 0.12 of max |a|, 2 infinite
 dtype      all  BF16 -> F32 [3], the same numbers
-1 equal, 3 differ in values, 1 in dtype, 0 in shape, 0 only in A, 0 only in B; metadata equal
+values     odd  F16 [2,2], 2 of 4 differ, first at [0,1], 1 NaN on one side only, 1 infinite
+1 equal, 4 differ in values, 1 in dtype, 0 in shape, 0 only in A, 0 only in B; metadata equal
 X
     cmp got expected
 }

@@ -113,9 +113,11 @@ static void put_figures(const pith_tensor *a, const compare_result *r)
     }
     printf(", %s of %s %sdiffer", cli_count(r->differ, n), cli_count(r->count, m), r->count == elements(a) ? "" : "bytes ");
     if (r->numbers) {
-        printf(", by at most %.4g at ", r->max_abs);
+        int finite = r->differ > r->nan + r->inf;
+        if (finite) printf(", by at most %.4g at ", r->max_abs);
+        else fputs(", first at ", stdout);
         put_index(a, r->at);
-        if (r->largest > 0) printf(", %.2g of max |a|", r->max_abs / r->largest);
+        if (finite && r->largest > 0) printf(", %.2g of max |a|", r->max_abs / r->largest);
         if (r->nan) printf(", %s NaN on one side only", cli_count(r->nan, n));
         if (r->inf) printf(", %s infinite", cli_count(r->inf, n));
     }
