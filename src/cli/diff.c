@@ -28,7 +28,7 @@ typedef struct pairs {
 typedef struct diff {
     const pith_weights *a, *b;
     named *names; /* of b, sorted */
-    uint64_t n[STATUSES], bytes, done, told, now; /* bytes of a; now: of the tensor at hand */
+    uint64_t n[STATUSES], bytes, done, now; /* bytes of a: all, done with, of the tensor at hand */
     progress progress;
     int json, wrote;
 } diff;
@@ -155,7 +155,7 @@ static void tick(void *ctx, double share)
 {
     diff *d = ctx;
     double done = (double)d->done + share * (double)d->now;
-    progress_update(&d->progress, d->told, d->bytes ? done / (double)d->bytes : 1);
+    progress_update(&d->progress, (uint64_t)(done / 1e6), d->bytes ? done / (double)d->bytes : 1);
 }
 
 static int by_name(const void *x, const void *y)
@@ -209,7 +209,6 @@ static int compare_all(diff *d, pith_err *e)
     for (size_t i = 0; i < na; i++) {
         if (compare_one(d, i, e)) return -1;
         pith_weights_at(d->a, i, &t);
-        d->told++;
         d->done += t.nbytes;
         d->now = 0;
         tick(d, 0);
@@ -319,7 +318,7 @@ static int report(diff *d, const char *a, const char *b, pith_err *e)
         put_string(b);
         fputs(",\"tensors\":[", stdout);
     }
-    progress_start(&d->progress, "tensors", 0);
+    progress_start(&d->progress, "MB", 0);
     int bad = compare_all(d, e);
     progress_clear(&d->progress);
     if (bad) return -1;
