@@ -312,6 +312,7 @@ static void put_json(const pith_tensor *t, const histogram *h)
     put_count("nan", h->stats.n_nan);
     put_count("inf", h->stats.n_inf);
     put_count("zero", h->stats.n_zero);
+    put_count("denormal", h->stats.n_denormal);
     put_number("min", h->stats.min);
     put_number("max", h->stats.max);
     put_number("mean", h->stats.mean);
