@@ -22,7 +22,7 @@ typedef struct pickle_value {
         const char *s;                   /* STR (UTF-8) and LONG (little-endian), in the pickle itself; not terminated */
         struct pickle_items *items;      /* TUPLE, LIST, DICT */
         const struct rebuild_name *name; /* GLOBAL */
-        const struct pickle_storage *storage;
+        struct pickle_storage *storage;
         const struct pickle_tensor *tensor;
     } u;
 } pickle_value;
@@ -63,5 +63,13 @@ pickle_value pickle_root(const pickle *x);
 /* Every storage that is named, once for each time. */
 size_t pickle_storages(const pickle *x);
 const pickle_storage *pickle_storage_at(const pickle *x, size_t i);
+/* Does v hold tensors, at any depth? */
+static inline int pickle_holds(pickle_value v)
+{
+    return v.kind == PICKLE_TENSOR || ((v.kind == PICKLE_TUPLE || v.kind == PICKLE_LIST || v.kind == PICKLE_DICT) && v.u.items->tensors);
+}
+/* For rebuild.c: zeroed memory that lives as long as x, and room for n more values in a tuple, list or dict. */
+void *pickle_alloc(pickle *x, size_t n, size_t size, pith_err *e);
+int pickle_extend(pickle *x, pickle_items *to, const pickle_value *v, size_t n, pith_err *e);
 
 #endif
