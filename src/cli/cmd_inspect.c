@@ -40,8 +40,9 @@ static const cli_opt options[] = {
 };
 
 static const char notes[] =
-    "PATH is a .safetensors file, a PyTorch checkpoint (.bin, .pt, .pth), the .index.json of either, or a directory that\n"
-    "holds one of them. Every rule of the format is checked; exit status 0 means that all hold.\n"
+    "PATH is a .safetensors file, a .safetensors.index.json, a PyTorch checkpoint (.bin, .pt, .pth), its .bin.index.json,\n"
+    "or a directory that holds one of them. Every rule of the format is checked; exit status 0 means that all hold. A\n"
+    "checkpoint is read as data: nothing in it is ever run.\n"
     "\n"
     "--tree: a dot in a name opens a module. Numbered modules in a row that hold the same names, shapes and dtypes are\n"
     "one line, \"0 - 5 (6 x)\"; figures there and below are sums over all of them.\n"
