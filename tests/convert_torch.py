@@ -1,0 +1,164 @@
+"""pith convert against checkpoints: those of tests/golden/torch, random ones written here, whole models, hostile ones.
+What it writes is read by the few lines of `tensors` below, and compared with what torch read from the source. Where it
+refuses, nothing may be left behind. Speaks TAP.  convert_torch.py PITH"""
+import glob, hashlib, json, os, shutil, struct, subprocess, sys, tempfile, time
+
+PITH, HERE = sys.argv[1], os.path.dirname(os.path.abspath(__file__))
+MAKE = [sys.executable, os.path.join(HERE, "../tools/make_torch_fixtures.py")]
+SIZE = {"BOOL": 1, "U8": 1, "I8": 1, "F8_E5M2": 1, "F8_E4M3": 1, "F8_E8M0": 1, "F8_E4M3FNUZ": 1, "F8_E5M2FNUZ": 1, "I16": 2, "U16": 2,
+        "F16": 2, "BF16": 2, "I32": 4, "U32": 4, "F32": 4, "C64": 8, "F64": 8, "I64": 8, "U64": 8}
+count = 0
+
+
+def tap(good, name, why=""):
+    global count
+    count += 1
+    for line in str(why).splitlines() if not good else []:
+        print("#", line)
+    print("ok" if good else "not ok", count, "-", name, flush=True)
+
+
+def tensors(path):
+    """name -> (dtype, shape, bytes), and the metadata, of a safetensors file or of all in a folder."""
+    out, meta = {}, {}
+    for p in sorted(glob.glob(path + "/*.safetensors")) if os.path.isdir(path) else [path]:
+        with open(p, "rb") as f:
+            b = f.read()
+        n = struct.unpack("<Q", b[:8])[0]
+        header, at = json.loads(b[8 : 8 + n].decode("utf-8")), 0
+        meta.update(header.pop("__metadata__", {}))
+        for name, x in sorted(header.items(), key=lambda i: i[1]["data_offsets"]):
+            begin, end = x["data_offsets"]
+            size = SIZE[x["dtype"]]
+            for d in x["shape"]:
+                size *= d
+            assert begin == at and end - begin == size and name not in out, (name, x)
+            out[name], at = (x["dtype"], x["shape"], b[8 + n + begin : 8 + n + end]), end
+        assert len(b) == 8 + n + at
+    return out, meta
+
+
+def convert(source, target, *options):
+    """Exit status and what stderr says; what is wrong with a refusal, or ""."""
+    before = set(os.listdir(os.path.dirname(target)))
+    r = subprocess.run([PITH, "convert", source, target, *options], capture_output=True, stdin=subprocess.DEVNULL, timeout=60)
+    err = r.stderr.decode("utf-8", "replace")
+    if r.returncode < 0 or r.returncode > 2 or "Sanitizer" in err or "runtime error" in err:
+        return r.returncode, err, "ended with %d: %s" % (r.returncode, err)
+    left = set(os.listdir(os.path.dirname(target))) - before - {os.path.basename(target)}
+    if left:
+        return r.returncode, err, "left behind: %s" % left
+    if r.returncode and os.path.exists(target):
+        return r.returncode, err, "failed, yet the target is there"
+    if r.returncode and len(err.splitlines()) != 1:
+        return r.returncode, err, "a refusal of %d lines: %s" % (len(err.splitlines()), err)
+    return r.returncode, err, ""
+
+
+def differs(target, want):
+    """What in target is not as torch read it; ""."""
+    got, meta = tensors(target)
+    for name, x in want.items():
+        kept = name if name in got else meta.get(name)
+        if kept not in got:
+            return "%r is missing" % name
+        if kept != name and want[kept]["same"] != x["same"]:
+            return "%r is said to be %r, which it is not" % (name, kept)
+        dtype, shape, b = got[kept]
+        if (dtype, shape, hashlib.sha256(b).hexdigest()) != (x["dtype"], x["shape"], x["sha256"]):
+            return "%r is %s %s, %d bytes; expected %s" % (name, dtype, shape, len(b), x)
+    extra = set(got) - set(want)
+    return "not in the source: %s" % extra if extra else ""
+
+
+def case(path, tmp):
+    """One expectation; what is wrong, or ""."""
+    with open(path, encoding="ascii") as f:
+        e = json.load(f)
+    target = os.path.join(tmp, "out" if os.path.isdir(os.path.join(os.path.dirname(path), e["file"])) else "out.safetensors")
+    status, err, wrong = convert(os.path.join(os.path.dirname(path), e["file"]), target, *(["--key", e["option"]] if e["option"] else []))
+    verdict = "refused" if e["convert"] == "refused" else e["verdict"]
+    if not wrong and status and verdict == "ok":
+        wrong = "refused: " + err
+    if not wrong and not status:
+        wrong = "accepted, though: " + e["why"] if verdict == "refused" else differs(target, e["tensors"])
+    shutil.rmtree(target, ignore_errors=True) if os.path.isdir(target) else os.path.exists(target) and os.remove(target)
+    return wrong
+
+
+def fixtures(tmp):
+    for path in sorted(glob.glob(os.path.join(HERE, "golden/torch/*.json"))):
+        wrong = case(path, tmp)
+        tap(not wrong, "converted as torch reads it: " + os.path.basename(path)[:-5], wrong)
+
+
+def have_torch():
+    return subprocess.run([sys.executable, "-c", "import torch, numpy"], capture_output=True).returncode == 0
+
+
+def live(tmp):
+    """Checkpoints that nobody has seen before, by the torch that is here."""
+    n, seed = 200, os.environ.get("SEED") or str(time.time_ns())
+    name = "%d random state dicts come out as torch reads them (SEED=%s)" % (n, seed)
+    if not have_torch():
+        return print("# skip: no torch for %s\nok %d - %s # skip no torch" % (sys.executable, count + 1, name))
+    made = os.path.join(tmp, "made")
+    subprocess.run([*MAKE, "--random", str(n), seed, made], check=True, capture_output=True)
+    wrong = [(os.path.basename(p), case(p, tmp)) for p in sorted(glob.glob(made + "/*.json"))]
+    bad = ["%s: %s" % w for w in wrong if w[1]]
+    tap(len(wrong) == n and not bad, name, "\n".join(bad[:10]))
+    reader = os.path.join(os.environ.get("BUILD", "build"), "tests/test_torch_golden")
+    r = subprocess.run([reader, made], capture_output=True, text=True, env={**os.environ, "CMOCKA_MESSAGE_OUTPUT": "TAP"})
+    tap(r.returncode == 0, "and are read so in pieces, mapped or not (SEED=%s)" % seed, r.stdout[-2000:] + r.stderr[-2000:])
+    shutil.rmtree(made)
+
+
+def models(tmp):
+    """safetensors -> torch.save -> pith convert: the same logits to the bit, by the same config."""
+    for i, name in enumerate(["distilbert-f32", "distilbert-sharded", "bert-legacy", "llama-odd", "llama3-rope-bf16-sharded", "qwen2-tied-bf16"]):
+        what = "a model through torch.save and back computes the same bits: " + name
+        if not have_torch():
+            print("# skip: no torch for %s\nok - %s # skip no torch" % (sys.executable, what))
+            continue
+        source, made, back = os.path.join(HERE, "golden/models", name), os.path.join(tmp, "made"), os.path.join(tmp, "back")
+        subprocess.run([*MAKE, "--model", source, made, *(["legacy"] if i % 2 else [])], check=True, capture_output=True)
+        status, err, wrong = convert(made, back)
+        if not wrong and status:
+            wrong = "refused: " + err
+        if not wrong:
+            ids = os.path.join(HERE, "golden/expected", name, "ids.jsonl")
+            hashes = [subprocess.run([PITH, "logits", "-m", m, "--ids-file", ids, "--hash"], capture_output=True, text=True) for m in (source, back)]
+            same = hashes[0].stdout == hashes[1].stdout != ""
+            wrong = "" if same else "%r, expected %r; %s" % (hashes[1].stdout, hashes[0].stdout, hashes[1].stderr)
+        tap(not wrong, what, wrong)
+        shutil.rmtree(made), shutil.rmtree(back, ignore_errors=True)
+
+
+def corpus(tmp):
+    """Hostile checkpoints: the verdicts, and nothing left of what is refused."""
+    made = os.path.join(tmp, "made")
+    subprocess.run([sys.executable, os.path.join(HERE, "corpora/gen_bad_bin.py"), made], check=True, capture_output=True)
+    with open(made + "/expected.tsv") as f:
+        rows = [line.rstrip("\n").split("\t") for line in f][1:]
+    bad, target = [], os.path.join(tmp, "out.safetensors")
+    for name, want, note in rows:
+        started = time.time()
+        status, err, wrong = convert(os.path.join(made, name + ".bin"), target)
+        if not wrong and want == "OK" and status:
+            wrong = "refused: " + err
+        if not wrong and want == "ERROR" and not status:
+            wrong = "accepted: " + note
+        if not wrong and not status:
+            tensors(target)
+            os.remove(target)
+        if not wrong and time.time() - started > 5:
+            wrong = "took %.1f s" % (time.time() - started)
+        if wrong:
+            bad.append("%s: %s" % (name, wrong))
+    tap(not bad and len(rows) == 173, "verdicts on hostile checkpoints: %d of %d" % (len(rows) - len(bad), len(rows)), "\n".join(bad))
+    shutil.rmtree(made)
+
+
+with tempfile.TemporaryDirectory() as tmp:
+    for part in fixtures, live, models, corpus:
+        part(tmp)
