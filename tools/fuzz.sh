@@ -65,6 +65,8 @@ fuzz() { # name sources...
 for name in ${*:-safetensors torch pickle tokenizer jinja}; do
     case $name in
     safetensors) fuzz safetensors src/formats/{header,safetensors,scan,shards,sniff}.c src/compute/tensor.c ;;
+    torch) fuzz torch src/formats/{zip,pickle,rebuild,torch,scan,sniff}.c src/compute/tensor.c ;;
+    pickle) fuzz pickle src/formats/{pickle,rebuild,scan}.c src/compute/tensor.c ;;
     tokenizer) fuzz tokenizer tokenizer/*.c ;;
     jinja) fuzz jinja tokenizer/jinja*.c tokenizer/unicode.c ;;
     *) echo "fuzz.sh: unknown target '$name' (safetensors, torch, pickle, tokenizer, jinja)" >&2; exit 2 ;;
