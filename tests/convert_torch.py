@@ -1,7 +1,7 @@
 """pith convert against checkpoints: those of tests/golden/torch, random ones written here, whole models, hostile ones.
 What it writes is read by the few lines of `tensors` below, and compared with what torch read from the source. Where it
 refuses, nothing may be left behind. Speaks TAP.  convert_torch.py PITH"""
-import glob, hashlib, json, os, shutil, struct, subprocess, sys, tempfile, time
+import glob, hashlib, json, os, shutil, struct, subprocess, sys, tempfile, time, zipfile
 
 PITH, HERE = sys.argv[1], os.path.dirname(os.path.abspath(__file__))
 MAKE = [sys.executable, os.path.join(HERE, "../tools/make_torch_fixtures.py")]
@@ -159,6 +159,63 @@ def corpus(tmp):
     shutil.rmtree(made)
 
 
+def text(s):
+    return b"X" + struct.pack("<I", len(s)) + s
+
+
+def views(n):
+    """n views of one storage, as torch.save pickles them."""
+    out, memo = [b"\x80\x02}q\0("], 1
+    put = lambda i: b"q" + bytes([i]) if i < 256 else b"r" + struct.pack("<I", i)
+    for i in range(n):
+        name = text(b"encoder.layer.%d.weight" % i) + put(memo)
+        if not i:
+            v2, storage, kind, key, cpu, pid, hooks = range(memo + 1, memo + 8)
+            out += [name, b"ctorch._utils\n_rebuild_tensor_v2\n", put(v2), b"((", text(b"storage"), put(storage), b"ctorch\nFloatStorage\n",
+                    put(kind), text(b"0"), put(key), text(b"cpu"), put(cpu), b"J" + struct.pack("<i", n), b"t", put(pid), b"Q"]
+            memo += 8
+        else:
+            get = lambda k: b"h" + bytes([k])
+            out += [name, get(v2), b"((", get(storage), get(kind), get(key), get(cpu), b"J" + struct.pack("<i", n), b"t", put(memo + 1), b"Q"]
+            memo += 2
+        out += [b"J" + struct.pack("<i", i), b"K\1\x85", put(memo), b"K\1\x85", put(memo + 1), b"\x89ccollections\nOrderedDict\n)R", put(memo + 2),
+                b"t", put(memo + 3), b"R", put(memo + 4)]
+        memo += 5
+    return b"".join(out) + b"u."
+
+
+def memory(tmp):
+    """How much memory and time a checkpoint costs beside its own size, be it taken or refused."""
+    big = 50 << 20
+    cases = [("100,000 tensors", views(100000), 0), ("50 MB of tensors", views(big // 145), 0),
+             ("50 MB of strings beside them", b"\x80\x02}(X\5\0\0\0model" + views(1)[2:-1] + text(b"log") + b"](" + text(b"x" * 40) * (big // 45) + b"eu.", 0),
+             ("one string of 50 MB", b"\x80\x02}(X\5\0\0\0model" + views(1)[2:-1] + text(b"log") + text(b"x" * big) + b"u.", 0)]
+    cases += [("50 MB of " + what, b"\x80\x02" + b * (big // len(b)) + b".", 1) for what, b in
+              [("empty tuples", b")"), ("empty lists", b"]"), ("empty dicts", b"}"), ("marks", b"("), ("None", b"N"), ("OrderedDicts", b"ccollections\nOrderedDict\n)R"),
+               ("nested tuples", b"\x85"), ("empty sets", b"\x8f")]]
+    cases[-2] = (cases[-2][0], b"\x80\x02)" + cases[-2][1][2:], 1)
+    cases.append(("a far memo entry", b"\x80\x02" + text(b"x" * big) + b"r" + struct.pack("<I", big) + b".", 1))
+    if PITH.endswith("san/pith"):
+        return print("# skip: a sanitizer has memory of its own\nok - memory # skip sanitizer")
+    for name, pickle, bad in cases:
+        path = os.path.join(tmp, "big.bin")
+        with zipfile.ZipFile(path, "w") as z:
+            z.writestr("big/data.pkl", pickle)
+            z.writestr("big/data/0", bytes(4 * (big // 145)))
+            z.writestr("big/version", b"3\n")
+        size = os.path.getsize(path)
+        started = time.time()
+        with open(os.path.join(tmp, "out"), "wb") as out:
+            p = subprocess.Popen([PITH, "inspect", "--json", path], stdout=out, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+            err = p.stderr.read().decode("utf-8", "replace")
+        _, status, usage = os.wait4(p.pid, 0)
+        p.returncode = status
+        took, rss, bound = time.time() - started, usage.ru_maxrss / 1024, 64 + 1.2 * size / 2**20
+        print("# %-28s %5.1f MB: %5.2f s, %4.0f MB resident (bound %3.0f); %s" % (name, size / 2**20, took, rss, bound, "taken" if not status else err.strip()[:150]))
+        tap(rss < bound and took < 1 and bool(status) == bool(bad), "memory and time of " + name)
+        os.remove(path)
+
+
 with tempfile.TemporaryDirectory() as tmp:
-    for part in fixtures, live, models, corpus:
+    for part in fixtures, live, models, corpus, memory:
         part(tmp)
