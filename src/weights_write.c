@@ -4,6 +4,8 @@
 #include "base/checked.h"
 #include "base/err.h"
 #include "base/outfile.h"
+#include "base/par.h"
+#include "compute/tensor.h"
 #include "formats/writer.h"
 #include <stdlib.h>
 #include <string.h>
@@ -132,4 +134,18 @@ void pith_writer_free(pith_writer *w)
     free(w->parts);
     free(w->names);
     free(w);
+}
+
+/* ---- casts ---- */
+
+int pith_cast(const char *from, const void *src, const char *to, void *dst, size_t n, uint64_t *n_overflow, pith_err *e)
+{
+    int a = tensor_dtype_find(from, strlen(from)), b = tensor_dtype_find(to, strlen(to));
+    uint64_t over = 0;
+    unsigned long mode = par_fp_enter();
+    int bad = a < 0 || b < 0 ? -1 : tensor_cast((dtype)a, src, (dtype)b, dst, n, &over);
+    par_fp_leave(mode);
+    if (bad) return err_set(e, "a cast from %.100s to %.100s, expected two of F64, F32, F16, BF16", from, to);
+    if (n_overflow) *n_overflow += over;
+    return 0;
 }

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 typedef struct values {
@@ -157,6 +158,16 @@ static int copy_files(job *j, pith_err *e)
     return 0;
 }
 
+static void tell_speed(const job *j, double seconds)
+{
+    char n[32], rate[32], peak[32];
+    struct rusage use;
+    getrusage(RUSAGE_SELF, &use);
+    double s = seconds > 1e-9 ? seconds : 1e-9;
+    cli_detail("%s written and compared in %.3f s: %s/s; peak memory %s", cli_bytes(j->plan.nbytes, n), seconds,
+               cli_bytes((uint64_t)((double)j->plan.nbytes / s), rate), cli_bytes((uint64_t)use.ru_maxrss * 1024, peak));
+}
+
 /* 0; 1: interrupted; -1. */
 static int carry_out(job *j, pith_err *e)
 {
@@ -174,7 +185,9 @@ static int carry_out(job *j, pith_err *e)
     convert_write_end(c);
     if (!status && guard_interrupted()) status = 1;
     if (status) return status;
+    double start = c->progress.start, compared = cli_now();
     status = convert_out_commit(&j->out, j->v->force, &j->files, e);
+    if (!status) tell_speed(j, compared - start);
     if (status == 1) cli_note("%s", e->msg);
     return status < 0 ? -1 : 0;
 }
