@@ -33,6 +33,7 @@ static uint64_t get64(const unsigned char *p) { return get32(p) | (uint64_t)get3
 /* Where the end record begins: nothing may follow it but its own comment. */
 static int find_end(const zip *z, size_t *at, pith_err *e)
 {
+    *at = 0;
     for (size_t comment = 0; comment <= 0xffff && comment + END <= z->n; comment++) {
         *at = z->n - END - comment;
         if (get32(z->p + *at) == 0x06054b50 && get16(z->p + *at + 20) == comment) return 0;
