@@ -7,7 +7,7 @@
 
 Beside each file lies NAME.json: {"file", "key": where its tensors lie, "option": key to ask for or null, "verdict":
 "ok" | "refused" | "either", "convert": "ok" | "refused", "why", "tensors": {name: {"dtype", "shape", "sha256" of the bytes,
-row-major and little-endian, "same": the first name that is the same view}}}. The hashes are of what torch itself read
+row-major and little-endian, "same": the first name that is the same view, itself if empty}}}. The hashes are of what torch itself read
 back from the file. `either` means: refused, or read right. What torch 1.13 cannot save but 2.x does is laid out by
 `Apply` below, with the names 2.x uses.
 
@@ -54,7 +54,7 @@ def describe(tensors):
             continue
         out[name] = {"dtype": NAMES[t.dtype], "shape": list(t.shape), "sha256": hashlib.sha256(raw(t)).hexdigest()}
         view = (address(t.storage().untyped()), t.storage_offset(), tuple(t.shape), tuple(t.stride()))
-        out[name]["same"] = first.setdefault(view, name)
+        out[name]["same"] = first.setdefault(view, name) if t.numel() else name
     return out
 
 
@@ -194,7 +194,7 @@ def views():
         ("steps", base[5:100:7]), ("block", m[2:7, 3:9]), ("block_transposed", m[2:7, 3:9].t()), ("corner", m[-1, -1]),
         ("expanded", m[4:5].expand(6, 12)), ("expanded_column", m[:, 2:3].expand(10, 4)),
         ("expanded_scalar", base[9].expand(2, 3, 2)), ("diagonal", m.diagonal()), ("windows", base.unfold(0, 8, 3)),
-        ("empty", base[7:7]), ("empty_matrix", m[:, 12:]), ("empty_at_end", base[120:]), ("ones", base[3].reshape(1, 1, 1, 1)),
+        ("empty", base[7:7]), ("empty_matrix", m[:, 12:]), ("empty_at_end", base[120:]), ("empty_rows", torch.empty(3, 0)[1:]), ("ones", base[3].reshape(1, 1, 1, 1)),
         ("ones_stride", m[4:5, ::5][:, 1:2]), ("permuted", c.permute(3, 1, 0, 2)), ("inner_step", c[:, :, ::2, 1::3]),
         ("channels_last", data(torch.uint8, 120, 3).reshape(2, 3, 4, 5).to(memory_format=torch.channels_last)),
         ("half_column", data(torch.float16, 49, 4).reshape(7, 7)[:, 3]),
