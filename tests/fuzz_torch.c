@@ -34,7 +34,7 @@ static const uint8_t *element(const torch_entry *t, uint64_t k, const uint8_t *f
 
 static void check_values(const torch *x, const torch_entry *t, const uint8_t *file, size_t n)
 {
-    size_t size = tensor_dtype_bits(t->t.type) / 8;
+    size_t size = tensor_dtypes[t->t.type].bits / 8;
     uint64_t count = 1;
     uint8_t got[64 * 16];
     for (size_t d = 0; d < t->t.rank; d++) count *= t->t.shape[d];
@@ -157,7 +157,7 @@ static void build_zip(const uint8_t *pickle, size_t n)
     for (int i = 0; i <= STORAGES; i++) {
         put("PK\1\2\0\0\0\0\0\0\0\0\0\0\0\0", 16);
         put_int(crc(body[i], size[i]), 4), put_int(size[i], 4), put_int(size[i], 4);
-        put_int(strlen(name[i]), 2), put_int(0, 12), put_int(local[i], 4);
+        put_int(strlen(name[i]), 2), put_int(0, 8), put_int(0, 4), put_int(local[i], 4);
         put(name[i], strlen(name[i]));
     }
     size_t end = at;

@@ -6,8 +6,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 build=${BUILD:-build}/fuzz seconds=${SECONDS_TO_FUZZ:-30} python=${PYTHON:-python3}
-pkgs="libcjson libutf8proc libpcre2-8"
-flags="-std=c11 -Wall -Wextra -Werror -g -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all -Isrc -I. $(pkg-config --cflags $pkgs)"
+pkgs="libcjson libutf8proc libpcre2-8 zlib"
+flags="-std=c11 -Wall -Wextra -Werror -g -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all -Wno-unknown-pragmas -Isrc -I. $(pkg-config --cflags $pkgs)"
 libs="$(pkg-config --libs $pkgs) -lm"
 base="src/base/err.c src/base/json.c src/base/path.c"
 
@@ -65,7 +65,7 @@ fuzz() { # name sources...
 for name in ${*:-safetensors torch pickle tokenizer jinja}; do
     case $name in
     safetensors) fuzz safetensors src/formats/{header,safetensors,scan,shards,sniff}.c src/compute/tensor.c ;;
-    torch) fuzz torch src/formats/{zip,pickle,rebuild,torch,scan,sniff}.c src/compute/tensor.c ;;
+    torch) fuzz torch src/formats/{zip,pickle,rebuild,checkpoint,torch,mapped,header,shards,scan,sniff}.c src/compute/tensor.c ;;
     pickle) fuzz pickle src/formats/{pickle,rebuild,scan}.c src/compute/tensor.c ;;
     tokenizer) fuzz tokenizer tokenizer/*.c ;;
     jinja) fuzz jinja tokenizer/jinja*.c tokenizer/unicode.c ;;
