@@ -86,7 +86,7 @@ static const zip_member *find_member(const archive *a, const char *name) { retur
 
 static int check_member(const archive *a, const zip_member *m, pith_err *e)
 {
-    if (zip_crc(0, a->p + m->offset, (size_t)m->size) == m->crc) return 0;
+    if (zip_crc(a->p + m->offset, (size_t)m->size) == m->crc) return 0;
     return err_set(e, "%s: its bytes do not have the checksum that is written beside them: the file is damaged; download it again", m->name);
 }
 
