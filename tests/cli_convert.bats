@@ -376,3 +376,81 @@ assert peak < limit, peak
 P
     done
 }
+
+need_torch() { /usr/bin/python3 -c 'import torch' 2>/dev/null || { echo "# skip: no torch for python3"; skip "no torch for python3"; }; }
+
+@test "PyTorch checkpoints: every tensor is what torch reads; shared ones are written once" {
+    need_torch
+    /usr/bin/python3 - <<'P'
+import torch
+torch.manual_seed(3)
+a, b = torch.randn(7, 5), torch.randn(12, 10)
+d = {"a": a, "a.t": a.t(), "tied": a, "slice": b[2:9:2, 1:8], "whole": b, "row": b[3], "wide": torch.ones(1).expand(4, 4), "scalar": torch.tensor(2.5),
+     "empty": torch.zeros(0, 3), "param": torch.nn.Parameter(torch.randn(3)), "last": a}
+for name in "float64 float16 bfloat16 int64 int32 int16 int8 uint8 bool complex64".split(): d["x." + name] = (b * 10).to(getattr(torch, name))
+for i in range(300): d["many.%d" % i] = torch.full((3,), float(i))
+torch.save(d, "zip.bin")
+torch.save({"epoch": 3, "state_dict": d}, "legacy.pt", _use_new_zipfile_serialization=False)
+P
+    run_split "$PITH" convert zip.bin zip.safetensors
+    [ "$status" = 0 ]
+    [[ $error == *"tied is the same memory as a: written once"*"last is the same memory as a: written once"* ]]
+    "$PITH" convert -q legacy.pt legacy.safetensors --key state_dict
+    /usr/bin/python3 -c "$READ"'
+import torch
+names = {torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8",
+         torch.uint8: "U8", torch.bool: "BOOL", torch.complex64: "C64"}
+def bytes_of(t):
+    t = t.detach().contiguous()
+    if t.dtype == torch.bfloat16: t = t.view(torch.int16)
+    return t.numpy().tobytes()
+for file, d in (("zip", torch.load("zip.bin")), ("legacy", torch.load("legacy.pt")["state_dict"])):
+    got, meta = st(file + ".safetensors")
+    assert meta == {"format": "pt", "tied": "a", "last": "a"}, meta
+    assert set(got) == set(d) - {"tied", "last"}
+    for k in got: assert got[k] == (names[d[k].dtype], list(d[k].shape), bytes_of(d[k])), (file, k)'
+    # The first that is asked for is the one that is kept, under its new name.
+    "$PITH" convert -q zip.bin some.safetensors --exclude a --include '*' --rename 'tied=lm_head.weight' --rename '*=m.*'
+    "$PITH" inspect some.safetensors | grep -q '^metadata  m.last = m.lm_head.weight'
+}
+
+@test "tied weights that config.json calls untied are written twice" {
+    need_torch
+    mkdir m
+    /usr/bin/python3 -c 'import torch; w = torch.randn(8, 4); torch.save({"embed.weight": w, "lm_head.weight": w}, "m/pytorch_model.bin")'
+    for config in '{}' '{"tie_word_embeddings": true}' '{"tie_word_embeddings": false}'; do
+        echo "$config" >m/config.json
+        for src in m m/pytorch_model.bin; do
+            rm -rf out
+            "$PITH" convert -q $src out
+            n=1; [[ $config != *false* ]] || n=2
+            [ "$("$PITH" inspect out | grep -c '\.weight .*F32')" = $n ]
+            [ "$("$PITH" inspect out | grep -c 'lm_head.weight = embed.weight')" = $((2 - n)) ]
+        done
+    done
+}
+
+@test "a model in PyTorch shards: the logits stay, the index becomes one of safetensors" {
+    need_torch
+    g=$GOLDEN/models/bert-f32
+    mkdir m; cp "$g/config.json" m
+    /usr/bin/python3 -c "$READ"'
+import sys, torch
+t = {k: torch.frombuffer(bytearray(b), dtype=torch.float32).reshape(s) for k, (d, s, b) in model(sys.argv[1]).items()}
+names, where = list(t), {}
+for i, part in enumerate((names[:9], names[9:])):
+    file = "pytorch_model-%05d-of-00002.bin" % (i + 1)
+    torch.save({k: t[k] for k in part}, "m/" + file)
+    where.update({k: file for k in part})
+json.dump({"metadata": {"total_size": 4 * sum(x.numel() for x in t.values())}, "weight_map": where}, open("m/pytorch_model.bin.index.json", "w"))' "$g"
+    "$PITH" convert -q m out --max-shard-size 100KB
+    "$PITH" convert -q m one
+    [ "$(hash_of out)" = "$(hash_of "$g")" ]
+    [ "$(hash_of one)" = "$(hash_of "$g")" ]
+    [ "$(ls one | tr '\n' ' ')" = "config.json model.safetensors " ]
+    if ls out | grep bin; then false; fi
+    [ -e out/model.safetensors.index.json ]
+    # Into the folder it came from, as a file beside it.
+    "$PITH" convert -q m/pytorch_model.bin.index.json m/model.safetensors
+    [ "$(hash_of m)" = "$(hash_of "$g")" ]
+}
