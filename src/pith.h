@@ -438,7 +438,7 @@ typedef struct pith_writer pith_writer;
 PITH_API pith_writer *pith_writer_new(const char *path, const pith_tensor *tensors, size_t n, const pith_pair *metadata,
                                       size_t n_metadata, int replace, pith_err *e);
 /* Bytes [offset, offset + nbytes) of tensor i (an index into `tensors`), row-major, little-endian. -1: they lie outside of
- * it, or cannot be written; they may be put again. */
+ * it, or could not be written (and may be put again). */
 PITH_API int pith_writer_put(pith_writer *w, size_t i, uint64_t offset, const void *data, size_t nbytes, pith_err *e);
 /* -1: bytes are missing (they may still be put), the disk refuses, or with `replace` 0 a file of that name came up. The last
  * step on disk is the folder's sync: if only that fails, the new file is there all the same, and the message says so. */
