@@ -134,7 +134,7 @@ int outfile_open(outfile *o, const char *path, int replace, pith_err *e)
         }
     }
     free(dir);
-    if (bad) outfile_abort(o);
+    if (bad) outfile_close(o);
     return bad;
 }
 
@@ -227,17 +227,15 @@ int outfile_finish(outfile *o, pith_err *e)
     if (sync_file(o->fd)) return broken(o, "write", e);
     /* Still locked, so that no other run takes it for debris. */
     if (o->replace ? rename(o->temp, o->path) : rename_new(o)) return errno == EEXIST && !o->replace ? exists(o, e) : broken(o, "write", e);
-    free(o->temp);
-    o->temp = NULL;
+    o->temp[0] = 0; /* not freed: a signal handler may know it */
     int bad = sync_name(o, e);
     close(o->fd);
-    outfile_abort(o);
     return bad;
 }
 
-void outfile_abort(outfile *o)
+void outfile_close(outfile *o)
 {
-    if (o->temp) {
+    if (o->temp && o->temp[0]) {
         unlink(o->temp);
         close(o->fd);
     }

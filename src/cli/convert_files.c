@@ -2,6 +2,7 @@
 #define _FILE_OFFSET_BITS 64
 #include "cli/convert_files.h"
 #include "base/err.h"
+#include "base/outfile.h"
 #include "base/path.h"
 #include <dirent.h>
 #include <errno.h>
@@ -146,70 +147,47 @@ void convert_files_free(convert_files *f)
 
 int convert_files_sync(const char *dir, pith_err *e)
 {
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int bad = fd < 0 || fsync(fd) ? err_set(e, "%.700s: cannot write: %s", dir, strerror(errno)) : 0;
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), bad = fd < 0;
+    while (fd >= 0 && (bad = fsync(fd)) && errno == EINTR) {}
+    if (bad) err_set(e, "%.700s: cannot write: %s", dir, strerror(errno));
     if (fd >= 0) close(fd);
-    return bad;
-}
-
-static int put(int fd, const char *data, size_t len)
-{
-    while (len) {
-        ssize_t k = write(fd, data, len);
-        if (k < 0 && errno == EINTR) continue;
-        if (k < 0) return -1;
-        data += k;
-        len -= (size_t)k;
-    }
-    return 0;
-}
-
-static int create(const char *path, pith_err *e)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd < 0) err_set(e, "%.700s: cannot write: %s", path, strerror(errno));
-    return fd;
-}
-
-static int finish(int fd, const char *path, int bad, pith_err *e)
-{
-    if (!bad && fsync(fd)) bad = err_set(e, "%.700s: cannot write: %s", path, strerror(errno));
-    if (close(fd) && !bad) bad = err_set(e, "%.700s: cannot write: %s", path, strerror(errno));
-    return bad;
+    return bad ? -1 : 0;
 }
 
 int convert_files_put(const char *dir, const char *name, const char *data, size_t len, pith_err *e)
 {
     char *path = path_join(dir, name, e);
-    int fd = path ? create(path, e) : -1, bad = -1;
-    if (fd >= 0) bad = finish(fd, path, put(fd, data, len) ? err_set(e, "%.700s: cannot write: %s", path, strerror(errno)) : 0, e);
+    outfile o = {0};
+    int bad = path && !outfile_open(&o, path, 0, e) && !outfile_pwrite(&o, data, len, 0, e) && !outfile_finish(&o, e) ? 0 : -1;
+    outfile_abort(&o);
     free(path);
     return bad;
 }
 
-static int copy_bytes(int in, const char *from, int out, const char *to, pith_err *e)
+static int copy_bytes(int in, const char *from, outfile *o, pith_err *e)
 {
     char buf[1 << 16];
-    for (;;) {
+    for (uint64_t at = 0;;) {
         ssize_t k = read(in, buf, sizeof buf);
         if (k == 0) return 0;
         if (k < 0 && errno == EINTR) continue;
         if (k < 0) return err_set(e, "%.700s: cannot read: %s", from, strerror(errno));
-        if (put(out, buf, (size_t)k)) return err_set(e, "%.700s: cannot write: %s", to, strerror(errno));
+        if (outfile_pwrite(o, buf, (size_t)k, at, e)) return -1;
+        at += (uint64_t)k;
     }
 }
 
 static int copy(const char *from, const char *to, pith_err *e)
 {
     struct stat st;
+    outfile o = {0};
     int in = open(from, O_RDONLY | O_NONBLOCK | O_CLOEXEC), bad = -1; /* never waits, even if it became a pipe meanwhile */
     if (in < 0 || fstat(in, &st)) err_set(e, "%.700s: cannot read: %s", from, strerror(errno));
     else if (!S_ISREG(st.st_mode)) err_set(e, "%.700s: is no file any more", from);
-    else bad = 0;
-    int out = bad ? -1 : create(to, e);
-    if (out >= 0) bad = finish(out, to, copy_bytes(in, from, out, to, e), e);
+    else bad = outfile_open(&o, to, 0, e) || copy_bytes(in, from, &o, e) || outfile_finish(&o, e) ? -1 : 0;
+    outfile_abort(&o);
     if (in >= 0) close(in);
-    return out < 0 ? -1 : bad;
+    return bad;
 }
 
 int convert_files_copy(const convert_files *f, size_t i, const char *from, const char *to, pith_err *e)
