@@ -159,7 +159,7 @@ int convert_files_put(const char *dir, const char *name, const char *data, size_
     char *path = path_join(dir, name, e);
     outfile o = {0};
     int bad = path && !outfile_open(&o, path, 0, e) && !outfile_pwrite(&o, data, len, 0, e) && !outfile_finish(&o, e) ? 0 : -1;
-    outfile_abort(&o);
+    outfile_close(&o);
     free(path);
     return bad;
 }
@@ -185,7 +185,7 @@ static int copy(const char *from, const char *to, pith_err *e)
     if (in < 0 || fstat(in, &st)) err_set(e, "%.700s: cannot read: %s", from, strerror(errno));
     else if (!S_ISREG(st.st_mode)) err_set(e, "%.700s: is no file any more", from);
     else bad = outfile_open(&o, to, 0, e) || copy_bytes(in, from, &o, e) || outfile_finish(&o, e) ? -1 : 0;
-    outfile_abort(&o);
+    outfile_close(&o);
     if (in >= 0) close(in);
     return bad;
 }
