@@ -239,12 +239,12 @@ static void test_names(void **state)
         "torch._utils _rebuild_parameter_with_state", "torch._tensor _rebuild_from_type_v2", "torch.nn.parameter Parameter", "torch Size", "torch device", "torch FloatStorage",
         "torch DoubleStorage", "torch HalfStorage", "torch BFloat16Storage", "torch LongStorage", "torch IntStorage", "torch ShortStorage", "torch CharStorage", "torch ByteStorage",
         "torch BoolStorage", "torch ComplexFloatStorage", "torch.storage UntypedStorage", "torch.storage TypedStorage", "torch float32", "torch bfloat16", "torch uint16",
-        "torch float8_e4m3fn", "torch complex128",
+        "torch float8_e4m3fn", "torch complex128", "torch Tensor",
     };
     static const char *const bad[] = {
         "os system", "posix system", "builtins eval", "builtins getattr", "collections OrderedDict.__init__", "collections Counter", "torch load", "torch.hub load", "torch._utils _rebuild_qtensor",
         "torch._utils _rebuild_sparse_tensor", "torch.storage _load_from_bytes", "torch.nn.modules.linear Linear", "torch QInt8Storage", "numpy.core.multiarray _reconstruct", "_codecs encode",
-        "torch.jit._pickle restore_type_tag", "torch Tensor", "torch ", " OrderedDict", " ",
+        "torch.jit._pickle restore_type_tag", "torch TensorType", "torch ", " OrderedDict", " ",
     };
     char text[256];
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
@@ -303,6 +303,7 @@ static void test_tensor(void **state)
         {{"UntypedStorage", "0", 8, 0, 1, {1}, {1}, "uint64", 0}, DT_U64, 8},
         {{"ComplexFloatStorage", "0", 2, 1, 1, {1}, {7}, NULL, 0}, DT_C64, 8},
         {{"LongStorage", "0", 4, 4, 2, {0, 3}, {3, 1}, NULL, 0}, DT_I64, 0},
+        {{"FloatStorage", "0", 0, 7, 2, {2, 0}, {1, 1}, NULL, 0}, DT_F32, 0}, /* torch.empty(9, 0)[7:] */
         {{"BoolStorage", "0", 1, 0, 3, {2, 3, 4}, {0, 0, 0}, NULL, 0}, DT_BOOL, 24},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
@@ -344,7 +345,7 @@ static void test_tensor_refused(void **state)
     WITH(stride[0] = 1ull << 61, "reaches to element 2305843009213693954");
     v = plain, v.size[0] = v.size[1] = v.stride[0] = 1ull << 32, tensor_refused(v, "over 2^64 bytes");
     v = plain, v.size[0] = 5, v.stride[0] = INT64_MAX, tensor_refused(v, "strides reach beyond 2^64");
-    v = plain, v.size[0] = 0, v.offset = 7, tensor_refused(v, "reaches to element 7 of a storage of 6");
+    REFUSED("ctorch\nTensor\n)R.", "calls torch.Tensor, which makes no weights");
     WITH(storage = "NopeStorage", "call torch.NopeStorage: refused");
     WITH(parts = 6, "persistent id: 6 parts, expected 5");
     WITH(dtype = "complex128", "torch.complex128: safetensors has no such dtype");
