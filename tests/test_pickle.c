@@ -142,6 +142,14 @@ static void test_deep(void **state)
     for (int i = 0; i < 1000000; i++) OP(&b, "t");
     OP(&b, ".");
     pickle_free(read_ok(&b));
+    /* What takes memory and no bytes is a trap. */
+    static const char *const traps[][2] = {{"(", "MARK|no pickler piles up so many"}, {")", "EMPTY_TUPLE|piles up"}, {"]", "EMPTY_LIST|no pickler writes so many"}, {"]a", "EMPTY_LIST|writes"}};
+    for (size_t k = 0; k < sizeof traps / sizeof *traps; k++) {
+        b.n = 0;
+        OP(&b, "]");
+        for (int i = 0; i < 3000000; i++) put(&b, traps[k][0], strlen(traps[k][0]));
+        refused((const char *)b.p, b.n, traps[k][1]);
+    }
     b.n = 0;
     OP(&b, "]q\0");
     for (unsigned i = 0; i < 200; i++) {
@@ -179,6 +187,7 @@ static void test_refused(void **state)
     REFUSED("q\0.", "byte 0, BINPUT|stack is empty");
     REFUSED("(q\0t.", "byte 1, BINPUT|stack is empty");
     REFUSED("Nr\xff\xff\xff\x7f.", "byte 1, LONG_BINPUT|memo 2147483647 after 6 bytes");
+    REFUSED("Nr\0\0\2\0.", "memo 131072 after 6 bytes: no pickler numbers so");
     REFUSED("X\xff\xff\xff\xff" "abc", "byte 0, BINUNICODE|4294967295 bytes are due and 3 are left");
     REFUSED("X\2\0\0\0\xff\xfe.", "not UTF-8|0xff");
     REFUSED("X\3\0\0\0\xed\xa0\x80.", "not UTF-8|0xed");
