@@ -384,7 +384,7 @@ typedef struct pith_tensor_stats {
 typedef struct pith_weights_options {
     int no_mmap;     /* read the files instead of mapping them */
     int header_only; /* check everything but give no data */
-    const char *key; /* where the tensors of a PyTorch checkpoint lie ("state_dict"); NULL: found */
+    const char *key; /* where the tensors of a PyTorch checkpoint lie ("state_dict", "a.b"; "": at its root); NULL: found */
 } pith_weights_options;
 
 /* path: a .safetensors file, a .safetensors.index.json, a PyTorch checkpoint (.bin, .pt, .pth; zip or legacy stream), its

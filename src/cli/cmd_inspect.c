@@ -26,8 +26,9 @@ static const cli_opt options[] = {
 };
 
 static const char notes[] =
-    "PATH is a .safetensors file, a .safetensors.index.json, or a directory that holds one of them. Every rule of the\n"
-    "format is checked; exit status 0 means that all hold.\n"
+    "PATH is a .safetensors file, a .safetensors.index.json, a PyTorch checkpoint (.bin, .pt, .pth), its .bin.index.json,\n"
+    "or a directory that holds one of them. Every rule of the format is checked; exit status 0 means that all hold. A\n"
+    "checkpoint is read as data: nothing in it is ever run.\n"
     "\n"
     "  pith inspect model.safetensors\n"
     "  pith inspect --stats --json path/to/model\n";
