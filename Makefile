@@ -74,7 +74,13 @@ $(BUILD)/tools/%: $(BUILD)/tools/%.o $(BUILD)/libpith.a
 # Lets the n-th allocation fail, or a file shrink under a read.
 $(BUILD)/tests/test_safetensors: override LDFLAGS += $(foreach f,malloc calloc realloc posix_memalign mmap mmap64 pread64,-Wl,--wrap=$(f))
 .SECONDARY:
-tests: $(TESTS)
+$(BUILD)/tests/test_writer: override LDFLAGS += $(foreach f,malloc calloc realloc,-Wl,--wrap=$(f))
+# Preloaded by the tests that make a disk fail; never with a sanitizer in it.
+$(BUILD)/tests/faults.so: tests/faults.c
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) $(filter-out $(SAN),$(FLAGS)) -shared -o $@ $< -ldl
+tests: $(TESTS) $(BUILD)/tests/faults.so
 tools: $(TOOLS)
 
 deps:

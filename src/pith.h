@@ -416,8 +416,9 @@ PITH_API int pith_weights_stats(const pith_weights *w, size_t i, pith_tensor_sta
 PITH_API void pith_weights_release(const pith_weights *w, size_t i);
 PITH_API const char *pith_weights_mapped_at(const pith_weights *w, const void *addr); /* as pith_model_mapped_at */
 
-/* n elements of dtype `from` as dtype `to`, both of F32, F16, BF16, F64: rounded to nearest even; NaN stays NaN. *n_overflow
- * (may be NULL) is increased by the finite values that became infinite. -1: another dtype. */
+/* n elements of dtype `from` as dtype `to`, both of F64, F32, F16, BF16; any alignment, not overlapping. Rounded once, to
+ * nearest even; a NaN becomes the quiet one of its sign (the same dtype is copied). *n_overflow (may be NULL) is increased
+ * by the finite values that became infinite. -1: another dtype. */
 PITH_API int pith_cast(const char *from, const void *src, const char *to, void *dst, size_t n, uint64_t *n_overflow,
                        pith_err *e);
 
@@ -425,18 +426,24 @@ typedef struct pith_pair {
     const char *key, *value;
 } pith_pair;
 
-/* Writes a .safetensors file. What it holds is said first (of each tensor name, dtype and shape; the rest is not
- * looked at), its bytes then come in any order. In the file tensors stand by falling alignment of dtype, then by name. It
- * is written beside `path`, and gets its name, on disk for good, when pith_writer_finish has seen every byte: a failed or
- * killed writer leaves what was there before. What a killed one left beside it the next one removes. NULL: a name twice,
- * an unknown dtype, sizes that overflow, the file is there and `replace` is 0, or it cannot be written. */
+/* Writes a .safetensors file. What it holds is said first (of each tensor name, dtype and shape; they are copied), its
+ * bytes then come in any order, from one thread at a time. In the file tensors stand as the reference writer puts them, by
+ * dtype (U64 first, BOOL last: falling alignment), then by name; the metadata stands in the order given. It is written
+ * beside `path`, and gets its name, on disk for good, when pith_writer_finish has seen every byte: a failed or killed
+ * writer leaves what was there before. What a killed one left beside it the next one for the same path removes. A symbolic
+ * link stays one, what it points to is replaced; a replaced file's permissions stay. NULL: a name or key twice, text that is
+ * not UTF-8, an unknown dtype, sizes that overflow, a header over 100,000,000 bytes, no room on the disk, the file is there
+ * and `replace` is 0, or it cannot be written. */
 typedef struct pith_writer pith_writer;
 PITH_API pith_writer *pith_writer_new(const char *path, const pith_tensor *tensors, size_t n, const pith_pair *metadata,
                                       size_t n_metadata, int replace, pith_err *e);
-/* Bytes [offset, offset + nbytes) of tensor i (an index into `tensors`), row-major, little-endian. */
+/* Bytes [offset, offset + nbytes) of tensor i (an index into `tensors`), row-major, little-endian. -1: they lie outside of
+ * it, or could not be written (and may be put again). */
 PITH_API int pith_writer_put(pith_writer *w, size_t i, uint64_t offset, const void *data, size_t nbytes, pith_err *e);
-PITH_API int pith_writer_finish(pith_writer *w, pith_err *e); /* -1: bytes are missing, or the disk refuses */
-PITH_API void pith_writer_free(pith_writer *w);               /* if it was not finished, nothing stays */
+/* -1: bytes are missing (they may still be put), the disk refuses, or with `replace` 0 a file of that name came up. The last
+ * step on disk is the folder's sync: if only that fails, the new file is there all the same, and the message says so. */
+PITH_API int pith_writer_finish(pith_writer *w, pith_err *e);
+PITH_API void pith_writer_free(pith_writer *w); /* if it was not finished, nothing stays */
 
 /* ---- verification: are these weights what they should be? ---- */
 
