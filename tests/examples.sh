@@ -41,17 +41,33 @@ read_tensors() { # program
     "$p" 2>"$dir/err"
     [[ $? == 2 ]]
 }
+write_tensors() { # program
+    local p=$1 x=$dir/x.safetensors y=$dir/y.safetensors
+    rm -f "$y"
+    "$p" "$x" "$y" && "$build/tools/examples/read_tensors" "$y" | sort | cmp - <(sort "$dir/list") || return 1
+    "$p" "$x" "$y" 2>"$dir/err" && return 1
+    grep -q 'is there already' "$dir/err" || return 1
+    cp "$y" "$dir/z.safetensors"
+    "$p" "$dir/z.safetensors" "$y" --replace && cmp "$y" "$dir/z.safetensors" || return 1
+    "$p" "$x" 2>"$dir/err"
+    [[ $? == 2 ]]
+}
 check "read_tensors" read_tensors "$build/tools/examples/read_tensors"
+check "write_tensors" write_tensors "$build/tools/examples/write_tensors"
 
 if [[ $build != build ]]; then
     echo "ok - by pkg-config # skip: an uninstrumented program cannot load an instrumented library"
 else
     check "make install" make -s install PREFIX="$dir/usr"
     export PKG_CONFIG_PATH=$dir/usr/lib/pkgconfig LD_LIBRARY_PATH=$dir/usr/lib
-    line=$(sed -n 's/^ \* *\(cc read_tensors.*\)/\1/p' tools/examples/read_tensors.c)
-    cp tools/examples/read_tensors.c "$dir/"
-    check "its compile line" bash -c "cd '$dir' && ${line:-false}"
-    check "and what it makes" read_tensors "$dir/read_tensors"
+    for x in read_tensors write_tensors; do
+        line=$(sed -n "s/^ \* *\(cc $x.*\)/\1/p" tools/examples/$x.c)
+        cp tools/examples/$x.c "$dir/"
+        check "the compile line of $x" bash -c "cd '$dir' && ${line:-false}"
+        check "and what it makes" $x "$dir/$x"
+    done
 fi
-check "it is short" test "$(wc -l <tools/examples/read_tensors.c)" -lt 80
+for x in read_tensors write_tensors; do
+    check "$x is short" test "$(wc -l <tools/examples/$x.c)" -lt 80
+done
 exit $failed
