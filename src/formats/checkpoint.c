@@ -86,7 +86,7 @@ static const zip_member *find_member(const archive *a, const char *name) { retur
 
 static int check_member(const archive *a, const zip_member *m, pith_err *e)
 {
-    if (zip_crc(0, a->p + m->offset, (size_t)m->size) == m->crc) return 0;
+    if (zip_crc(a->p + m->offset, (size_t)m->size) == m->crc) return 0;
     return err_set(e, "%s: its bytes do not have the checksum that is written beside them: the file is damaged; download it again", m->name);
 }
 
@@ -249,6 +249,7 @@ static int read_container(checkpoint *c, const unsigned char *p, size_t n, pith_
     if (n >= 4 && (!memcmp(p, "PK\3\4", 4) || !memcmp(p, "PK\5\6", 4))) return read_zip(c, p, n, e);
     if (n >= 2 && p[0] == 0x80 && p[1] <= 5) return read_legacy(c, p, n, e);
     if (n >= 262 && !memcmp(p + 257, "ustar", 5)) return err_set(e, "a tar archive, as PyTorch wrote before 0.1.10, is not read: load and save it with a newer PyTorch");
+    if (n > 8 && !p[4] && !p[5] && !p[6] && !p[7] && p[8] == '{') return err_set(e, "this is a safetensors file, not a PyTorch checkpoint: give it a name that ends in .safetensors");
     if (sniff_bytes(p, n < SNIFF_BYTES ? n : SNIFF_BYTES, "a PyTorch checkpoint", e)) return -1;
     return err_set(e, "this is not a PyTorch checkpoint: it begins neither as a zip archive nor as a pickle");
 }

@@ -341,7 +341,7 @@ static int step(pickle *x, unsigned op, pith_err *e)
     case BINFLOAT: return take(x, 8, e) ? push(x, (pickle_value){.kind = PICKLE_FLOAT}, e) : -1;
     case BINUNICODE: return push_string(x, 4, e);
     case SHORT_BINSTRING: return push_string(x, 1, e);
-    case EMPTY_TUPLE: return push_tuple(x, 0, e);
+    case EMPTY_TUPLE: return push_items(x, PICKLE_TUPLE, NULL, 0, e);
     case TUPLE1: return push_tuple(x, 1, e);
     case TUPLE2: return push_tuple(x, 2, e);
     case TUPLE3: return push_tuple(x, 3, e);

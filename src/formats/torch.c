@@ -3,6 +3,7 @@
 #define _FILE_OFFSET_BITS 64
 #include "formats/torch.h"
 #include "base/checked.h"
+#include "base/par.h"
 #include "base/path.h"
 #include "formats/checkpoint.h"
 #include "formats/header.h"
@@ -124,25 +125,54 @@ static int add_entries(torch *x, file *f, pith_err *e)
     return 0;
 }
 
+enum { PART = 1 << 22 };
+
+typedef struct part {
+    uint64_t offset;
+    size_t n;
+    uint32_t crc;
+} part;
+
+typedef struct sums {
+    const mapped *m;
+    part *parts;
+} sums;
+
+static void sum_part(void *ctx, size_t i, int tid)
+{
+    const sums *s = ctx;
+    part *x = &s->parts[i];
+    (void)tid;
+    x->crc = zip_crc(mapped_at(s->m, x->offset), x->n);
+    mapped_release(s->m, x->offset, x->n);
+}
+
 /* The bytes of every storage have the checksum that the archive promises (a legacy stream has none). This is where they
- * are compared: once, on opening for data, block by block and by all processors, so that whoever gets `data` may trust
- * it. Pages are given back block by block. */
+ * are compared: once, on opening for data, so that whoever gets `data` may trust it. All processors take parts of all
+ * storages and give their pages back. */
 static int check_storages(const file *f, pith_err *e)
 {
-    enum { BLOCK = 1 << 25 };
-    for (size_t i = 0; i < f->c.n_storages; i++) {
-        const checkpoint_storage *s = &f->c.storages[i];
+    size_t n = 0, k = 0;
+    const checkpoint_storage *s = f->c.storages;
+    for (size_t i = 0; i < f->c.n_storages; i++) n += s[i].checked ? (size_t)(s[i].nbytes / PART) + 1 : 0;
+    if (!n) return 0;
+    sums all = {.m = &f->m, .parts = malloc(n * sizeof *all.parts)};
+    if (!all.parts) return err_nomem(e, n * sizeof *all.parts, "the checksums");
+    for (size_t i = 0; i < f->c.n_storages; i++)
+        for (uint64_t at = 0; s[i].checked && at < s[i].nbytes; at += PART)
+            all.parts[k++] = (part){.offset = s[i].offset + at, .n = s[i].nbytes - at < PART ? (size_t)(s[i].nbytes - at) : PART};
+    par_for(par_cpus(), k, sum_part, &all);
+    const part *x = all.parts;
+    int bad = 0;
+    for (size_t i = 0; i < f->c.n_storages && !bad; i++) {
         uint32_t crc = 0;
-        for (uint64_t at = 0; s->checked && at < s->nbytes; at += BLOCK) {
-            size_t n = s->nbytes - at < BLOCK ? (size_t)(s->nbytes - at) : BLOCK;
-            crc = zip_crc(crc, mapped_at(&f->m, s->offset + at), n);
-            mapped_release(&f->m, s->offset + at, n);
-        }
-        if (s->checked && crc != s->crc)
-            return err_set(e, "the %llu bytes at %llu do not have the checksum that is written beside them: the file is damaged; download it again", (unsigned long long)s->nbytes,
-                           (unsigned long long)s->offset);
+        for (uint64_t at = 0; s[i].checked && at < s[i].nbytes; at += PART, x++) crc = zip_crc_join(crc, x->crc, x->n);
+        if (s[i].checked && crc != s[i].crc)
+            bad = err_set(e, "the %llu bytes at %llu do not have the checksum that is written beside them: the file is damaged; download it again", (unsigned long long)s[i].nbytes,
+                          (unsigned long long)s[i].offset);
     }
-    return 0;
+    free(all.parts);
+    return bad;
 }
 
 static int read_file(torch *x, file *f, const torch_options *o, pith_err *e)

@@ -2,7 +2,6 @@
  * ways is refused. */
 #include "formats/zip.h"
 #include "base/checked.h"
-#include "base/par.h"
 #include "formats/scan.h"
 #include <stdlib.h>
 #include <string.h>
@@ -232,32 +231,5 @@ const zip_member *zip_find(const zip *z, const char *prefix, size_t k, const cha
     return NULL;
 }
 
-/* ---- checksum ---- */
-
-enum { PART = 1 << 20, PARTS = 64 };
-
-typedef struct parts {
-    const unsigned char *p;
-    uint32_t crc[PARTS];
-} parts;
-
-static void sum_part(void *ctx, size_t i, int tid)
-{
-    parts *x = ctx;
-    (void)tid;
-    x->crc[i] = (uint32_t)crc32_z(0, x->p + i * PART, PART);
-}
-
-uint32_t zip_crc(uint32_t crc, const void *data, size_t n)
-{
-    const unsigned char *p = data;
-    while (n >= 2 * PART) {
-        parts x = {.p = p};
-        size_t k = n / PART < PARTS ? n / PART : PARTS;
-        par_for(par_cpus(), k, sum_part, &x);
-        for (size_t i = 0; i < k; i++) crc = (uint32_t)crc32_combine(crc, x.crc[i], PART);
-        p += k * PART;
-        n -= k * PART;
-    }
-    return (uint32_t)crc32_z(crc, p, n);
-}
+uint32_t zip_crc(const void *p, size_t n) { return (uint32_t)crc32_z(0, p, n); }
+uint32_t zip_crc_join(uint32_t a, uint32_t b, size_t n) { return (uint32_t)crc32_combine(a, b, (z_off_t)n); }

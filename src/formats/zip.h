@@ -23,7 +23,8 @@ size_t zip_count(const zip *z);
 const zip_member *zip_at(const zip *z, size_t i); /* sorted by name */
 /* The member called prefix[0..k) followed by name[0..n); NULL: there is none. Logarithmic. */
 const zip_member *zip_find(const zip *z, const char *prefix, size_t k, const char *name, size_t n);
-/* CRC-32 of the bytes behind those that gave `crc` (0 for the first), by all processors where there is much. */
-uint32_t zip_crc(uint32_t crc, const void *p, size_t n);
+uint32_t zip_crc(const void *p, size_t n); /* CRC-32 */
+/* CRC-32 of bytes whose CRC-32 is a, followed by n bytes whose CRC-32 is b. */
+uint32_t zip_crc_join(uint32_t a, uint32_t b, size_t n);
 
 #endif
