@@ -1,0 +1,101 @@
+/* verify: pith_verify, its checks in order, and how findings are handed out. Each check has its own file. */
+#include "verify.h"
+#include "base/path.h"
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+const char *const verify_side_files[] = {
+    "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+    "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt", "tokenizer.model", "chat_template.jinja",
+    "chat_template.json", NULL};
+
+/* ---- findings ---- */
+
+void verify_tell(verify *v, pith_check check, int failed, const char *subject, const char *fmt, ...)
+{
+    char text[PITH_ERR_MAX];
+    pith_err message = {{0}}, name = {{0}}; /* for err_set's escapes */
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    err_set(&message, "%s", text);
+    err_set(&name, "%s", subject);
+    (failed ? v->out->failed : v->out->remarks)[check]++;
+    const pith_finding f = {check, failed, name.msg, message.msg};
+    if (v->o.on_finding) v->o.on_finding(v->o.ctx, &f);
+}
+
+/* Length of the file name that msg begins with, "config.json: ..."; 0: none. */
+static size_t leading_name(const char *msg)
+{
+    static const char *const tails[] = {".json", ".safetensors", ".bin", ".pt", ".pth", ".txt", ".model", ".jinja"};
+    const char *end = strstr(msg, ": ");
+    size_t n = end ? (size_t)(end - msg) : 0;
+    for (size_t i = 0; i < sizeof tails / sizeof *tails; i++) {
+        size_t k = strlen(tails[i]);
+        if (n > k && !memcmp(end - k, tails[i], k)) return n;
+    }
+    return 0;
+}
+
+void verify_tell_error(verify *v, pith_check check, const char *subject, const pith_err *why)
+{
+    const char *msg = why->msg;
+    char name[PITH_ERR_MAX];
+    size_t n = strlen(v->path), k;
+    if (!strncmp(msg, v->path, n)) {
+        if (!v->is_dir && !strncmp(msg + n, ": ", 2)) msg += n + 2;
+        else if (v->is_dir) {
+            while (n && v->path[n - 1] == '/') n--;
+            while (msg[n] == '/') n++;
+            msg += n + (strncmp(msg + n, ": ", 2) ? 0 : 2);
+        }
+    }
+    if (v->is_dir && (k = leading_name(msg))) {
+        snprintf(name, sizeof name, "%.*s", (int)k, msg);
+        subject = name;
+        msg += k + 2;
+    }
+    verify_tell(v, check, 1, subject, "%s", msg);
+}
+
+int verify_has(const verify *v, const char *name)
+{
+    struct stat st;
+    char *p = v->is_dir ? path_join(v->path, name, NULL) : NULL;
+    int there = p && !stat(p, &st);
+    free(p);
+    return there;
+}
+
+/* ---- the whole ---- */
+
+static int asked(const verify *v, pith_check c) { return !(v->o.skip >> c & 1); }
+
+static int run(verify *v, pith_err *e)
+{
+    (void)asked;
+    v->out->done |= 1u << PITH_CHECK_FILES;
+    return verify_files(v, e);
+}
+
+int pith_verify(const char *path, const pith_verify_options *o, pith_verdict *out, pith_err *e)
+{
+    pith_verdict none;
+    verify v = {.path = path, .out = out ? out : &none};
+    struct stat st;
+    *v.out = (pith_verdict){0};
+    if (o) v.o = *o;
+    if (stat(path, &st)) return err_set(e, "%s: cannot open: %s; check the path", path, strerror(errno));
+    v.is_dir = S_ISDIR(st.st_mode);
+    int rc = run(&v, e);
+    for (size_t i = 0; i < v.n_parts; i++) pith_weights_close(v.parts[i]);
+    free(v.parts);
+    pith_weights_close(v.w);
+    return rc;
+}

@@ -1,0 +1,164 @@
+/* verify_files: the structural rules. What opens as a whole is right; where it does not, every shard is looked at alone,
+ * so that all that is wrong is told. Leaves what could be opened in v->w or v->parts. */
+#include "base/path.h"
+#include "formats/sniff.h"
+#include "verify.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* ---- files beside the weights ---- */
+
+static int is_json(const char *name)
+{
+    size_t n = strlen(name);
+    return n > 5 && !strcmp(name + n - 5, ".json");
+}
+
+/* What stands in for a file that was not downloaded is named first: to say that it is no JSON would be no help. */
+static int check_side_file(const char *path, const char *name, pith_err *why)
+{
+    unsigned char first[SNIFF_BYTES];
+    FILE *f = fopen(path, "rb");
+    if (!f) return err_set(why, "%s: cannot open: %s", name, strerror(errno));
+    size_t n = fread(first, 1, sizeof first, f);
+    int bad = ferror(f) ? err_set(why, "cannot read: %s", strerror(errno)) : 0;
+    fclose(f);
+    if (bad || sniff_stand_in(first, n, why)) return err_where(why, "%s", name);
+    if (!is_json(name)) return 0;
+    json_doc *d = json_load(path, why);
+    json_free(d);
+    return d ? 0 : -1;
+}
+
+static int check_side_files(verify *v, pith_err *e)
+{
+    for (size_t i = 0; verify_side_files[i]; i++) {
+        const char *name = verify_side_files[i];
+        if (!verify_has(v, name)) continue;
+        pith_err why = {{0}};
+        char *path = path_join(v->path, name, e);
+        if (!path) return -1;
+        if (check_side_file(path, name, &why)) verify_tell_error(v, PITH_CHECK_FILES, name, &why);
+        v->out->files++;
+        free(path);
+    }
+    if (v->is_dir && !verify_has(v, "config.json"))
+        verify_tell(v, PITH_CHECK_FILES, 1, "config.json", "is not there, so this is no Hugging Face model directory; download it");
+    return 0;
+}
+
+/* ---- shards ---- */
+
+typedef struct place {
+    const char *tensor, *file; /* in the index */
+} place;
+
+static int by_file(const void *a, const void *b)
+{
+    const place *x = a, *y = b;
+    int c = strcmp(x->file, y->file);
+    return c ? c : strcmp(x->tensor, y->tensor);
+}
+
+static int is_plain(const char *s) { return *s && !strchr(s, '/') && !strchr(s, '\\') && strcmp(s, ".") && strcmp(s, ".."); }
+
+/* The n tensors p that the index maps to one shard, and the shard. */
+static int check_shard(verify *v, const char *dir, const place *p, size_t n, pith_err *e)
+{
+    const char *file = p[0].file;
+    pith_err why = {{0}};
+    pith_tensor t;
+    if (!is_plain(file)) {
+        verify_tell(v, PITH_CHECK_FILES, 1, file, "the index names it: a shard must be a plain file name beside the index");
+        return 0;
+    }
+    struct stat st;
+    char *path = path_join(dir, file, e);
+    if (!path) return -1;
+    if (stat(path, &st)) {
+        verify_tell(v, PITH_CHECK_FILES, 1, file, "%s, but the index maps %zu tensors to it; download it into the same directory",
+                    errno == ENOENT || errno == ENOTDIR ? "is not there" : strerror(errno), n);
+        free(path);
+        return 0;
+    }
+    pith_weights *w = pith_weights_open(path, &(pith_weights_options){.no_mmap = v->o.no_mmap}, &why);
+    size_t skip = strlen(path) + 2; /* "path: " */
+    if (!w) verify_tell(v, PITH_CHECK_FILES, 1, file, "%s", strlen(why.msg) > skip && !strncmp(why.msg, path, skip - 2) ? why.msg + skip : why.msg);
+    free(path);
+    if (!w) return 0;
+    v->parts[v->n_parts++] = w;
+    for (size_t i = 0; i < n; i++)
+        if (pith_weights_find(w, p[i].tensor, &t))
+            verify_tell(v, PITH_CHECK_FILES, 1, p[i].tensor, "the index maps it to %s, which does not hold it: the two are of different versions; download both again", file);
+        else if (i && !strcmp(p[i].tensor, p[i - 1].tensor))
+            verify_tell(v, PITH_CHECK_FILES, 1, p[i].tensor, "the index lists it twice");
+    for (size_t i = 0; !pith_weights_at(w, i, &t); i++) {
+        place key = {t.name, p[0].file};
+        if (!bsearch(&key, p, n, sizeof *p, by_file))
+            verify_tell(v, PITH_CHECK_FILES, 1, t.name, "lies in %s, but the index does not map it there: the two are of different versions; download both again", file);
+    }
+    return 0;
+}
+
+/* The shards of an index, one by one. */
+static int check_shards(verify *v, const char *index, pith_err *e)
+{
+    const char *slash = strrchr(index, '/');
+    json_doc *doc = json_load(index, NULL);
+    json map = json_get(json_root(doc), "weight_map");
+    size_t n = json_len(map), i = 0;
+    place *p = malloc((n + 1) * sizeof *p);
+    char *dir = malloc(strlen(index) + 2);
+    v->parts = malloc((n + 1) * sizeof *v->parts);
+    int bad = !p || !dir || !v->parts ? err_nomem(e, (n + 1) * sizeof *p, "the index") : 0;
+    if (!bad) sprintf(dir, "%.*s", slash ? (int)(slash - index) : 1, slash ? index : ".");
+    for (json c = json_first(map); !bad && c.node; c = json_next(c)) p[i++] = (place){json_key(c), json_str(c)};
+    if (!bad && n) qsort(p, n, sizeof *p, by_file);
+    for (size_t first = 0, last; first < n && !bad; first = last) {
+        for (last = first; last < n && !strcmp(p[last].file, p[first].file);) last++;
+        bad = check_shard(v, dir, p + first, last - first, e);
+    }
+    free(dir);
+    free(p);
+    json_free(doc);
+    return bad;
+}
+
+/* The index that opening looked at, malloc'ed; NULL: there is none. */
+static char *find_index(const verify *v, pith_err *e)
+{
+    static const char tail[] = ".index.json";
+    static const char *const names[] = {"model.safetensors.index.json", "pytorch_model.bin.index.json"};
+    size_t n = strlen(v->path), k = sizeof tail - 1;
+    if (!v->is_dir) return n > k && !strcmp(v->path + n - k, tail) ? path_join("", v->path, e) : NULL;
+    if (verify_has(v, "model.safetensors")) return NULL;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (verify_has(v, names[i])) return path_join(v->path, names[i], e);
+    return NULL;
+}
+
+static int check_weights(verify *v, pith_err *e)
+{
+    pith_err why = {{0}};
+    v->w = pith_weights_open(v->path, &(pith_weights_options){.no_mmap = v->o.no_mmap}, &why);
+    if (v->w) {
+        for (size_t i = 0; i < pith_weights_warnings(v->w); i++) verify_tell(v, PITH_CHECK_FILES, 0, "", "%s", pith_weights_warning(v->w, i));
+        v->out->files += pith_weights_files(v->w);
+        return 0;
+    }
+    size_t before = v->out->failed[PITH_CHECK_FILES];
+    char *index = find_index(v, e);
+    int bad = index ? check_shards(v, index, e) : 0;
+    free(index);
+    v->out->files += v->n_parts;
+    if (!bad && v->out->failed[PITH_CHECK_FILES] == before) verify_tell_error(v, PITH_CHECK_FILES, "", &why);
+    return bad;
+}
+
+int verify_files(verify *v, pith_err *e)
+{
+    return check_side_files(v, e) || check_weights(v, e) ? -1 : 0;
+}
