@@ -1,7 +1,7 @@
 /* verify: pith_verify, its checks in order, and how findings are handed out. Each check has its own file. */
-#include "verify.h"
 #include "base/par.h"
 #include "base/path.h"
+#include "manifest.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -103,14 +103,14 @@ static void end(verify *v)
     json_free(v->config);
 }
 
-static int run(verify *v, pith_err *e)
+static int run(verify *v, const manifest *against, pith_err *e)
 {
     int rc = verify_files(v, e);
     if (!rc && asked(v, PITH_CHECK_TENSORS)) rc = verify_tensors(v, e);
     if (!rc && asked(v, PITH_CHECK_TOKENIZER)) rc = verify_tokenizer(v, e);
-    v->scan = asked(v, PITH_CHECK_VALUES);
     if (!rc && (v->scan || v->digest)) rc = verify_pass(v, e);
     if (!rc && v->scan) rc = verify_values(v, e);
+    if (!rc && against) rc = manifest_compare(v, against, e);
     return rc;
 }
 
@@ -124,7 +124,19 @@ int pith_verify(const char *path, const pith_verify_options *o, pith_verdict *ou
     if (stat(path, &st)) return err_set(e, "%s: cannot open: %s; check the path", path, strerror(errno));
     v.is_dir = S_ISDIR(st.st_mode);
     v.threads = v.o.threads > 0 ? v.o.threads : par_cpus();
-    int rc = run(&v, e);
+    const char *compare = asked(&v, PITH_CHECK_CHECKSUMS) ? v.o.against : NULL;
+    v.scan = asked(&v, PITH_CHECK_VALUES);
+    v.digest = compare || v.o.manifest;
+    /* What is wrong with either manifest is known before the work. */
+    manifest *against = compare ? manifest_open(compare, e) : NULL;
+    outfile out_file = {0};
+    int rc = compare && !against ? -1 : 0;
+    if (!rc && v.o.manifest) rc = outfile_open(&out_file, v.o.manifest, v.o.replace, e);
+    if (!rc) rc = run(&v, against, e);
+    if (!rc && v.o.manifest && v.w) rc = manifest_write(&v, &out_file, e);
+    if (!rc && v.o.manifest && !v.w) verify_tell(&v, PITH_CHECK_CHECKSUMS, 1, "", "the manifest was not written: the weights do not open");
+    outfile_abort(&out_file);
+    manifest_close(against);
     end(&v);
     return rc;
 }

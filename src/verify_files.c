@@ -52,6 +52,25 @@ static int check_side_files(verify *v, pith_err *e)
     return 0;
 }
 
+/* ---- what the pass goes over ---- */
+
+static int add_file(verify *v, const char *path, int weights, pith_err *e)
+{
+    struct stat st;
+    size_t n = strlen(path) + 1;
+    char *copy = malloc(n);
+    verify_file *more = realloc(v->files, (v->n_files + 1) * sizeof *more);
+    if (more) v->files = more;
+    if (!copy || !more || stat(path, &st)) {
+        free(copy);
+        return !copy || !more ? err_nomem(e, n + (v->n_files + 1) * sizeof *more, path) : err_set(e, "%s: cannot open: %s", path, strerror(errno));
+    }
+    memcpy(copy, path, n);
+    const char *slash = strrchr(copy, '/');
+    v->files[v->n_files++] = (verify_file){.path = copy, .name = slash ? slash + 1 : copy, .bytes = (uint64_t)st.st_size, .weights = weights};
+    return 0;
+}
+
 /* ---- shards ---- */
 
 typedef struct place {
@@ -89,8 +108,9 @@ static int check_shard(verify *v, const char *dir, const place *p, size_t n, pit
     pith_weights *w = pith_weights_open(path, &(pith_weights_options){.no_mmap = v->o.no_mmap}, &why);
     size_t skip = strlen(path) + 2; /* "path: " */
     if (!w) verify_tell(v, PITH_CHECK_FILES, 1, file, "%s", strlen(why.msg) > skip && !strncmp(why.msg, path, skip - 2) ? why.msg + skip : why.msg);
+    int bad = w ? 0 : add_file(v, path, 1, e); /* its bytes can be compared all the same */
     free(path);
-    if (!w) return 0;
+    if (!w) return bad;
     v->parts[v->n_parts++] = w;
     for (size_t i = 0; i < n; i++)
         if (pith_weights_find(w, p[i].tensor, &t))
@@ -154,28 +174,13 @@ static int check_weights(verify *v, pith_err *e)
     size_t before = v->out->failed[PITH_CHECK_FILES];
     char *index = find_index(v, e);
     int bad = index ? check_shards(v, index, e) : 0;
-    free(index);
     if (!bad && v->out->failed[PITH_CHECK_FILES] == before) verify_tell_error(v, PITH_CHECK_FILES, "", &why);
-    return bad;
-}
-
-/* ---- what the pass goes over ---- */
-
-static int add_file(verify *v, const char *path, int weights, pith_err *e)
-{
+    char *alone = bad || index ? NULL : v->is_dir ? path_join(v->path, "model.safetensors", e) : path_join("", v->path, e);
     struct stat st;
-    size_t n = strlen(path) + 1;
-    char *copy = malloc(n);
-    verify_file *more = realloc(v->files, (v->n_files + 1) * sizeof *more);
-    if (more) v->files = more;
-    if (!copy || !more || stat(path, &st)) {
-        free(copy);
-        return !copy || !more ? err_nomem(e, n + (v->n_files + 1) * sizeof *more, path) : err_set(e, "%s: cannot open: %s", path, strerror(errno));
-    }
-    memcpy(copy, path, n);
-    const char *slash = strrchr(copy, '/');
-    v->files[v->n_files++] = (verify_file){.path = copy, .name = slash ? slash + 1 : copy, .bytes = (uint64_t)st.st_size, .weights = weights};
-    return 0;
+    if (alone && !stat(alone, &st) && S_ISREG(st.st_mode)) bad = add_file(v, alone, 1, e);
+    free(alone);
+    free(index);
+    return bad;
 }
 
 static int by_place(const void *a, const void *b)
