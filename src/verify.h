@@ -45,6 +45,7 @@ typedef struct verify {
     size_t n_tensors;
     int threads;
     int scan, digest;     /* what the pass looks for: values, checksums */
+    int as_stored;        /* tensors' data are the files' own bytes */
     int odd_side;         /* something is wrong with a side file, and told: what fails for it is not told again */
 } verify;
 

@@ -198,6 +198,7 @@ static int add_weights(verify *v, const pith_weights *w, pith_err *e)
     verify_tensor *more = realloc(v->tensors, (v->n_tensors + count + 1) * sizeof *more);
     if (!more) return err_nomem(e, (v->n_tensors + count + 1) * sizeof *more, "tensors");
     v->tensors = more;
+    v->as_stored = !strcmp(pith_weights_format(w), "safetensors");
     for (size_t i = 0; i < count; i++) {
         verify_tensor *t = &v->tensors[v->n_tensors++];
         *t = (verify_tensor){.w = w, .index = i, .nan = UINT64_MAX, .inf = UINT64_MAX};
