@@ -16,7 +16,7 @@
 enum {
     CHUNK = 1 << 17,   /* bytes of a tensor in one item: whole blocks, and what a core's own cache holds */
     WINDOW = 128 << 20, /* bytes of all lanes' windows: threads wait for each other once in so many */
-    SHA_WINDOW = 64 << 20,
+    SHA_WINDOW = 32 << 20,
     SCRATCH = 1 << 18, /* bytes a worker reads at once */
     MAX_ITEMS = 1024,  /* of one lane's window: tiny tensors are many */
     LEAST_ZEROS = 4096 /* bytes of a last block that is told when it is zero */
