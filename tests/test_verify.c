@@ -28,6 +28,12 @@ static void test_files(void **state)
         "files ! tokenizer.json: this is a git-lfs pointer, not the file itself (9085657 bytes): run \"git lfs pull\" in its folder, or download the file\n"
         "files ! tokenizer_config.json: this is a web page (HTML or XML), not the file itself: the download failed or needs a login; download it again\n"
         "files ! model.safetensors: this is a git-lfs pointer, not the file itself (267832558 bytes): run \"git lfs pull\" in its folder, or download the file\n");
+    /* the file alone; and where nobody wants to hear of files */
+    verify_finds(files_path("single/model.safetensors"), 0,
+        "files ! : this is a git-lfs pointer, not the file itself (267832558 bytes): run \"git lfs pull\" in its folder, or download the file\n");
+    pith_err e = {{0}};
+    assert_int_equal(pith_verify(d, &(pith_verify_options){.skip = ~0u}, NULL, &e), -1);
+    assert_non_null(strstr(e.msg, "single/model.safetensors: this is a git-lfs pointer"));
     unlink(files_path("single/model.safetensors"));
     unlink(files_path("single/config.json"));
     verify_put(d, "tokenizer_config.json", "{}");
@@ -36,7 +42,7 @@ static void test_files(void **state)
     verify_finds(d, FILES,
         "files ! config.json: is not there, so this is no Hugging Face model directory; download it\n"
         "files ! : no model.safetensors and no model.safetensors.index.json here (and no other weights): download the model's *.safetensors into it, or name another directory\n");
-    pith_err e = {{0}};
+    e = (pith_err){{0}};
     assert_int_equal(pith_verify(files_path("none"), NULL, NULL, &e), -1);
     assert_non_null(strstr(e.msg, "none: cannot open: No such file or directory; check the path"));
 }
