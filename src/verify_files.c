@@ -183,7 +183,11 @@ static int check_weights(verify *v, pith_err *e)
     pith_err why = {{0}};
     v->w = pith_weights_open(v->path, &(pith_weights_options){.no_mmap = v->o.no_mmap}, &why);
     if (v->w) {
-        for (size_t i = 0; i < pith_weights_warnings(v->w); i++) verify_tell(v, PITH_CHECK_FILES, 0, "", "%s", pith_weights_warning(v->w, i));
+        char name[PITH_ERR_MAX];
+        for (size_t i = 0; i < pith_weights_warnings(v->w); i++) {
+            const char *rest = verify_subject(v, pith_weights_warning(v->w, i), name);
+            verify_tell(v, PITH_CHECK_FILES, 0, name, "%s", rest);
+        }
         return 0;
     }
     if (v->o.skip >> PITH_CHECK_FILES & 1) return err_set(e, "%s", why.msg);

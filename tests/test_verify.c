@@ -52,6 +52,11 @@ static void test_shards(void **state)
     (void)state;
     const char *d = verify_copy("shards", golden("distilbert-sharded"));
     verify_finds(d, FILES, "");
+    char *index = util_read(files_path("shards/model.safetensors.index.json"), NULL);
+    *strstr(index, "443976") = '5';
+    verify_put(d, "model.safetensors.index.json", index);
+    free(index);
+    verify_finds(d, FILES, "files - model.safetensors.index.json: metadata.total_size is 543976, the tensors hold 443976 bytes\n");
     /* the first is cut, the third is not there, and the index is of another version */
     size_t n;
     char *text = util_read(files_path("shards/model-00001-of-00003.safetensors"), &n);
