@@ -17,6 +17,7 @@ const char *const verify_side_files[] = {
 
 void verify_tell(verify *v, pith_check check, int failed, const char *subject, const char *fmt, ...)
 {
+    if (v->o.skip >> check & 1) return;
     char text[PITH_ERR_MAX];
     pith_err message = {{0}}, name = {{0}}; /* for err_set's escapes */
     va_list ap;
@@ -75,13 +76,14 @@ int verify_has(const verify *v, const char *name)
 
 /* ---- the whole ---- */
 
-static int asked(const verify *v, pith_check c) { return !(v->o.skip >> c & 1); }
-
 static int run(verify *v, pith_err *e)
 {
-    (void)asked;
-    v->out->done |= 1u << PITH_CHECK_FILES;
-    return verify_files(v, e);
+    static int (*const checks[])(verify *, pith_err *) = {
+        [PITH_CHECK_TENSORS] = verify_tensors, [PITH_CHECK_TOKENIZER] = verify_tokenizer};
+    int rc = verify_files(v, e);
+    for (size_t i = 0; i < sizeof checks / sizeof *checks && !rc; i++)
+        if (checks[i] && !(v->o.skip >> i & 1)) rc = checks[i](v, e);
+    return rc;
 }
 
 int pith_verify(const char *path, const pith_verify_options *o, pith_verdict *out, pith_err *e)
@@ -97,5 +99,6 @@ int pith_verify(const char *path, const pith_verify_options *o, pith_verdict *ou
     for (size_t i = 0; i < v.n_parts; i++) pith_weights_close(v.parts[i]);
     free(v.parts);
     pith_weights_close(v.w);
+    json_free(v.config);
     return rc;
 }

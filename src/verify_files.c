@@ -1,5 +1,5 @@
 /* verify_files: the structural rules. What opens as a whole is right; where it does not, every shard is looked at alone,
- * so that all that is wrong is told. Leaves what could be opened in v->w or v->parts. */
+ * so that all that is wrong is told. Leaves what could be opened in v->w or v->parts, and in v->config. */
 #include "base/path.h"
 #include "formats/sniff.h"
 #include "verify.h"
@@ -41,7 +41,10 @@ static int check_side_files(verify *v, pith_err *e)
         pith_err why = {{0}};
         char *path = path_join(v->path, name, e);
         if (!path) return -1;
-        if (check_side_file(path, name, &why)) verify_tell_error(v, PITH_CHECK_FILES, name, &why);
+        if (check_side_file(path, name, &why)) {
+            verify_tell_error(v, PITH_CHECK_FILES, name, &why);
+            v->odd_side = 1;
+        }
         v->out->files++;
         free(path);
     }
@@ -149,6 +152,7 @@ static int check_weights(verify *v, pith_err *e)
         v->out->files += pith_weights_files(v->w);
         return 0;
     }
+    if (v->o.skip >> PITH_CHECK_FILES & 1) return err_set(e, "%s", why.msg);
     size_t before = v->out->failed[PITH_CHECK_FILES];
     char *index = find_index(v, e);
     int bad = index ? check_shards(v, index, e) : 0;
@@ -160,5 +164,10 @@ static int check_weights(verify *v, pith_err *e)
 
 int verify_files(verify *v, pith_err *e)
 {
-    return check_side_files(v, e) || check_weights(v, e) ? -1 : 0;
+    v->out->done |= ~v->o.skip & 1u << PITH_CHECK_FILES;
+    if (check_side_files(v, e) || check_weights(v, e)) return -1;
+    char *path = v->is_dir ? path_join(v->path, "config.json", NULL) : NULL;
+    if (path) v->config = json_load(path, NULL); /* what is wrong with it is told above */
+    free(path);
+    return 0;
 }

@@ -2,13 +2,13 @@
 #include "verify.h"
 
 #define ONLY(check) (~(1u << (check)))
-static const unsigned FILES = ONLY(PITH_CHECK_FILES);
+static const unsigned FILES = ONLY(PITH_CHECK_FILES), TENSORS = ONLY(PITH_CHECK_TENSORS);
 static const char *const root = "tests/golden/models";
 
 static const char *golden(const char *name)
 {
     static char buf[256];
-    snprintf(buf, sizeof buf, "%s/%s", root, name);
+    snprintf(buf, sizeof buf, "%s/%.200s", root, name);
     return buf;
 }
 
@@ -62,8 +62,120 @@ static void test_shards(void **state)
         "files ! model-00003-of-00003.safetensors: is not there, but the index maps 13 tensors to it; download it into the same directory\n");
 }
 
+#define CONTRADICT ": config.json and weights contradict each other\n"
+
+static void test_tensors(void **state)
+{
+    (void)state;
+    const char *d = verify_copy("tensors", golden("distilbert-single"));
+    verify_finds(d, TENSORS, "");
+    assert_int_equal(verify_run(d, TENSORS, NULL)->v.done, 1u << PITH_CHECK_TENSORS);
+    parts x = verify_split(files_path("tensors/model.safetensors"));
+    verify_drop(&x, "distilbert.transformer.layer.0.ffn.lin1.weight");
+    verify_drop(&x, "pre_classifier.bias");
+    strcpy(verify_part(&x, "distilbert.embeddings.LayerNorm.weight")->name, "distilbert.embeddings.norm.weight");
+    strcpy(verify_part(&x, "distilbert.transformer.layer.0.sa_layer_norm.bias")->shape, "2,32");
+    strcpy(verify_part(&x, "distilbert.transformer.layer.1.attention.q_lin.weight")->shape, "32,128");
+    strcpy(verify_part(&x, "distilbert.transformer.layer.1.ffn.lin2.bias")->dtype, "I32");
+    verify_add(&x, "extra\n", "I64", "1", "\0\0\0\0\0\0\0\0", 8);
+    strcpy(x.p[x.n - 1].name, "extra\\n");
+    verify_join(&x, "tensors/model.safetensors");
+    verify_finds(d, TENSORS,
+        "tensors ! distilbert.embeddings.LayerNorm.weight: is not there (expected [64] dim)\n"
+        "tensors ! distilbert.transformer.layer.0.ffn.lin1.weight: is not there (expected [136,64] hidden_dim,dim)\n"
+        "tensors ! distilbert.transformer.layer.0.sa_layer_norm.bias: shape [2,32], expected [64] (dim)" CONTRADICT
+        "tensors ! distilbert.transformer.layer.1.attention.q_lin.weight: shape [32,128], expected [64,64] (dim,dim)" CONTRADICT
+        "tensors ! distilbert.transformer.layer.1.ffn.lin2.bias: dtype I32, supported are F32, F16 and BF16; convert the weights to one of them\n"
+        "tensors ! pre_classifier.bias: is not there (expected [64] dim)\n"
+        "tensors ! distilbert.embeddings.norm.weight: is nothing that this model uses\n"
+        "tensors ! extra\\x0a: is nothing that this model uses\n");
+}
+
+/* In every model, every tensor: under another name it is missing, and left over. */
+static void test_each_tensor(void **state)
+{
+    (void)state;
+    DIR *d = opendir(root);
+    size_t models = 0, tensors = 0;
+    for (struct dirent *x; (x = readdir(d));) {
+        char name[512], path[1024], bare[300];
+        if (x->d_name[0] == '.') continue;
+        const char *copy = verify_copy(x->d_name, golden(x->d_name));
+        pith_weights *w = pith_weights_open(copy, NULL, NULL);
+        pith_tensor t;
+        for (size_t i = 0; !pith_weights_at(w, i, &t); i++) {
+            const char *file = pith_weights_file(w, t.file, NULL);
+            size_t n;
+            snprintf(name, sizeof name, "\"%s\"", t.name);
+            snprintf(bare, sizeof bare, "#%s: is nothing that this model uses", t.name + 1);
+            char *text = util_read(file, &n), *index = NULL, *at = memmem(text, n, name, strlen(name));
+            at[1] = '#';
+            verify_write(copy, strrchr(file, '/') + 1, text, n);
+            snprintf(path, sizeof path, "%s/model.safetensors.index.json", copy);
+            if (pith_weights_files(w) > 1) {
+                index = util_read(path, NULL);
+                strstr(index, name)[1] = '#';
+                verify_put(copy, "model.safetensors.index.json", index);
+            }
+            const found *f = verify_run(copy, TENSORS, NULL);
+            if (strstr(t.name, ".position_ids")) assert_string_equal(f->text, ""); /* of no use under any name */
+            else if (f->v.failed[PITH_CHECK_TENSORS] != 2 || !strstr(f->text, bare) || !strstr(f->text, ": is not there (expected ["))
+                fail_msg("%s without %s: found\n%s", x->d_name, t.name, f->text);
+            at[1] = t.name[0];
+            verify_write(copy, strrchr(file, '/') + 1, text, n);
+            if (index) strstr(index, name + 2)[-1] = t.name[0], verify_put(copy, "model.safetensors.index.json", index);
+            free(text);
+            free(index);
+            tensors++;
+        }
+        pith_weights_close(w);
+        verify_finds(copy, TENSORS, "");
+        models++;
+    }
+    closedir(d);
+    printf("# %zu tensors of %zu models\n", tensors, models);
+    assert_int_equal(models, 23);
+}
+
+static void test_config(void **state)
+{
+    (void)state;
+    static const struct { const char *was, *is, *want; } all[] = {
+        {"\"n_layers\": 2,", "\"n_layers\": 2000000000,", NULL},
+        {"\"activation\": \"gelu\"", "\"activation\": \"gulp\"",
+         "tensors ! config.json: activation \"gulp\" is not supported (supported: gelu, gelu_python, gelu_new, gelu_fast, gelu_pytorch_tanh, relu, silu, swish)\n"},
+        {"\"model_type\": \"distilbert\"", "\"model_type\": \"t5\"",
+         "tensors ! config.json: model_type \"t5\" is not supported (supported: distilbert, bert, llama, mistral, qwen2, qwen3, gemma, gemma2, gpt_oss)\n"},
+        {"\"DistilBertForSequenceClassification\"", "\"DistilBertForMaskedLM\"",
+         "tensors ! config.json: architecture \"DistilBertForMaskedLM\" is not supported (supported: DistilBertForSequenceClassification, BertForSequenceClassification, DistilBertModel, BertModel)\n"},
+        {"\"0\": \"LABEL_0\"", "\"0\": \"a\", \"2\": \"b\"", "tensors ! config.json: id2label: expected label names under the keys \"0\" to \"1\", found an object\n"},
+        {"\"0\": \"LABEL_0\"", "\"0\": \"a\", \"1\": \"b\"",
+         "tensors ! classifier.weight: shape [1,64], expected [2,64] (labels,dim)" CONTRADICT "tensors ! classifier.bias: shape [1], expected [2] (labels,dim)" CONTRADICT},
+        {"\"n_heads\": 4,", "\"n_heads\": 5,", "tensors ! config.json: dim 64 is not a multiple of n_heads 5\n"},
+        {"\"n_layers\": 2,", "\"n_layers\": \"2\",", "tensors ! config.json: n_layers: expected a whole number from 1 to 2147483647, found \"2\"\n"},
+        {"\"vocab_size\": 515,", "\"vocab_size\": 516,", "tensors ! distilbert.embeddings.word_embeddings.weight: shape [515,64], expected [516,64] (vocab_size,dim)" CONTRADICT},
+    };
+    const char *d = verify_copy("config", golden("distilbert-single"));
+    char *text = util_read(files_path("config/config.json"), NULL);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        char *at = strstr(text, all[i].was), *changed = malloc(strlen(text) + 200);
+        assert_non_null(at);
+        sprintf(changed, "%.*s%s%s", (int)(at - text), text, all[i].is, at + strlen(all[i].was));
+        verify_put(d, "config.json", changed);
+        free(changed);
+        if (all[i].want) verify_finds(d, TENSORS, all[i].want);
+        else { /* an absurd number of layers ends */
+            const found *f = verify_run(d, TENSORS, NULL);
+            assert_int_equal(f->v.failed[PITH_CHECK_TENSORS], 40 + 1000 + 2);
+            assert_non_null(strstr(f->text, "tensors ! : over 1040 tensors are missing, where 40 are there; the others are not told: is config.json that of these weights?\n"));
+        }
+    }
+    free(text);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_files), cmocka_unit_test(test_shards)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_files), cmocka_unit_test(test_shards),
+                                       cmocka_unit_test(test_tensors), cmocka_unit_test(test_each_tensor), cmocka_unit_test(test_config)};
     return cmocka_run_group_tests(tests, files_setup, files_teardown);
 }
