@@ -58,33 +58,28 @@ static void mark(FILE *f, const char *colour, const char *word, int width)
 
 static const char *plural(size_t n) { return n == 1 ? "" : "s"; }
 
-static void put_counts(const findings *x, int check, FILE *f)
-{
-    size_t failed = findings_count(x, check, 1), remarks = findings_count(x, check, 0);
-    if (failed) fprintf(f, "%zu problem%s", failed, plural(failed));
-    if (remarks) fprintf(f, "%s%zu remark%s", failed ? ", " : "", remarks, plural(remarks));
-}
-
-/* What was looked at, in a few words. */
-static void put_scope(const findings *x, int check, FILE *f)
+/* What was looked at, in a few words; "" where there is nothing to say. */
+static void scope(const findings *x, int check, char *buf, size_t cap)
 {
     const pith_verdict *v = &x->verdict;
     char a[32], b[32];
+    *buf = 0;
     if (check == PITH_CHECK_FILES)
-        fprintf(f, "%s file%s, %s", cli_count(v->files, a), plural(v->files), cli_bytes(v->bytes, b));
+        snprintf(buf, cap, "%s file%s, %s", cli_count(v->files, a), plural(v->files), cli_bytes(v->bytes, b));
     if (check == PITH_CHECK_TENSORS)
-        fprintf(f, "%s tensor%s, %s parameters", cli_count(v->tensors, a), plural(v->tensors), cli_count(v->parameters, b));
-    if (check == PITH_CHECK_VALUES) fprintf(f, "%s parameters", cli_count(v->parameters, a));
+        snprintf(buf, cap, "%s tensor%s, %s parameters", cli_count(v->tensors, a), plural(v->tensors), cli_count(v->parameters, b));
+    if (check == PITH_CHECK_VALUES) snprintf(buf, cap, "%s parameters", cli_count(v->parameters, a));
     if (check != FINDINGS_FORWARD || !x->forward) return;
-    size_t n[FORWARD_BROKEN + 1] = {0}, replayed = 0;
+    size_t n[FORWARD_BROKEN + 1] = {0}, replayed = 0, k = 0;
     for (size_t i = 0; i < x->forward->n_rows; i++) {
         n[x->forward->rows[i].verdict]++;
         replayed += x->forward->rows[i].recording != NULL;
     }
-    if (replayed) fprintf(f, "%zu of %zu prompts bit-equal", n[FORWARD_BIT_EQUAL], replayed);
-    if (replayed && n[FORWARD_WITHIN]) fprintf(f, ", %zu within tolerance", n[FORWARD_WITHIN]);
+    if (replayed) k += (size_t)snprintf(buf + k, cap - k, "%zu of %zu prompts bit-equal", n[FORWARD_BIT_EQUAL], replayed);
+    if (n[FORWARD_WITHIN]) k += (size_t)snprintf(buf + k, cap - k, ", %zu within tolerance", n[FORWARD_WITHIN]);
     if (x->forward->n_rows > replayed)
-        fprintf(f, "%s%zu prompts run, finite numbers from %zu", replayed ? "; " : "", x->forward->n_rows - replayed, n[FORWARD_RUNS]);
+        snprintf(buf + k, cap - k, "%s%zu prompts run, finite numbers from %zu", k ? "; " : "", x->forward->n_rows - replayed,
+                 n[FORWARD_RUNS]);
 }
 
 static const char *const words[] = {"runs", "bit-equal", "within tolerance", "DIFFERENT", "BROKEN"};
@@ -135,18 +130,18 @@ static void put_finding(const finding *x, FILE *f)
 static void put_check(const findings *x, int check, FILE *f)
 {
     const char *s = status(x, check);
-    int failed = strcmp(s, "failed") == 0, skipped = strcmp(s, "skipped") == 0;
-    mark(f, failed ? RED : skipped ? DIM : GREEN, failed ? "FAILED" : s, 9);
-    fprintf(f, "%-11s", findings_names[check]);
-    int counts = findings_count(x, check, 1) + findings_count(x, check, 0) > 0;
-    if (skipped) cli_put_text(f, x->why_not[check], strlen(x->why_not[check]), 0);
-    else put_scope(x, check, f);
-    int scope = check != PITH_CHECK_TOKENIZER && check != PITH_CHECK_CHECKSUMS;
-    if (counts && (skipped || scope)) fputs("; ", f);
-    put_counts(x, check, f);
+    size_t problems = findings_count(x, check, 1), remarks = findings_count(x, check, 0);
+    int skipped = strcmp(s, "skipped") == 0;
+    char about[256];
+    if (skipped) snprintf(about, sizeof about, "%s", x->why_not[check]);
+    else scope(x, check, about, sizeof about);
+    mark(f, problems ? RED : skipped ? DIM : GREEN, problems ? "FAILED" : s, 9);
+    fprintf(f, *about || problems || remarks ? "%-11s" : "%s", findings_names[check]);
+    cli_put_text(f, about, strlen(about), 0);
+    if (problems) fprintf(f, "%s%zu problem%s", *about ? "; " : "", problems, plural(problems));
+    if (remarks) fprintf(f, "%s%zu remark%s", problems ? ", " : *about ? "; " : "", remarks, plural(remarks));
     putc('\n', f);
-    int replays = check == FINDINGS_FORWARD && x->forward;
-    if (replays) put_replays(x->forward, f);
+    if (check == FINDINGS_FORWARD && x->forward) put_replays(x->forward, f);
     for (size_t i = 0; i < x->n; i++)
         if (x->at[i].check == check && !x->at[i].in_row) put_finding(&x->at[i], f);
 }
