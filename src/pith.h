@@ -416,8 +416,9 @@ PITH_API int pith_weights_stats(const pith_weights *w, size_t i, pith_tensor_sta
 PITH_API void pith_weights_release(const pith_weights *w, size_t i);
 PITH_API const char *pith_weights_mapped_at(const pith_weights *w, const void *addr); /* as pith_model_mapped_at */
 
-/* n elements of dtype `from` as dtype `to`, both of F32, F16, BF16, F64: rounded to nearest even; NaN stays NaN. *n_overflow
- * (may be NULL) is increased by the finite values that became infinite. -1: another dtype. */
+/* n elements of dtype `from` as dtype `to`, both of F64, F32, F16, BF16; any alignment, not overlapping. Rounded once, to
+ * nearest even; a NaN becomes the quiet one of its sign (the same dtype is copied). *n_overflow (may be NULL) is increased
+ * by the finite values that became infinite. -1: another dtype. */
 PITH_API int pith_cast(const char *from, const void *src, const char *to, void *dst, size_t n, uint64_t *n_overflow,
                        pith_err *e);
 

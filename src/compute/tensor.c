@@ -1,4 +1,4 @@
-/* tensor: sizes and names of the 22 dtypes, and their elements as float. Owns no data. */
+/* tensor: sizes and names of the 22 dtypes, their elements as float, casts between the floats. Owns no data. */
 #include "compute/tensor.h"
 #include <math.h>
 #include <string.h>
@@ -42,38 +42,45 @@ uint64_t tensor_count(tensor t)
     return n;
 }
 
-static float float_of(uint32_t u)
+static inline float as_float(uint32_t u) { return (union { uint32_t u; float f; }){u}.f; }
+static inline uint32_t as_bits(float f) { return (union { float f; uint32_t u; }){f}.u; }
+
+/* Bits of an F32 and of the 16-bit types. Without branches, so that loops over them become vectors; magnitudes are below
+ * 2^31, and compared as signed numbers, which every SIMD set can. */
+enum { F32_INF = 0x7f800000, F32_NAN = 0x7fc00000, MAGNITUDE = 0x7fffffff };
+
+static inline uint32_t f16_to_bits(uint16_t h)
 {
-    float f;
-    memcpy(&f, &u, sizeof f);
-    return f;
+    int32_t a = h & 0x7fff;
+    uint32_t f = (uint32_t)(a << 13) + (112u << 23);
+    f = a < 0x400 ? as_bits((float)a * 0x1p-24f) : f;
+    f = a < 0x7c00 ? f : F32_INF;
+    f = a > 0x7c00 ? F32_NAN : f;
+    return (uint32_t)(h & 0x8000) << 16 | f;
 }
 
-float tensor_f16_to_f32(uint16_t h)
+static inline uint32_t bf16_to_bits(uint16_t h) { return (h & 0x7fff) > 0x7f80 ? (uint32_t)(h & 0x8000) << 16 | F32_NAN : (uint32_t)h << 16; }
+
+static inline uint16_t bits_to_f16(uint32_t u)
 {
-    uint32_t sign = (uint32_t)(h & 0x8000) << 16, exp = h >> 10 & 31, man = h & 0x3ff;
-    if (exp == 31) return float_of(sign | 0x7f800000 | man << 13);
-    if (exp == 0) { /* zero, or man * 2^-24 */
-        float f = (float)man * 0x1p-24f;
-        return sign ? -f : f;
-    }
-    return float_of(sign | (exp + 112) << 23 | man << 13);
+    int32_t a = (int32_t)(u & MAGNITUDE);
+    uint32_t h = ((uint32_t)a + 0xfff + (a >> 13 & 1) - (112u << 23)) >> 13; /* half an ulp, less one where the last kept bit is even */
+    h = a < 0x38800000 ? as_bits(as_float((uint32_t)a) + 0.5f) - 0x3f000000 : h; /* the sum's low bits are units of 2^-24, rounded */
+    h = a >= 0x477ff000 ? 0x7c00 : h; /* 65520 and more */
+    h = a > F32_INF ? 0x7e00 : h;
+    return (uint16_t)((u >> 16 & 0x8000) | h);
 }
 
-uint16_t tensor_f32_to_f16(float f)
+static inline uint16_t bits_to_bf16(uint32_t u)
 {
-    union { float f; uint32_t u; } v = {f};
-    uint32_t sign = v.u >> 16 & 0x8000, a = v.u & 0x7fffffff;
-    if (a > 0x7f800000) return (uint16_t)(sign | 0x7e00);
-    if (a >= 0x477ff000) return (uint16_t)(sign | 0x7c00); /* 65520 and more round to infinity */
-    if (a < 0x38800000) { /* below the smallest normal: adding 0.5 leaves units of 2^-24 in the low bits, rounded */
-        union { uint32_t u; float f; } small = {a};
-        small.f += 0.5f;
-        return (uint16_t)(sign | (small.u - 0x3f000000));
-    }
-    a += 0xfff + (a >> 13 & 1); /* half an ulp, less one where the last kept bit is even */
-    return (uint16_t)(sign | (a - 0x38000000) >> 13);
+    int32_t a = (int32_t)(u & MAGNITUDE);
+    uint32_t h = ((uint32_t)a + 0x7fff + (a >> 16 & 1)) >> 16;
+    h = a > F32_INF ? 0x7fc0 : h;
+    return (uint16_t)((u >> 16 & 0x8000) | h);
 }
+
+float tensor_f16_to_f32(uint16_t h) { return as_float(f16_to_bits(h)); }
+uint16_t tensor_f32_to_f16(float f) { return bits_to_f16(as_bits(f)); }
 
 tensor tensor_at(tensor t, uint64_t i)
 {
@@ -156,4 +163,121 @@ int tensor_read_f32(tensor t, uint64_t first, size_t n, float *out)
     case DT_U64: READ_AS(uint64_t);
     default: return -1;
     }
+}
+
+/* ---- casts: to F32 in blocks, and from there to the target ---- */
+
+enum { CAST_BLOCK = 1024 };
+
+static void load_f16(const char *p, size_t n, uint32_t *out)
+{
+#pragma omp simd
+    for (size_t i = 0; i < n; i++) {
+        uint16_t h;
+        memcpy(&h, p + 2 * i, 2);
+        out[i] = f16_to_bits(h);
+    }
+}
+
+static void load_bf16(const char *p, size_t n, uint32_t *out)
+{
+#pragma omp simd
+    for (size_t i = 0; i < n; i++) {
+        uint16_t h;
+        memcpy(&h, p + 2 * i, 2);
+        out[i] = bf16_to_bits(h);
+    }
+}
+
+/* To F32, as the first of two steps if least is not 0: then rounded so that the second rounds no more. least: smallest
+ * normal number of the last type; unit: its last place in [1, 2), times 1.5 * 2^52. Adding and subtracting a number
+ * whose own last place is the one wanted leaves the rounding to the addition; what became zero gets its sign back. */
+static uint64_t load_f64(const char *p, size_t n, double least, double unit, uint32_t *out)
+{
+    uint32_t over = 0;
+#pragma omp simd reduction(+ : over)
+    for (size_t i = 0; i < n; i++) {
+        union { double d; uint64_t u; } v, top;
+        memcpy(&v, p + 8 * i, 8);
+        double a = fabs(v.d), d = v.d;
+        top.d = a > least ? a : least;
+        top.d = top.d < 0x1p200 ? top.d : 0x1p200;
+        top.u &= 0x7ff0000000000000;
+        double c = top.d * unit;
+        d = least > 0 ? copysign(d + c - c, v.d) : d;
+        uint32_t u = as_bits((float)d);
+        over += (u & MAGNITUDE) == F32_INF && a < INFINITY;
+        out[i] = v.d == v.d ? u : (uint32_t)(v.u >> 32 & 0x80000000) | F32_NAN;
+    }
+    return over;
+}
+
+/* src: F32, any alignment. */
+static uint64_t store_f16(const char *src, size_t n, char *dst)
+{
+    uint32_t over = 0;
+#pragma omp simd reduction(+ : over)
+    for (size_t i = 0; i < n; i++) {
+        uint32_t u;
+        memcpy(&u, src + 4 * i, 4);
+        uint16_t h = bits_to_f16(u);
+        over += (int32_t)(u & MAGNITUDE) >= 0x477ff000 && (int32_t)(u & MAGNITUDE) < F32_INF;
+        memcpy(dst + 2 * i, &h, 2);
+    }
+    return over;
+}
+
+static uint64_t store_bf16(const char *src, size_t n, char *dst)
+{
+    uint32_t over = 0;
+#pragma omp simd reduction(+ : over)
+    for (size_t i = 0; i < n; i++) {
+        uint32_t u;
+        memcpy(&u, src + 4 * i, 4);
+        uint16_t h = bits_to_bf16(u);
+        over += (int32_t)(u & MAGNITUDE) >= 0x7f7f8000 && (int32_t)(u & MAGNITUDE) < F32_INF;
+        memcpy(dst + 2 * i, &h, 2);
+    }
+    return over;
+}
+
+static void store_f64(const char *src, size_t n, char *dst)
+{
+#pragma omp simd
+    for (size_t i = 0; i < n; i++) {
+        uint32_t u;
+        memcpy(&u, src + 4 * i, 4);
+        union { double d; uint64_t u; } v = {(double)as_float(u)};
+        v.u = (int32_t)(u & MAGNITUDE) > F32_INF ? (uint64_t)(u >> 31) << 63 | 0x7ff8000000000000 : v.u;
+        memcpy(dst + 8 * i, &v, 8);
+    }
+}
+
+static int is_float(dtype t) { return t == DT_F64 || t == DT_F32 || t == DT_F16 || t == DT_BF16; }
+
+int tensor_cast(dtype from, const void *src, dtype to, void *dst, size_t n, uint64_t *n_overflow)
+{
+    if (!is_float(from) || !is_float(to)) return -1;
+    const size_t in = tensor_dtypes[from].bits / 8, out = tensor_dtypes[to].bits / 8;
+    const char *p = src;
+    char *q = dst;
+    if (from == to) {
+        if (n) memcpy(dst, src, n * in);
+        return 0;
+    }
+    for (size_t i = 0; i < n; i += CAST_BLOCK, p += CAST_BLOCK * in, q += CAST_BLOCK * out) {
+        size_t k = n - i < CAST_BLOCK ? n - i : CAST_BLOCK;
+        uint32_t block[CAST_BLOCK];
+        if (from == DT_F16) load_f16(p, k, block);
+        else if (from == DT_BF16) load_bf16(p, k, block);
+        else if (from == DT_F64 && to == DT_F16) *n_overflow += load_f64(p, k, 0x1p-14, 0x1.8p42, block);
+        else if (from == DT_F64 && to == DT_BF16) *n_overflow += load_f64(p, k, 0x1p-126, 0x1.8p45, block);
+        else if (from == DT_F64) *n_overflow += load_f64(p, k, 0, 0, block);
+        const char *f = from == DT_F32 ? p : (const char *)block;
+        if (to == DT_F16) *n_overflow += store_f16(f, k, q);
+        else if (to == DT_BF16) *n_overflow += store_bf16(f, k, q);
+        else if (to == DT_F64) store_f64(f, k, q);
+        else memcpy(q, f, 4 * k);
+    }
+    return 0;
 }

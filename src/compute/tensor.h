@@ -1,4 +1,4 @@
-/* tensor: the dtype table (one row a format) and a view that owns nothing and is passed by value. */
+/* tensor: the dtype table (one row a format), a view that owns nothing and is passed by value, casts. */
 #ifndef COMPUTE_TENSOR_H
 #define COMPUTE_TENSOR_H
 #include <stddef.h>
@@ -32,6 +32,10 @@ uint64_t tensor_count(tensor t); /* elements; 1 for rank 0 */
 /* Elements [first, first+n) as float, for every real dtype of at least 8 bits; exact for those narrower than
  * F32, rounded to nearest even for F64 and wide integers. -1 for C64 and the sub-byte formats. */
 int tensor_read_f32(tensor t, uint64_t first, size_t n, float *out);
+/* n elements of type `from` as type `to`, both of F64, F32, F16, BF16, any alignment, not overlapping. Rounded once, to
+ * nearest even; a NaN becomes the quiet one of its sign (the same type is copied, NaN and all).
+ * *n_overflow is increased by the finite values that became infinite. -1: another type. */
+int tensor_cast(dtype from, const void *src, dtype to, void *dst, size_t n, uint64_t *n_overflow);
 /* Element i of the first dimension, as a view. */
 tensor tensor_at(tensor t, uint64_t i);
 float tensor_f16_to_f32(uint16_t h);

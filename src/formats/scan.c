@@ -58,8 +58,8 @@ int scan_more(scan *c, char close)
     return ch == ',';
 }
 
-/* Length of the well-formed UTF-8 sequence at p, 0 if there is none (Unicode, table 3-7). */
-static size_t utf8(const char *s)
+/* Unicode, table 3-7. */
+size_t scan_utf8(const char *s)
 {
     const unsigned char *p = (const unsigned char *)s;
     if (p[0] < 0x80) return 1;
@@ -86,7 +86,7 @@ static char *plain_end(char *p)
 #endif
         unsigned char ch = (unsigned char)*p;
         if (ch == '"' || ch == '\\' || ch < 0x20) return p;
-        size_t n = utf8(p);
+        size_t n = scan_utf8(p);
         if (!n) return p;
         p += n;
     }

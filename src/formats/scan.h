@@ -36,6 +36,8 @@ char scan_peek(scan *c);
 int scan_more(scan *c, char close);
 int scan_fail(scan *c, const char *expected);
 
+/* Length of the well-formed UTF-8 sequence at s, 0 if there is none. A NUL ends the text. */
+size_t scan_utf8(const char *s);
 /* A stranger's string for a message: cut at 96 bytes, control characters written as \u00XX. Returns buf. */
 const char *scan_show(char buf[SCAN_SHOW], const char *s, size_t n);
 
