@@ -74,12 +74,14 @@ verdicts() { printf '%s' "$output" | /usr/bin/python3 -c 'import json, sys; prin
         [ "$status" = 0 ] && [ "$(ls)" = "$(printf 'err\nout\nr.json')" ]
         n=$(/usr/bin/python3 -c 'import json; print(len(json.load(open("r.json"))["prompts"]))')
         for how in "" "--threads 1" "--kernels generic" "--no-mmap"; do
-            run_split "$PITH" verify "$m" --no-forward
             run_split "$PITH" verify "$m" --against r.json --json $how
             echo "$output"
             [ "$status" = 0 ] && [ -z "$error" ]
             [ "$(verdicts | tr ' ' '\n' | sort | uniq -c | tr -s ' ')" = " $n bit-equal" ]
         done
+        "$PITH" verify "$m" --record again.json --kernels generic --threads 1 >/dev/null
+        cmp r.json again.json
+        rm again.json
     done
     run_split "$PITH" verify "$GOLDEN/models/llama-classify" --against r.json
     grep -qE "^ok +forward +3 of 3 prompts bit-equal$" <<<"$output"
@@ -362,10 +364,14 @@ for p in r["forward"]["prompts"]:
     assert p["verdict"] == "runs" and p["recording"] is None and p["max_diff"] is None and p["n_tokens"] > 3'
 }
 
-@test "colours on a terminal only; no progress elsewhere" {
+@test "colours and progress on a terminal only" {
     type script >/dev/null || { echo "# skip: no script(1)"; skip "no script(1)"; }
     tty() { TERM=xterm script -qec "$*" /dev/null </dev/null; }
     [[ $(tty "$PITH" verify "$SENTIMENT") == *$'\e[32mok'* ]]
     [[ $(tty NO_COLOR=1 "$PITH" verify "$SENTIMENT") != *$'\e['*m* ]]
     [[ $("$PITH" verify "$SENTIMENT" 2>&1) != *$'\e'* ]]
+    for i in $(seq 6000); do echo "A film about $i people, and what became of them in the end."; done >p.txt
+    [[ $(tty "$PITH" verify "$SENTIMENT" -t 1 --prompts p.txt) == *$'\r'*" prompts, "*" prompts/s, "*"% "*" left"* ]] || false
+    run_split "$PITH" verify "$SENTIMENT" -t 1 --prompts p.txt
+    [ "$status" = 0 ] && [ -z "$error" ]
 }
