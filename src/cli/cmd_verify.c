@@ -274,8 +274,8 @@ static int check_forward(job *j, FILE *record, pith_err *e)
 static int verify(job *j, pith_err *e)
 {
     output out = {0};
-    if (j->v->record && output_open(&out, j->v->record, 0, e)) return CLI_FAILED;
-    int status = check_files(j, e);
+    int status = j->v->record ? output_open(&out, j->v->record, 0, e) : 0;
+    if (!status) status = check_files(j, e);
     if (!status) status = check_forward(j, out.f, e);
     if (!status && j->found.no_memory) status = err_nomem(e, 0, "findings");
     if (!status) reasons(j);
