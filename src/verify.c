@@ -1,6 +1,7 @@
 /* verify: pith_verify, its checks in order, and how findings are handed out. Each check has its own file. */
-#include "verify.h"
+#include "base/par.h"
 #include "base/path.h"
+#include "manifest.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -74,15 +75,42 @@ int verify_has(const verify *v, const char *name)
     return there;
 }
 
+const char *verify_number(char buf[32], uint64_t n)
+{
+    char raw[24];
+    int k = snprintf(raw, sizeof raw, "%llu", (unsigned long long)n), to = 0;
+    for (int i = 0; i < k; i++) {
+        if (i && (k - i) % 3 == 0) buf[to++] = ',';
+        buf[to++] = raw[i];
+    }
+    buf[to] = 0;
+    return buf;
+}
+
 /* ---- the whole ---- */
 
-static int run(verify *v, pith_err *e)
+static int asked(const verify *v, pith_check c) { return !(v->o.skip >> c & 1); }
+
+static void end(verify *v)
 {
-    static int (*const checks[])(verify *, pith_err *) = {
-        [PITH_CHECK_TENSORS] = verify_tensors, [PITH_CHECK_TOKENIZER] = verify_tokenizer};
+    for (size_t i = 0; i < v->n_tensors; i++) free(v->tensors[i].blocks);
+    for (size_t i = 0; i < v->n_files; i++) free(v->files[i].path);
+    for (size_t i = 0; i < v->n_parts; i++) pith_weights_close(v->parts[i]);
+    free(v->tensors);
+    free(v->files);
+    free(v->parts);
+    pith_weights_close(v->w);
+    json_free(v->config);
+}
+
+static int run(verify *v, const manifest *against, pith_err *e)
+{
     int rc = verify_files(v, e);
-    for (size_t i = 0; i < sizeof checks / sizeof *checks && !rc; i++)
-        if (checks[i] && !(v->o.skip >> i & 1)) rc = checks[i](v, e);
+    if (!rc && asked(v, PITH_CHECK_TENSORS)) rc = verify_tensors(v, e);
+    if (!rc && asked(v, PITH_CHECK_TOKENIZER)) rc = verify_tokenizer(v, e);
+    if (!rc && (v->scan || v->digest)) rc = verify_pass(v, e);
+    if (!rc && v->scan) rc = verify_values(v, e);
+    if (!rc && against) rc = manifest_compare(v, against, e);
     return rc;
 }
 
@@ -95,10 +123,20 @@ int pith_verify(const char *path, const pith_verify_options *o, pith_verdict *ou
     if (o) v.o = *o;
     if (stat(path, &st)) return err_set(e, "%s: cannot open: %s; check the path", path, strerror(errno));
     v.is_dir = S_ISDIR(st.st_mode);
-    int rc = run(&v, e);
-    for (size_t i = 0; i < v.n_parts; i++) pith_weights_close(v.parts[i]);
-    free(v.parts);
-    pith_weights_close(v.w);
-    json_free(v.config);
+    v.threads = v.o.threads > 0 ? v.o.threads : par_cpus();
+    const char *compare = asked(&v, PITH_CHECK_CHECKSUMS) ? v.o.against : NULL;
+    v.scan = asked(&v, PITH_CHECK_VALUES);
+    v.digest = compare || v.o.manifest;
+    /* What is wrong with either manifest is known before the work. */
+    manifest *against = compare ? manifest_open(compare, e) : NULL;
+    outfile out_file = {0};
+    int rc = compare && !against ? -1 : 0;
+    if (!rc && v.o.manifest) rc = outfile_open(&out_file, v.o.manifest, v.o.replace, e);
+    if (!rc) rc = run(&v, against, e);
+    if (!rc && v.o.manifest && v.w) rc = manifest_write(&v, &out_file, e);
+    if (!rc && v.o.manifest && !v.w) verify_tell(&v, PITH_CHECK_CHECKSUMS, 1, "", "the manifest was not written: the weights do not open");
+    outfile_abort(&out_file);
+    manifest_close(against);
+    end(&v);
     return rc;
 }

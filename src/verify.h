@@ -1,7 +1,34 @@
 /* verify: what the files that make up pith_verify share. Not public. */
 #ifndef VERIFY_H
 #define VERIFY_H
+#include "base/digest.h"
 #include "engine.h"
+#include "values.h"
+
+enum { VERIFY_BLOCK = 1 << 16 }; /* bytes of a tensor that have a checksum of their own */
+
+/* A file whose bytes count: weights, their index, and those beside them. */
+typedef struct verify_file {
+    char *path;
+    const char *name; /* the end of path */
+    uint64_t bytes;
+    int weights; /* tensors or their index: another cut of the same model has others */
+    unsigned char sha256[DIGEST_SHA256];
+} verify_file;
+
+typedef struct verify_tensor {
+    const pith_weights *w;
+    size_t index; /* in w */
+    size_t file;  /* in verify.files */
+    pith_tensor t;
+    dtype type;
+    /* What the pass found. */
+    values_count values;
+    uint64_t nan, inf;                 /* index of the first, UINT64_MAX: none */
+    uint64_t zero_blocks, first_zero;  /* blocks of nothing but zeros */
+    uint64_t hash, *blocks;            /* xxh3 of all bytes, and [n_blocks] of each block */
+    size_t n_blocks;
+} verify_tensor;
 
 typedef struct verify {
     const char *path;
@@ -12,6 +39,12 @@ typedef struct verify {
     pith_weights **parts; /* [n_parts] then: the shards that open alone */
     size_t n_parts;
     json_doc *config;     /* config.json; NULL: none that can be read */
+    verify_file *files;
+    size_t n_files;
+    verify_tensor *tensors; /* by file and offset */
+    size_t n_tensors;
+    int threads;
+    int scan, digest;     /* what the pass looks for: values, checksums */
     int odd_side;         /* something is wrong with a side file, and told: what fails for it is not told again */
 } verify;
 
@@ -30,5 +63,11 @@ extern const char *const verify_side_files[];
 int verify_files(verify *v, pith_err *e); /* the others build on what it opened */
 int verify_tensors(verify *v, pith_err *e);
 int verify_tokenizer(verify *v, pith_err *e);
+int verify_values(verify *v, pith_err *e);
+/* Every byte once: counts values if v->scan, sums blocks, tensors and files if v->digest. Threads share the work, and the
+ * results do not depend on them. 0; 1: stopped; -1. */
+int verify_pass(verify *v, pith_err *e);
+/* "1,234,567" */
+const char *verify_number(char buf[32], uint64_t n);
 
 #endif

@@ -45,11 +45,29 @@ static int check_side_files(verify *v, pith_err *e)
             verify_tell_error(v, PITH_CHECK_FILES, name, &why);
             v->odd_side = 1;
         }
-        v->out->files++;
         free(path);
     }
     if (v->is_dir && !verify_has(v, "config.json"))
         verify_tell(v, PITH_CHECK_FILES, 1, "config.json", "is not there, so this is no Hugging Face model directory; download it");
+    return 0;
+}
+
+/* ---- what the pass goes over ---- */
+
+static int add_file(verify *v, const char *path, int weights, pith_err *e)
+{
+    struct stat st;
+    size_t n = strlen(path) + 1;
+    char *copy = malloc(n);
+    verify_file *more = realloc(v->files, (v->n_files + 1) * sizeof *more);
+    if (more) v->files = more;
+    if (!copy || !more || stat(path, &st)) {
+        free(copy);
+        return !copy || !more ? err_nomem(e, n + (v->n_files + 1) * sizeof *more, path) : err_set(e, "%s: cannot open: %s", path, strerror(errno));
+    }
+    memcpy(copy, path, n);
+    const char *slash = strrchr(copy, '/');
+    v->files[v->n_files++] = (verify_file){.path = copy, .name = slash ? slash + 1 : copy, .bytes = (uint64_t)st.st_size, .weights = weights};
     return 0;
 }
 
@@ -90,8 +108,9 @@ static int check_shard(verify *v, const char *dir, const place *p, size_t n, pit
     pith_weights *w = pith_weights_open(path, &(pith_weights_options){.no_mmap = v->o.no_mmap}, &why);
     size_t skip = strlen(path) + 2; /* "path: " */
     if (!w) verify_tell(v, PITH_CHECK_FILES, 1, file, "%s", strlen(why.msg) > skip && !strncmp(why.msg, path, skip - 2) ? why.msg + skip : why.msg);
+    int bad = w ? 0 : add_file(v, path, 1, e); /* its bytes can be compared all the same */
     free(path);
-    if (!w) return 0;
+    if (!w) return bad;
     v->parts[v->n_parts++] = w;
     for (size_t i = 0; i < n; i++)
         if (pith_weights_find(w, p[i].tensor, &t))
@@ -149,23 +168,70 @@ static int check_weights(verify *v, pith_err *e)
     v->w = pith_weights_open(v->path, &(pith_weights_options){.no_mmap = v->o.no_mmap}, &why);
     if (v->w) {
         for (size_t i = 0; i < pith_weights_warnings(v->w); i++) verify_tell(v, PITH_CHECK_FILES, 0, "", "%s", pith_weights_warning(v->w, i));
-        v->out->files += pith_weights_files(v->w);
         return 0;
     }
     if (v->o.skip >> PITH_CHECK_FILES & 1) return err_set(e, "%s", why.msg);
     size_t before = v->out->failed[PITH_CHECK_FILES];
     char *index = find_index(v, e);
     int bad = index ? check_shards(v, index, e) : 0;
-    free(index);
-    v->out->files += v->n_parts;
     if (!bad && v->out->failed[PITH_CHECK_FILES] == before) verify_tell_error(v, PITH_CHECK_FILES, "", &why);
+    char *alone = bad || index ? NULL : v->is_dir ? path_join(v->path, "model.safetensors", e) : path_join("", v->path, e);
+    struct stat st;
+    if (alone && !stat(alone, &st) && S_ISREG(st.st_mode)) bad = add_file(v, alone, 1, e);
+    free(alone);
+    free(index);
+    return bad;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const verify_tensor *x = a, *y = b;
+    if (x->file != y->file) return x->file < y->file ? -1 : 1;
+    return x->t.offset < y->t.offset ? -1 : x->t.offset > y->t.offset;
+}
+
+static int add_weights(verify *v, const pith_weights *w, pith_err *e)
+{
+    size_t first = v->n_files, count = pith_weights_count(w);
+    for (size_t i = 0; i < pith_weights_files(w); i++)
+        if (add_file(v, pith_weights_file(w, i, NULL), 1, e)) return -1;
+    verify_tensor *more = realloc(v->tensors, (v->n_tensors + count + 1) * sizeof *more);
+    if (!more) return err_nomem(e, (v->n_tensors + count + 1) * sizeof *more, "tensors");
+    v->tensors = more;
+    for (size_t i = 0; i < count; i++) {
+        verify_tensor *t = &v->tensors[v->n_tensors++];
+        *t = (verify_tensor){.w = w, .index = i, .nan = UINT64_MAX, .inf = UINT64_MAX};
+        pith_weights_at(w, i, &t->t);
+        t->file = first + t->t.file;
+        t->type = (dtype)tensor_dtype_find(t->t.dtype, strlen(t->t.dtype));
+        v->out->bytes += t->t.nbytes;
+        v->out->parameters += tensor_count((tensor){.shape = t->t.shape, .rank = t->t.rank});
+    }
+    return 0;
+}
+
+static int list(verify *v, pith_err *e)
+{
+    char *index = find_index(v, e);
+    int bad = index ? add_file(v, index, 1, e) : 0;
+    free(index);
+    for (size_t i = 0; verify_side_files[i] && !bad; i++) {
+        char *path = verify_has(v, verify_side_files[i]) ? path_join(v->path, verify_side_files[i], e) : NULL;
+        if (path) bad = add_file(v, path, 0, e);
+        free(path);
+    }
+    for (size_t i = 0; i < v->n_parts && !bad; i++) bad = add_weights(v, v->parts[i], e);
+    if (v->w && !bad) bad = add_weights(v, v->w, e);
+    if (v->n_tensors) qsort(v->tensors, v->n_tensors, sizeof *v->tensors, by_place);
+    v->out->files = v->n_files;
+    v->out->tensors = v->n_tensors;
     return bad;
 }
 
 int verify_files(verify *v, pith_err *e)
 {
     v->out->done |= ~v->o.skip & 1u << PITH_CHECK_FILES;
-    if (check_side_files(v, e) || check_weights(v, e)) return -1;
+    if (check_side_files(v, e) || check_weights(v, e) || list(v, e)) return -1;
     char *path = v->is_dir ? path_join(v->path, "config.json", NULL) : NULL;
     if (path) v->config = json_load(path, NULL); /* what is wrong with it is told above */
     free(path);

@@ -1,8 +1,10 @@
 /* pith_verify: each thing that can be wrong with a model directory is found and named, and nothing else. */
 #include "verify.h"
+#include <math.h>
 
 #define ONLY(check) (~(1u << (check)))
-static const unsigned FILES = ONLY(PITH_CHECK_FILES), TENSORS = ONLY(PITH_CHECK_TENSORS);
+static const unsigned FILES = ONLY(PITH_CHECK_FILES), TENSORS = ONLY(PITH_CHECK_TENSORS),
+                      VALUES = ONLY(PITH_CHECK_VALUES);
 static const char *const root = "tests/golden/models";
 
 static const char *golden(const char *name)
@@ -173,9 +175,122 @@ static void test_config(void **state)
     free(text);
 }
 
+static void set32(part *p, size_t i, uint32_t bits) { memcpy(p->data + 4 * i, &bits, 4); }
+static void fill32(part *p, uint32_t bits)
+{
+    for (size_t i = 0; i < p->n / 4; i++) set32(p, i, bits);
+}
+
+static void test_values(void **state)
+{
+    (void)state;
+    enum { N = 3 * 16384 + 100 }; /* four blocks */
+    static float big[N];
+    static uint16_t half[400];
+    const char *d = verify_copy("values", golden("distilbert-odd"));
+    verify_finds(d, VALUES, "");
+    parts x = verify_split(files_path("values/model.safetensors"));
+    part *p = verify_part(&x, "distilbert.transformer.layer.2.ffn.lin1.weight");
+    set32(p, 101, 0x7fc00000), set32(p, 7, 0xffc00001), set32(p, 3, 0xff800000);
+    set32(verify_part(&x, "distilbert.transformer.layer.1.ffn.lin2.bias"), 2, 0x7f800000);
+    fill32(verify_part(&x, "distilbert.transformer.layer.0.attention.q_lin.weight"), 0);
+    set32(verify_part(&x, "distilbert.transformer.layer.0.attention.q_lin.weight"), 5, 0x80000000); /* -0 */
+    fill32(verify_part(&x, "distilbert.transformer.layer.0.attention.k_lin.weight"), 0x3f800000);
+    fill32(verify_part(&x, "distilbert.transformer.layer.0.attention.k_lin.bias"), 0x3f000000);
+    fill32(verify_part(&x, "distilbert.transformer.layer.0.attention.q_lin.bias"), 0); /* no news */
+    fill32(verify_part(&x, "distilbert.transformer.layer.0.output_layer_norm.weight"), 0x3f800000);
+    p = verify_part(&x, "distilbert.transformer.layer.0.ffn.lin1.weight");
+    for (size_t i = 0; i < p->n / 4; i += 50) set32(p, i, 0x007fffff);
+    for (size_t i = 0; i < N; i++) big[i] = i / 16384 % 2 ? 0 : 1 + (float)i;
+    verify_add(&x, "holes", "F32", "2,24626", big, sizeof big);
+    big[2 * 16384 + 77] = NAN;
+    verify_add(&x, "late", "F32", "49252", big, sizeof big);
+    for (size_t i = 0; i < 400; i++) half[i] = (uint16_t)(i % 10 ? 0x3c00 + i : 0x0001);
+    verify_add(&x, "f16", "F16", "20,20", half, sizeof half); /* a tenth: common */
+    half[1] = 0x8001;
+    verify_add(&x, "f16-more", "F16", "20,20", half, sizeof half);
+    for (size_t i = 0; i < 400; i++) half[i] = 0x7f80;
+    verify_add(&x, "bf16", "BF16", "400", half, sizeof half);
+    verify_add(&x, "complex", "C64", "50,2", half, sizeof half);
+    verify_add(&x, "integers", "I16", "20,20", half, sizeof half);
+    verify_join(&x, "values/model.safetensors");
+    static const char want[] =
+        "values - distilbert.transformer.layer.0.attention.q_lin.weight: all 3,600 values are 0\n"
+        "values - distilbert.transformer.layer.0.attention.k_lin.weight: all 3,600 values are 1\n"
+        "values - distilbert.transformer.layer.0.attention.k_lin.bias: all 60 values are 0.5\n"
+        "values - distilbert.transformer.layer.0.ffn.lin1.weight: 2.0% of 6,660 values are denormal in F32: they have lost precision\n"
+        "values ! distilbert.transformer.layer.1.ffn.lin2.bias: 1 of 60 values is infinite, the first at [2]\n"
+        "values ! distilbert.transformer.layer.2.ffn.lin1.weight: 2 of 6,660 values are NaN, the first at [0,7]\n"
+        "values ! distilbert.transformer.layer.2.ffn.lin1.weight: 1 of 6,660 values is infinite, the first at [0,3]\n"
+        "values - holes: 1 of 4 blocks of 64 KiB hold only zeros, the first begins at byte 65,536: is the file whole?\n"
+        "values ! late: 1 of 49,252 values is NaN, the first at [32845]\n"
+        "values - f16-more: 10.2% of 400 values are denormal in F16: they have lost precision\n"
+        "values ! bf16: 400 of 400 values are infinite, the first at [0]\n"
+        "values ! complex: 200 of 200 values are NaN, the first at [0,0]\n";
+    for (int how = 0; how < 4; how++) { /* the same for any number of threads, mapped or read */
+        const found *f = verify_run(d, VALUES, &(pith_verify_options){.threads = how + 1, .no_mmap = how % 2});
+        if (strcmp(f->text, want)) fail_msg("found\n%sexpected\n%s", f->text, want);
+        assert_int_equal(f->v.done, 1u << PITH_CHECK_VALUES);
+    }
+    /* one file alone, of which neither a config nor a tokenizer is asked */
+    const found *f = verify_run(files_path("values/model.safetensors"), 0, NULL);
+    assert_string_equal(f->text, want);
+    assert_int_equal(f->v.done, 1u << PITH_CHECK_FILES | 1u << PITH_CHECK_VALUES);
+    assert_int_equal(f->v.files, 1);
+    assert_int_equal(f->v.tensors, 63);
+}
+
+static int stop_at(void *ctx, pith_check check, uint64_t done, uint64_t total)
+{
+    uint64_t *calls = ctx;
+    assert_int_equal(check, PITH_CHECK_VALUES);
+    assert_true(done <= total && total == 443976);
+    return ++calls[0] == calls[1];
+}
+
+static void test_progress(void **state)
+{
+    (void)state;
+    uint64_t calls[2] = {0, 0};
+    pith_verify_options o = {.threads = 2, .on_progress = stop_at, .ctx = calls};
+    pith_verdict v;
+    assert_int_equal(pith_verify(golden("distilbert-f32"), &o, &v, NULL), 0);
+    assert_true(calls[0] >= 2); /* the beginning and the end */
+    calls[0] = 0, calls[1] = 1;
+    assert_int_equal(pith_verify(golden("distilbert-f32"), &o, &v, NULL), 1);
+    assert_int_equal(v.done & 1u << PITH_CHECK_VALUES, 0);
+}
+
+/* All models that are at hand are fine. */
+static void test_clean(void **state)
+{
+    (void)state;
+    static const char *const places[] = {"tests/golden/models", "models/bundled", "models"};
+    size_t n = 0;
+    for (int i = 0; i < 3; i++) {
+        const char *place = i < 2 ? places[i] : util_shared(places[i]);
+        DIR *d = place ? opendir(place) : NULL;
+        if (!d) printf("# skip: no shared models\n");
+        for (struct dirent *y; d && (y = readdir(d));) {
+            char path[1024];
+            struct stat st;
+            snprintf(path, sizeof path, "%.500s/%s", place, y->d_name);
+            if (y->d_name[0] == '.' || stat(path, &st) || !S_ISDIR(st.st_mode)) continue;
+            const found *f = verify_run(path, 0, NULL);
+            if (strchr(f->text, '!') || (i && *f->text)) fail_msg("%s: %s", path, f->text);
+            if (!i) assert_string_equal(f->text, "tokenizer - : there is no tokenizer: only token ids can be computed with\n");
+            assert_int_equal(f->v.done, (1u << PITH_CHECK_CHECKSUMS) - 1);
+            n++;
+        }
+        if (d) closedir(d);
+    }
+    assert_true(n >= 25);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_files), cmocka_unit_test(test_shards),
-                                       cmocka_unit_test(test_tensors), cmocka_unit_test(test_each_tensor), cmocka_unit_test(test_config)};
+                                       cmocka_unit_test(test_tensors), cmocka_unit_test(test_each_tensor), cmocka_unit_test(test_config),
+                                       cmocka_unit_test(test_values), cmocka_unit_test(test_progress), cmocka_unit_test(test_clean)};
     return cmocka_run_group_tests(tests, files_setup, files_teardown);
 }
