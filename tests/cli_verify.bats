@@ -210,21 +210,92 @@ P
     [ "$status" = 0 ] && [[ $output == *"within tolerance"*"new token 6 is"*"nearly equal logits"* ]]
 }
 
-@test "a bit of a weight: the replay sees it" {
-    cp -r "$SENTIMENT" m
-    t=$("$PITH" inspect --json m | tr -d '\n' | /usr/bin/python3 -c 'import json, sys; print(next(t["name"] for t in json.load(sys.stdin)["tensors"] if t["dtype"] == "F32" and "classifier" in t["name"] and "weight" in t["name"]), end="")' || true)
-    if [ -z "$t" ]; then rm -r m; tiny m; t=classifier.weight; fi
-    "$PITH" verify m --record r.json >/dev/null
-    flip m/model.safetensors "$t" 3 0
+@test "a bit of a weight: the manifest tells where, the replay what it does" {
+    tiny m
+    "$PITH" verify m --record r.json --manifest m.json >/dev/null
+    flip m/model.safetensors classifier.weight 3 0
     run_split "$PITH" verify m --against r.json
     echo "$output"
     [ "$status" = 0 ]
     [[ $output == *"within tolerance"*"remark   r.json: "*"gives the same bits on every machine"*"should be, 1 remark"* ]]
     run_split "$PITH" verify m --against r.json --tolerance 0
     [ "$status" = 1 ] && [[ $output == *DIFFERENT* ]]
-    flip m/model.safetensors "$t" 3 29
+    flip m/model.safetensors classifier.weight 3 29
     run_split "$PITH" verify m --against r.json
     [ "$status" = 1 ] && [[ $output == *"DIFFERENT"*"max |diff|"* ]]
+    run_split "$PITH" verify m --against m.json --against r.json
+    echo "$output"
+    [ "$status" = 1 ]
+    [[ $output == *"FAILED   checksums"*"problem  classifier.weight: "*"FAILED   forward"*"DIFFERENT"* ]]
+    run_split "$PITH" verify m --against m.json --no-forward --json
+    [ "$status" = 1 ]
+    py 'r = json.loads(out)
+assert r["verdict"] == "failed" and r["checks"]["checksums"]["status"] == "failed" and r["checks"]["forward"]["why"] == "as asked"
+f = [f for f in r["findings"] if f["subject"] == "classifier.weight"]
+assert len(f) == 1 and f[0]["check"] == "checksums" and f[0]["failed"] and "byte" in f[0]["message"], r["findings"]'
+}
+
+@test "--manifest and --against: all holds, several at once; it is not replaced unasked" {
+    tiny m
+    run_split "$PITH" verify m --manifest a.json
+    echo "$output"
+    [ "$status" = 0 ] && grep -qE "^skipped +checksums +written, " <<<"$output"
+    "$PITH" verify m/model.safetensors --manifest b.json >/dev/null
+    run_split "$PITH" verify m --against a.json --against b.json
+    echo "$output"
+    [ "$status" = 0 ] && grep -qE "^ok +checksums" <<<"$output"
+    run_split "$PITH" verify m --manifest a.json; fails 1 "a.json: exists; --force"
+    run_split "$PITH" verify m --against a.json --skip checksums; fails 2 "--against a manifest needs the checksums"
+    echo >>m/tokenizer_config.json
+    run_split "$PITH" verify m --against a.json --against b.json --no-mmap
+    echo "$output"
+    [ "$status" = 1 ] && [[ $output == *"problem  tokenizer_config.json: "* ]]
+    "$PITH" verify m --manifest a.json --force >/dev/null
+    run_split "$PITH" verify m --against a.json
+    [ "$status" = 0 ]
+    sed -i 's/"kind": "pith-manifest"/"kind": "shopping-list"/' a.json
+    run_split "$PITH" verify m --against a.json; fails 1 "a.json: "
+    [ "$(ls)" = "$(printf '%s\n' a.json b.json err m out)" ]
+}
+
+@test "a truncated or missing shard, a missing or foreign tensor, a NaN, another vocabulary: named" {
+    cp -r "$GOLDEN/models/distilbert-sharded" m
+    shards=(m/*.safetensors)
+    truncate -s -10 "${shards[0]}"
+    run_split "$PITH" verify m
+    echo "$output"
+    [ "$status" = 1 ] && [[ $output == *"FAILED   files"*"problem  ${shards[0]#m/}: "*runcated* ]]
+    grep -qE "^skipped +forward +the model does not open$" <<<"$output"
+    rm "${shards[0]}"
+    run_split "$PITH" verify m
+    [ "$status" = 1 ] && [[ $output == *"problem  ${shards[0]#m/}: is not there"* ]]
+    rename() { # of a tensor, in a copy of a tiny model
+        rm -rf m
+        cp -r "$GOLDEN/models/distilbert-f32" m
+        /usr/bin/python3 - m/model.safetensors "$1" "$2" <<'P'
+import sys
+path, old, new = sys.argv[1], sys.argv[2].encode(), sys.argv[3].encode()
+b = open(path, "rb").read()
+assert len(old) == len(new) and b.count(b'"' + old + b'"') == 1
+open(path, "wb").write(b.replace(b'"' + old + b'"', b'"' + new + b'"'))
+P
+    }
+    rename classifier.bias classifier.bios
+    run_split "$PITH" verify m
+    echo "$output"
+    [ "$status" = 1 ] && [[ $output == *"FAILED   tensors"*classifier.bias* && $output == *classifier.bios* ]]
+    rename classifier.bias classifier.bias
+    flip m/model.safetensors classifier.bias 0 30
+    printf '\0\0\xc0\x7f' | dd of=m/model.safetensors bs=1 seek="$(($(stat -c %s m/model.safetensors) - 4))" conv=notrunc status=none
+    run_split "$PITH" verify m
+    echo "$output"
+    [ "$status" = 1 ] && [[ $output == *"FAILED   values"*NaN* ]]
+    rm -rf m
+    tiny m
+    edit m/tokenizer.json 'd["model"]["vocab"]["[unused3]"] = 9000'
+    run_split "$PITH" verify m
+    echo "$output"
+    [ "$status" = 1 ] && [[ $output == *"FAILED   tokenizer"*"problem  "*"ids up to 9000"*"vocab_size"* ]]
 }
 
 @test "another tokenizer, or none: told as such" {

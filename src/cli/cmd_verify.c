@@ -130,9 +130,11 @@ static int consistent(const job *j)
     if (!(v->tolerance >= 0) || isinf(v->tolerance)) return cli_usage("--tolerance: %g is no size", v->tolerance);
     if (needs && !j->is_dir)
         return cli_error("%s: is a file; %s needs a model's directory, to compute with", j->path, needs);
+    const char *const written[] = {v->manifest, v->record};
     struct stat st;
-    if (v->record && !v->force && lstat(v->record, &st) == 0)
-        return cli_error("%s: exists; --force replaces it", v->record);
+    for (int i = 0; i < 2; i++)
+        if (written[i] && !v->force && lstat(written[i], &st) == 0)
+            return cli_error("%s: exists; --force replaces it", written[i]);
     return 0;
 }
 
@@ -189,7 +191,8 @@ static void reasons(job *j)
         if (j->skip >> c & 1) why = "as asked";
         else if (!j->is_dir && (c == PITH_CHECK_TENSORS || c == PITH_CHECK_TOKENIZER || c == FINDINGS_FORWARD))
             why = "a file alone does not say what model it is of";
-        else if (c == PITH_CHECK_CHECKSUMS && !j->n_manifests) why = "nothing to compare with; --against MANIFEST does";
+        else if (c == PITH_CHECK_CHECKSUMS && !j->n_manifests)
+            why = j->v->manifest ? "written, and nothing to compare with" : "nothing to compare with; --against MANIFEST does";
         else if (findings_count(&j->found, PITH_CHECK_FILES, 1)) why = "the files cannot be read";
         snprintf(j->found.why_not[c], sizeof j->found.why_not[c], "%s", why);
     }
