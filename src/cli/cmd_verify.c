@@ -1,5 +1,5 @@
 /* pith verify: are these weights what they should be? The library looks at the files; the forward is made here. */
-#define _POSIX_C_SOURCE 200809L
+#define _DEFAULT_SOURCE
 #include "cli/cmd.h"
 #include "cli/findings.h"
 #include "cli/guard.h"
@@ -9,6 +9,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 typedef struct values {
@@ -89,7 +90,8 @@ static int skipped(const values *v, unsigned *skip)
 {
     char words[128] = "", near[32];
     *skip = v->no_forward ? 1u << FINDINGS_FORWARD : 0;
-    for (int c = 0, n = 0; c < FINDINGS_CHECKS; c++) n += snprintf(words + n, sizeof words - (size_t)n, "%s%s", c ? "|" : "", findings_names[c]);
+    for (int c = 0, n = 0; c < FINDINGS_CHECKS; c++)
+        n += snprintf(words + n, sizeof words - (size_t)n, "%s%s", c ? "|" : "", findings_names[c]);
     for (size_t i = 0; i < v->skip.n; i++) {
         int c = 0;
         while (c < FINDINGS_CHECKS && strcmp(findings_names[c], v->skip.items[i]) != 0) c++;
@@ -232,8 +234,8 @@ static void no_model(job *j, const char *why)
     pith_weights *w = pith_weights_open(j->path, &(pith_weights_options){.header_only = 1}, NULL);
     int torch = w && strcmp(pith_weights_format(w), "PyTorch") == 0;
     pith_weights_close(w);
-    snprintf(j->found.why_not[FINDINGS_FORWARD], sizeof j->found.why_not[0], torch ? "PyTorch checkpoints are not computed with; pith convert makes safetensors of them"
-                                                                                 : "the model does not open");
+    snprintf(j->found.why_not[FINDINGS_FORWARD], sizeof j->found.why_not[0], "%s",
+             torch ? "PyTorch checkpoints are not computed with; pith convert makes safetensors of them" : "the model does not open");
     if (!needed && (torch || findings_count(&j->found, -1, 1))) return;
     snprintf(message, sizeof message, "%s%s", why, needed ? "" : " (--no-forward leaves this check out)");
     findings_add(&j->found, FINDINGS_FORWARD, 1, "", message);
@@ -248,6 +250,8 @@ static int open_model(job *j, pith_err *e)
     j->l.model = pith_model_open(j->path, &o, e);
     if (!j->l.model) return -1;
     guard_mapped(j->path, j->l.model, NULL);
+    cli_detail("%s: kernels %s, %d thread%s", pith_model_type(j->l.model), pith_model_kernels(j->l.model),
+               pith_model_threads(j->l.model), pith_model_threads(j->l.model) == 1 ? "" : "s");
     j->l.session = pith_session_new(j->l.model, e);
     return j->l.session ? 0 : -1;
 }
@@ -274,12 +278,25 @@ static int check_forward(job *j, FILE *record, pith_err *e)
 
 /* ---- the whole ---- */
 
+/* For -v. */
+static void figures(const job *j, double files, double computing)
+{
+    char a[32], b[32];
+    struct rusage u;
+    getrusage(RUSAGE_SELF, &u);
+    cli_detail("%s of tensors in %.0f ms (%.1f GB/s), forward in %.0f ms, peak memory %s", cli_bytes(j->found.verdict.bytes, a),
+               1e3 * files, 1e-9 * (double)j->found.verdict.bytes / files, 1e3 * computing, cli_bytes((uint64_t)u.ru_maxrss * 1024, b));
+}
+
 static int verify(job *j, pith_err *e)
 {
     output out = {0};
     int status = j->v->record ? output_open(&out, j->v->record, 0, e) : 0;
+    double start = cli_now(), checked;
     if (!status) status = check_files(j, e);
+    checked = cli_now();
     if (!status) status = check_forward(j, out.f, e);
+    if (!status) figures(j, checked - start, cli_now() - checked);
     if (!status && j->found.no_memory) status = err_nomem(e, 0, "findings");
     if (!status) reasons(j);
     /* What a model computes that fails here is nothing to hold others against. */

@@ -23,7 +23,7 @@ enum {
 static const char *const built_in[] = {
     "A wonderful, moving film.",
     "The capital of France is",
-    "na\xc3\xafve caf\xc3\xa9, \xd0\x9f\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5\xd1\x82, \xe4\xbd\xa0\xe5\xa5\xbd\xef\xbc\x8c \xe4\xb8\x96\xe7\x95\x8c \xf0\x9f\x8c\x8d",
+    "naïve café, Привет, 你好，世界 🌍",
     "def add(a, b):\n    return a + b\n",
     "Numbers: 0 7 42 1999 31,536,000 3.14159 1e-6; signs: #!%&/()=?<>|{}[]~^",
     "The river rose in the night, and by the time the village woke the lower field was a lake. Nobody had seen water come that "
@@ -231,7 +231,7 @@ static int compare_numbers(const forward *f, const recorded *x, const computed *
     }
     row->max_diff = most;
     row->tolerance = f->tolerance * scale;
-    int equal = x->has_hash ? c->hash == x->hash : same && !x->id;
+    int equal = same && (x->has_hash ? c->hash == x->hash : !x->id);
     if (!equal && (most > row->tolerance || f->tolerance == 0))
         say(row, FORWARD_DIFFERENT, most > 0 ? "max |diff| %.2g, tolerance %.2g" : "numbers that were not recorded one by one differ",
             most, row->tolerance);
@@ -254,9 +254,9 @@ static void compare_label(const forward *f, const recorded *x, const computed *c
     int then = -1;
     for (size_t i = 0; i < pith_model_n_labels(m) && then < 0; i++)
         if (strcmp(pith_model_label(m, i), x->label) == 0) then = (int)i;
-    if (then < 0) say(row, FORWARD_DIFFERENT, "label %.40s, recorded %.40s, which is none of the model's labels", pith_model_label(m, now), x->label);
-    else if (tie(c, now, (size_t)then, row)) say(row, FORWARD_WITHIN, "label %.40s, recorded %.40s: nearly equal logits", pith_model_label(m, now), x->label);
-    else say(row, FORWARD_DIFFERENT, "label %.40s, recorded %.40s", pith_model_label(m, now), x->label);
+    int near = then >= 0 && tie(c, now, (size_t)then, row);
+    say(row, near ? FORWARD_WITHIN : FORWARD_DIFFERENT, "label %.40s, recorded %.40s%s", pith_model_label(m, now), x->label,
+        then < 0 ? ", which is none of the model's labels" : near ? ": nearly equal logits" : "");
 }
 
 /* Where the continuations part, were the two tokens nearly equal? Asks the model again, about prompt and answer so far. */
@@ -434,7 +434,9 @@ static int from_file(forward *f, const char *path, FILE *out, pith_err *e)
         if (len && line[len - 1] == '\r') len--;
         if (len == 0) continue;
         char *text = strndup(line, len); /* NUL-terminated, for the row */
-        bad = !text ? err_nomem(e, len, "a prompt") : memchr(line, 0, len) ? err_set(e, "a prompt has a NUL byte") : one_text(f, text, len, out, e);
+        if (!text) bad = err_nomem(e, len, "a prompt");
+        else if (strlen(text) != len) bad = err_set(e, "a prompt has a NUL byte");
+        else bad = one_text(f, text, len, out, e);
         free(text);
         if (bad) err_where(e, "%.480s: line %llu", in.name, (unsigned long long)in.line);
         progress_update(&p, in.line, in.total ? (double)in.taken / (double)in.total : -1);
