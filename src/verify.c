@@ -45,25 +45,23 @@ static size_t leading_name(const char *msg)
     return 0;
 }
 
+const char *verify_subject(const verify *v, const char *msg, char name[PITH_ERR_MAX])
+{
+    size_t n = strlen(v->path), k = 0;
+    while (v->is_dir && n > 1 && v->path[n - 1] == '/') n--;
+    int within = !strncmp(msg, v->path, n);
+    if (within && !strncmp(msg + n, ": ", 2)) msg += n + 2;
+    else if (within && v->is_dir && msg[n] == '/') msg += n + strspn(msg + n, "/");
+    if (v->is_dir) k = leading_name(msg);
+    snprintf(name, PITH_ERR_MAX, "%.*s", (int)k, msg);
+    return msg + (k ? k + 2 : 0);
+}
+
 void verify_tell_error(verify *v, pith_check check, const char *subject, const pith_err *why)
 {
-    const char *msg = why->msg;
     char name[PITH_ERR_MAX];
-    size_t n = strlen(v->path), k;
-    if (!strncmp(msg, v->path, n)) {
-        if (!v->is_dir && !strncmp(msg + n, ": ", 2)) msg += n + 2;
-        else if (v->is_dir) {
-            while (n && v->path[n - 1] == '/') n--;
-            while (msg[n] == '/') n++;
-            msg += n + (strncmp(msg + n, ": ", 2) ? 0 : 2);
-        }
-    }
-    if (v->is_dir && (k = leading_name(msg))) {
-        snprintf(name, sizeof name, "%.*s", (int)k, msg);
-        subject = name;
-        msg += k + 2;
-    }
-    verify_tell(v, check, 1, subject, "%s", msg);
+    const char *rest = verify_subject(v, why->msg, name);
+    verify_tell(v, check, 1, *name ? name : subject, "%s", rest);
 }
 
 int verify_has(const verify *v, const char *name)

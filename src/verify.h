@@ -45,14 +45,17 @@ typedef struct verify {
     size_t n_tensors;
     int threads;
     int scan, digest;     /* what the pass looks for: values, checksums */
+    int as_stored;        /* tensors' data are the files' own bytes */
     int odd_side;         /* something is wrong with a side file, and told: what fails for it is not told again */
 } verify;
 
 /* Hands out one finding, unless its check is to be skipped. Names in subject and message may be strangers': control characters are escaped. */
 void verify_tell(verify *v, pith_check check, int failed, const char *subject, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));
-/* Tells an error of another part as a failure. The path it begins with, or the file of the directory, is its subject;
- * else `subject` is. */
+/* Of an error's message that begins with the path that is verified, or a file in it: the rest, and that file's name ("":
+ * none). */
+const char *verify_subject(const verify *v, const char *msg, char name[PITH_ERR_MAX]);
+/* Tells an error of another part as a failure. Its subject is the file that it begins with, else `subject`. */
 void verify_tell_error(verify *v, pith_check check, const char *subject, const pith_err *why);
 /* Is there such a file in the directory? Never, if what is verified is a file. */
 int verify_has(const verify *v, const char *name);

@@ -131,13 +131,13 @@ static int check_shards(verify *v, const char *index, pith_err *e)
     const char *slash = strrchr(index, '/');
     json_doc *doc = json_load(index, NULL);
     json map = json_get(json_root(doc), "weight_map");
-    size_t n = json_len(map), i = 0;
+    size_t n = json_typeof(map) == JSON_OBJECT ? json_len(map) : 0, i = 0;
     place *p = malloc((n + 1) * sizeof *p);
     char *dir = malloc(strlen(index) + 2);
     v->parts = malloc((n + 1) * sizeof *v->parts);
     int bad = !p || !dir || !v->parts ? err_nomem(e, (n + 1) * sizeof *p, "the index") : 0;
     if (!bad) sprintf(dir, "%.*s", slash ? (int)(slash - index) : 1, slash ? index : ".");
-    for (json c = json_first(map); !bad && c.node; c = json_next(c)) p[i++] = (place){json_key(c), json_str(c)};
+    for (json c = json_first(map); !bad && i < n; c = json_next(c)) p[i++] = (place){json_key(c), json_str(c)};
     if (!bad && n) qsort(p, n, sizeof *p, by_file);
     for (size_t first = 0, last; first < n && !bad; first = last) {
         for (last = first; last < n && !strcmp(p[last].file, p[first].file);) last++;
@@ -162,6 +162,22 @@ static char *find_index(const verify *v, pith_err *e)
     return NULL;
 }
 
+/* The one file that does not open: its bytes can be compared all the same. */
+static int add_broken(verify *v, pith_err *e)
+{
+    static const char *const names[] = {"model.safetensors", "pytorch_model.bin"};
+    struct stat st;
+    if (!v->is_dir) return stat(v->path, &st) || !S_ISREG(st.st_mode) ? 0 : add_file(v, v->path, 1, e);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (!verify_has(v, names[i])) continue;
+        char *path = path_join(v->path, names[i], e);
+        int bad = path ? add_file(v, path, 1, e) : -1;
+        free(path);
+        return bad;
+    }
+    return 0;
+}
+
 static int check_weights(verify *v, pith_err *e)
 {
     pith_err why = {{0}};
@@ -175,10 +191,7 @@ static int check_weights(verify *v, pith_err *e)
     char *index = find_index(v, e);
     int bad = index ? check_shards(v, index, e) : 0;
     if (!bad && v->out->failed[PITH_CHECK_FILES] == before) verify_tell_error(v, PITH_CHECK_FILES, "", &why);
-    char *alone = bad || index ? NULL : v->is_dir ? path_join(v->path, "model.safetensors", e) : path_join("", v->path, e);
-    struct stat st;
-    if (alone && !stat(alone, &st) && S_ISREG(st.st_mode)) bad = add_file(v, alone, 1, e);
-    free(alone);
+    if (!bad && !index) bad = add_broken(v, e);
     free(index);
     return bad;
 }
@@ -198,6 +211,7 @@ static int add_weights(verify *v, const pith_weights *w, pith_err *e)
     verify_tensor *more = realloc(v->tensors, (v->n_tensors + count + 1) * sizeof *more);
     if (!more) return err_nomem(e, (v->n_tensors + count + 1) * sizeof *more, "tensors");
     v->tensors = more;
+    v->as_stored &= !strcmp(pith_weights_format(w), "safetensors");
     for (size_t i = 0; i < count; i++) {
         verify_tensor *t = &v->tensors[v->n_tensors++];
         *t = (verify_tensor){.w = w, .index = i, .nan = UINT64_MAX, .inf = UINT64_MAX};
@@ -220,6 +234,7 @@ static int list(verify *v, pith_err *e)
         if (path) bad = add_file(v, path, 0, e);
         free(path);
     }
+    v->as_stored = 1;
     for (size_t i = 0; i < v->n_parts && !bad; i++) bad = add_weights(v, v->parts[i], e);
     if (v->w && !bad) bad = add_weights(v, v->w, e);
     if (v->n_tensors) qsort(v->tensors, v->n_tensors, sizeof *v->tensors, by_place);

@@ -14,9 +14,9 @@
 #include <unistd.h>
 
 enum {
-    CHUNK = 1 << 20,   /* bytes of a tensor in one item: whole blocks */
-    WINDOW = 256 << 20, /* bytes of all lanes' windows: threads wait for each other once in so many */
-    SHA_WINDOW = 64 << 20,
+    CHUNK = 1 << 17,   /* bytes of a tensor in one item: whole blocks, and what a core's own cache holds */
+    WINDOW = 128 << 20, /* bytes of all lanes' windows: threads wait for each other once in so many */
+    SHA_WINDOW = 32 << 20,
     SCRATCH = 1 << 18, /* bytes a worker reads at once */
     MAX_ITEMS = 1024,  /* of one lane's window: tiny tensors are many */
     LEAST_ZEROS = 4096 /* bytes of a last block that is told when it is zero */
@@ -29,7 +29,8 @@ typedef struct lane {
     int fd;
     digest_sha256 *sha;
     digest_stream *stream; /* of the tensor under way */
-    uint64_t file_at;
+    uint64_t file_at;      /* bytes of the file in earlier windows */
+    size_t sha_t;          /* the tensor that the file's checksum comes to next */
     size_t t, end;         /* tensors of the file: the next one, and behind the last */
     uint64_t at;           /* bytes of tensor t that are in earlier windows */
     size_t from;           /* the same at the window's beginning */
@@ -145,19 +146,34 @@ static void run_stream(const pass *s, const lane *l, char *buf, pith_err *e)
     }
 }
 
+/* Up to *n bytes of the file at a place: of a tensor where they lie, so that they are read once; else read into buf. */
+static const char *file_bytes(const verify *v, lane *l, uint64_t at, size_t *n, char *buf, pith_err *e)
+{
+    ssize_t got;
+    if (*n > SCRATCH) *n = SCRATCH;
+    while (l->sha_t < l->end && at >= v->tensors[l->sha_t].t.offset + v->tensors[l->sha_t].t.nbytes) l->sha_t++;
+    if (l->sha_t < l->end && v->as_stored) {
+        const pith_tensor *t = &v->tensors[l->sha_t].t;
+        uint64_t left = at < t->offset ? t->offset - at : t->offset + t->nbytes - at;
+        if (left < *n) *n = (size_t)left;
+        if (at >= t->offset) return (const char *)t->data + (at - t->offset);
+    }
+    do got = pread(l->fd, buf, *n, (off_t)at);
+    while (got < 0 && errno == EINTR);
+    if (got <= 0) return err_set(e, "%s: cannot read: %s", l->file->path, got ? strerror(errno) : "it shrank meanwhile"), NULL;
+    *n = (size_t)got;
+    return buf;
+}
+
 static void run_sha256(pass *s, const item *x, char *buf, int tid, pith_err *e)
 {
     for (size_t at = 0; at < x->n && !is_stopped(s);) {
-        size_t most = x->n - at < SCRATCH ? x->n - at : SCRATCH;
-        ssize_t n = pread(x->lane->fd, buf, most, (off_t)(x->at + at));
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) {
-            err_set(e, "%s: cannot read: %s", x->lane->file->path, n ? strerror(errno) : "it shrank meanwhile");
-            return;
-        }
-        digest_sha256_add(x->lane->sha, buf, (size_t)n);
-        at += (size_t)n;
-        advance(s, (size_t)n, tid);
+        size_t n = x->n - at;
+        const char *p = file_bytes(s->v, x->lane, x->at + at, &n, buf, e);
+        if (!p) return;
+        digest_sha256_add(x->lane->sha, p, n);
+        at += n;
+        advance(s, n, tid);
     }
 }
 
@@ -194,7 +210,7 @@ static int lane_open(pass *s, lane *l, pith_err *e)
     verify *v = s->v;
     while (s->next_file < v->n_files) {
         size_t i = s->next_file++;
-        l->t = l->end = s->next_tensor;
+        l->t = l->end = l->sha_t = s->next_tensor;
         while (l->end < v->n_tensors && v->tensors[l->end].file == i) l->end++;
         s->next_tensor = l->end;
         if (!v->digest && l->t == l->end) continue;

@@ -11,7 +11,7 @@ static void tell(void *ctx, const char *name, const char *message)
 int verify_tensors(verify *v, pith_err *e)
 {
     if (!v->config || !v->w) return 0; /* verify_files said why */
-    if (*pith_weights_format(v->w) != 's') {
+    if (!v->as_stored) {
         verify_tell(v, PITH_CHECK_TENSORS, 0, "", "not compared with config.json: the weights are a PyTorch checkpoint, and models are computed from safetensors; `pith convert` makes them");
         return 0;
     }

@@ -14,10 +14,7 @@ typedef struct facts {
     json config, generation, tokenizer_config;
 } facts;
 
-static void tell(const facts *f, int failed, const char *subject, const char *message)
-{
-    verify_tell(f->v, PITH_CHECK_TOKENIZER, failed, subject, "%s", message);
-}
+#define tell(f, failed, ...) verify_tell((f)->v, PITH_CHECK_TOKENIZER, failed, __VA_ARGS__)
 
 /* ---- vocabulary ---- */
 
@@ -26,10 +23,10 @@ static void check_size(const facts *f)
     size_t n = tokenizer_vocab_size(f->t);
     if (!f->vocab) return;
     if (n > f->vocab)
-        verify_tell(f->v, PITH_CHECK_TOKENIZER, 1, "", "the tokenizer has ids up to %zu, the model only up to %llu (vocab_size): are they of the same model?",
+        tell(f, 1, "", "the tokenizer has ids up to %zu, the model only up to %llu (vocab_size): are they of the same model?",
                     n - 1, (unsigned long long)f->vocab - 1);
     else if (n < f->vocab - f->vocab / 16) /* rows that round the number up are common */
-        verify_tell(f->v, PITH_CHECK_TOKENIZER, 0, "", "the tokenizer has %zu ids, the model %llu (vocab_size): are they of the same model?", n,
+        tell(f, 0, "", "the tokenizer has %zu ids, the model %llu (vocab_size): are they of the same model?", n,
                     (unsigned long long)f->vocab);
 }
 
@@ -42,15 +39,15 @@ static void check_id(const facts *f, const char *file, const char *key, json v)
     int pad = !strcmp(key, "pad_token_id"); /* of no use without padding; -1 and ids past the end are common */
     if (json_typeof(v) == JSON_NULL) return;
     if (json_as_size(v, 0, INT32_MAX, &id, &why)) {
-        if (pad && json_typeof(v) == JSON_NUMBER) verify_tell(f->v, PITH_CHECK_TOKENIZER, 0, file, "%s %g is no token's", key, json_num(v));
+        if (pad && json_typeof(v) == JSON_NUMBER) tell(f, 0, file, "%s %g is no token's", key, json_num(v));
         else verify_tell_error(f->v, PITH_CHECK_TOKENIZER, file, &why);
         return;
     }
     if (f->vocab && id >= f->vocab)
-        verify_tell(f->v, PITH_CHECK_TOKENIZER, !pad, file, "%s %llu is not in the model's vocabulary of %llu", key, (unsigned long long)id,
+        tell(f, !pad, file, "%s %llu is not in the model's vocabulary of %llu", key, (unsigned long long)id,
                     (unsigned long long)f->vocab);
     else if (f->t && !tokenizer_piece(f->t, (int32_t)id))
-        verify_tell(f->v, PITH_CHECK_TOKENIZER, !pad, file, "%s %llu is no token of the tokenizer", key, (unsigned long long)id);
+        tell(f, !pad, file, "%s %llu is no token of the tokenizer", key, (unsigned long long)id);
 }
 
 /* "eos_token_id" and its kin: a number or a list of them. */
@@ -97,11 +94,11 @@ static void check_tokens(const facts *f)
         int32_t id = tokenizer_id(f->t, piece);
         snprintf(key, sizeof key, "%s_id", names[i]);
         if (id < 0) {
-            verify_tell(f->v, PITH_CHECK_TOKENIZER, 1, file, "%s \"%s\" is not in the vocabulary", names[i], piece);
+            tell(f, 1, file, "%s \"%s\" is not in the vocabulary", names[i], piece);
             continue;
         }
         if (!agrees(f->config, key, id, &said) && !agrees(f->generation, key, id, &said) && said)
-            verify_tell(f->v, PITH_CHECK_TOKENIZER, 0, file, "%s \"%s\" is id %d, but %s of config.json and generation_config.json is another", names[i],
+            tell(f, 0, file, "%s \"%s\" is id %d, but %s of config.json and generation_config.json is another", names[i],
                         piece, (int)id, key);
     }
 }
@@ -114,7 +111,9 @@ static void check_template(const facts *f)
     json_type t = json_typeof(json_get(f->tokenizer_config, "chat_template"));
     if ((t == JSON_NONE || t == JSON_NULL) && !verify_has(f->v, "chat_template.jinja") && !verify_has(f->v, "chat_template.json")) return;
     pith_template *x = pith_template_open(f->v->path, &why);
-    if (!x) verify_tell_error(f->v, PITH_CHECK_TOKENIZER, "", &why);
+    char name[PITH_ERR_MAX];
+    const char *rest = verify_subject(f->v, why.msg, name);
+    if (!x) tell(f, 1, name, "the chat template does not parse: %s", rest);
     pith_template_close(x);
 }
 

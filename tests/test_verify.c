@@ -4,7 +4,7 @@
 
 #define ONLY(check) (~(1u << (check)))
 static const unsigned FILES = ONLY(PITH_CHECK_FILES), TENSORS = ONLY(PITH_CHECK_TENSORS),
-                      VALUES = ONLY(PITH_CHECK_VALUES);
+                      VALUES = ONLY(PITH_CHECK_VALUES), TOKENIZER = ONLY(PITH_CHECK_TOKENIZER);
 static const char *const root = "tests/golden/models";
 
 static const char *golden(const char *name)
@@ -28,6 +28,12 @@ static void test_files(void **state)
         "files ! tokenizer.json: this is a git-lfs pointer, not the file itself (9085657 bytes): run \"git lfs pull\" in its folder, or download the file\n"
         "files ! tokenizer_config.json: this is a web page (HTML or XML), not the file itself: the download failed or needs a login; download it again\n"
         "files ! model.safetensors: this is a git-lfs pointer, not the file itself (267832558 bytes): run \"git lfs pull\" in its folder, or download the file\n");
+    /* the file alone; and where nobody wants to hear of files */
+    verify_finds(files_path("single/model.safetensors"), 0,
+        "files ! : this is a git-lfs pointer, not the file itself (267832558 bytes): run \"git lfs pull\" in its folder, or download the file\n");
+    pith_err e = {{0}};
+    assert_int_equal(pith_verify(d, &(pith_verify_options){.skip = ~0u}, NULL, &e), -1);
+    assert_non_null(strstr(e.msg, "single/model.safetensors: this is a git-lfs pointer"));
     unlink(files_path("single/model.safetensors"));
     unlink(files_path("single/config.json"));
     verify_put(d, "tokenizer_config.json", "{}");
@@ -36,7 +42,7 @@ static void test_files(void **state)
     verify_finds(d, FILES,
         "files ! config.json: is not there, so this is no Hugging Face model directory; download it\n"
         "files ! : no model.safetensors and no model.safetensors.index.json here (and no other weights): download the model's *.safetensors into it, or name another directory\n");
-    pith_err e = {{0}};
+    e = (pith_err){{0}};
     assert_int_equal(pith_verify(files_path("none"), NULL, NULL, &e), -1);
     assert_non_null(strstr(e.msg, "none: cannot open: No such file or directory; check the path"));
 }
@@ -175,6 +181,76 @@ static void test_config(void **state)
     free(text);
 }
 
+/* A directory of a tokenizer with the ids 0 to 6 and these configs. */
+static const char *with_tokenizer(const char *name, const char *config, const char *generation, const char *own)
+{
+    static char d[512];
+    snprintf(d, sizeof d, "%s", files_mkdir(name));
+    files_st("empty.safetensors", "{}", 0, "", 0);
+    size_t n;
+    char *weights = util_read(files_path("empty.safetensors"), &n);
+    verify_write(d, "model.safetensors", weights, n);
+    free(weights);
+    verify_put(d, "tokenizer.json",
+               "{\"version\":\"1.0\",\"added_tokens\":[{\"id\":6,\"content\":\"<end>\",\"special\":true,\"single_word\":false,\"lstrip\":false,\"rstrip\":false,\"normalized\":false}],"
+               "\"normalizer\":null,\"pre_tokenizer\":{\"type\":\"Whitespace\"},\"post_processor\":null,\"decoder\":null,"
+               "\"model\":{\"type\":\"WordLevel\",\"unk_token\":\"[UNK]\",\"vocab\":{\"[PAD]\":0,\"[UNK]\":1,\"a\":2,\"b\":3,\"c\":4,\"d\":5}}}");
+    verify_put(d, "config.json", config);
+    if (generation) verify_put(d, "generation_config.json", generation);
+    if (own) verify_put(d, "tokenizer_config.json", own);
+    return d;
+}
+
+static void test_tokenizer(void **state)
+{
+    (void)state;
+#define REMARK "tokenizer - "
+#define FAILED "tokenizer ! "
+    static const struct { const char *config, *generation, *own, *want; } all[] = {
+        {"{\"vocab_size\":7,\"eos_token_id\":6,\"pad_token_id\":null}", "{\"eos_token_id\":[6,5]}", "{\"eos_token\":\"<end>\",\"bos_token\":null,\"pad_token\":{\"content\":\"[PAD]\"}}", ""},
+        {"{\"vocab_size\":6}", NULL, NULL, FAILED ": the tokenizer has ids up to 6, the model only up to 5 (vocab_size): are they of the same model?\n"},
+        {"{\"vocab_size\":8}", NULL, NULL, REMARK ": the tokenizer has 7 ids, the model 8 (vocab_size): are they of the same model?\n"},
+        {"{}", NULL, NULL, ""},
+        {"{\"vocab_size\":7,\"eos_token_id\":7,\"bos_token_id\":\"a\",\"pad_token_id\":-1}", "{\"eos_token_id\":[6,9],\"decoder_start_token_id\":1.5}", NULL,
+         FAILED "config.json: eos_token_id 7 is not in the model's vocabulary of 7\n"
+         FAILED "config.json: bos_token_id: expected a whole number from 0 to 2147483647, found \"a\"\n"
+         REMARK "config.json: pad_token_id -1 is no token's\n"
+         FAILED "generation_config.json: eos_token_id 9 is not in the model's vocabulary of 7\n"
+         FAILED "generation_config.json: decoder_start_token_id: expected a whole number from 0 to 2147483647, found 1.5\n"},
+        {"{\"eos_token_id\":8,\"pad_token_id\":9}", NULL, NULL,
+         FAILED "config.json: eos_token_id 8 is no token of the tokenizer\n" REMARK "config.json: pad_token_id 9 is no token of the tokenizer\n"},
+        {"{\"eos_token_id\":5}", NULL, "{\"eos_token\":\"<end>\",\"unk_token\":\"<unk>\",\"mask_token\":{\"content\":\"[MASK]\"}}",
+         REMARK "tokenizer_config.json: eos_token \"<end>\" is id 6, but eos_token_id of config.json and generation_config.json is another\n"
+         FAILED "tokenizer_config.json: unk_token \"<unk>\" is not in the vocabulary\n"
+         FAILED "tokenizer_config.json: mask_token \"[MASK]\" is not in the vocabulary\n"},
+        {"{\"eos_token_id\":5}", "{\"eos_token_id\":[5,6]}", "{\"eos_token\":\"<end>\"}", ""},
+        {"{}", NULL, "{\"chat_template\":\"{% for m in messages %}{{ m.content }}{% endfor %}\"}", ""},
+        {"{}", NULL, "{\"chat_template\":\"{% for m in messages %}\\n{{ m.content }}\"}", "chat_template"},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "tokenizer-%zu", i);
+        const char *d = with_tokenizer(name, all[i].config, all[i].generation, all[i].own);
+        if (strcmp(all[i].want, "chat_template")) verify_finds(d, TOKENIZER, all[i].want);
+        else {
+            const found *f = verify_run(d, TOKENIZER, NULL);
+            printf("# %s", f->text);
+            assert_int_equal(f->v.failed[PITH_CHECK_TOKENIZER], 1);
+            assert_non_null(strstr(f->text, FAILED "tokenizer_config.json: the chat template does not parse: line 2: "));
+        }
+        assert_int_equal(verify_run(d, TOKENIZER, NULL)->v.done, 1u << PITH_CHECK_TOKENIZER);
+    }
+    /* one that does not open is told, and what stands in for one is told once, with the files */
+    const char *d = with_tokenizer("tokenizer-bad", "{}", NULL, NULL);
+    verify_put(d, "tokenizer.json", "{\"model\":{\"type\":\"Riddle\"}}");
+    const found *f = verify_run(d, TOKENIZER, NULL);
+    printf("# %s", f->text);
+    assert_int_equal(f->v.failed[PITH_CHECK_TOKENIZER], 1);
+    assert_non_null(strstr(f->text, FAILED "tokenizer.json: "));
+    verify_put(d, "tokenizer.json", "version https://git-lfs.github.com/spec/v1\n");
+    verify_finds(d, FILES & TOKENIZER, "files ! tokenizer.json: this is a git-lfs pointer, not the file itself: run \"git lfs pull\" in its folder, or download the file\n");
+}
+
 static void set32(part *p, size_t i, uint32_t bits) { memcpy(p->data + 4 * i, &bits, 4); }
 static void fill32(part *p, uint32_t bits)
 {
@@ -291,6 +367,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_files), cmocka_unit_test(test_shards),
                                        cmocka_unit_test(test_tensors), cmocka_unit_test(test_each_tensor), cmocka_unit_test(test_config),
-                                       cmocka_unit_test(test_values), cmocka_unit_test(test_progress), cmocka_unit_test(test_clean)};
+                                       cmocka_unit_test(test_tokenizer), cmocka_unit_test(test_values), cmocka_unit_test(test_progress), cmocka_unit_test(test_clean)};
     return cmocka_run_group_tests(tests, files_setup, files_teardown);
 }
