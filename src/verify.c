@@ -133,7 +133,7 @@ int pith_verify(const char *path, const pith_verify_options *o, pith_verdict *ou
     if (!rc) rc = run(&v, against, e);
     if (!rc && v.o.manifest && v.w) rc = manifest_write(&v, &out_file, e);
     if (!rc && v.o.manifest && !v.w) verify_tell(&v, PITH_CHECK_CHECKSUMS, 1, "", "the manifest was not written: the weights do not open");
-    outfile_abort(&out_file);
+    outfile_close(&out_file);
     manifest_close(against);
     end(&v);
     return rc;
