@@ -128,7 +128,7 @@ int pith_writer_finish(pith_writer *w, pith_err *e)
 void pith_writer_free(pith_writer *w)
 {
     if (!w) return;
-    outfile_abort(&w->file);
+    outfile_close(&w->file);
     writer_plan_free(&w->plan);
     for (size_t i = 0; w->parts && i < w->n; i++) free(w->parts[i].runs);
     free(w->parts);

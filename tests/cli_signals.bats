@@ -13,12 +13,12 @@ for sig, want in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
                          preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
     p.stdin.write(b"a good film\n" * 10); p.stdin.flush()
     for _ in range(200):
-        if glob.glob("o.jsonl.tmp-*") and os.path.getsize(glob.glob("o.jsonl.tmp-*")[0]): break
+        if glob.glob(".o.jsonl.pith-*") and os.path.getsize(glob.glob(".o.jsonl.pith-*")[0]): break
         time.sleep(0.05)
     else: raise SystemExit("no temporary file")
     p.send_signal(sig)
     assert p.wait(20) == want, p.returncode
-    assert not glob.glob("o.jsonl*"), glob.glob("o.jsonl*")
+    assert not [x for x in os.listdir() if "o.jsonl" in x], os.listdir()
 P
 }
 

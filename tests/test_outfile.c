@@ -21,7 +21,7 @@ static void write_all(const char *path, int replace, const char *text)
     pith_err e = {{0}};
     open_ok(&o, path, replace);
     if (outfile_pwrite(&o, text, strlen(text), 0, &e) || outfile_finish(&o, &e)) fail_msg("%s", e.msg);
-    outfile_abort(&o);
+    outfile_close(&o);
 }
 
 static void holds(const char *path, const char *text)
@@ -37,7 +37,7 @@ static void refused(const char *path, int replace, const char *message)
     pith_err e = {{0}};
     assert_int_equal(outfile_open(&o, path, replace, &e), -1);
     if (!strstr(e.msg, message)) fail_msg("message '%s' lacks '%s'", e.msg, message);
-    outfile_abort(&o);
+    outfile_close(&o);
 }
 
 /* Files and folders in a folder. */
@@ -70,7 +70,8 @@ static void test_new_and_old(void **state)
     assert_int_equal(access(path, F_OK), -1);
     assert_int_equal(entries(files_path("a")), 1);
     assert_int_equal(outfile_finish(&o, NULL), 0);
-    outfile_abort(&o); /* does nothing */
+    assert_string_equal(o.temp, "");
+    outfile_close(&o);
     holds(path, "12345");
     assert_int_equal(entries(files_path("a")), 1);
     refused(path, 0, "is there already");
@@ -79,11 +80,11 @@ static void test_new_and_old(void **state)
     holds(path, "new");
     open_ok(&o, path, 1);
     assert_int_equal(outfile_pwrite(&o, "xyz", 3, 0, NULL), 0);
-    outfile_abort(&o);
+    outfile_close(&o);
     holds(path, "new");
     assert_int_equal(entries(files_path("a")), 1);
     outfile zero = {0};
-    outfile_abort(&zero);
+    outfile_close(&zero);
 }
 
 static void test_reserve(void **state)
@@ -99,7 +100,7 @@ static void test_reserve(void **state)
     assert_non_null(strstr(e.msg, "more than a file can hold"));
     assert_int_equal(fstat(o.fd, &st), 0);
     if (!st.st_blocks) {
-        outfile_abort(&o);
+        outfile_close(&o);
         printf("# skip: this file system reserves no room\n");
         skip();
     }
@@ -107,7 +108,7 @@ static void test_reserve(void **state)
     e = (pith_err){{0}};
     assert_int_equal(outfile_reserve(&o, INT64_MAX, &e), -1);
     assert_non_null(strstr(e.msg, "room: no room for its 9223372036854775807 bytes: "));
-    outfile_abort(&o);
+    outfile_close(&o);
     assert_int_equal(access(files_path("room"), F_OK), -1);
 }
 
@@ -125,6 +126,7 @@ static void test_permissions(void **state)
         open_ok(&o, path, 1);
         assert_int_equal(mode_of(o.temp) & 077 & ~modes[i], 0); /* never readable to more */
         assert_int_equal(outfile_finish(&o, NULL), 0);
+        outfile_close(&o);
         assert_int_equal(mode_of(path), modes[i]);
     }
     umask(old);
@@ -195,6 +197,7 @@ static void test_long_names(void **state)
             const char *base = strrchr(o.temp, '/') + 1, *mark = strstr(base, ".pith-");
             assert_true(strlen(base) <= 255 && mark && (mark[-1] != '\xc3'));
             assert_int_equal(outfile_finish(&o, NULL), 0);
+            outfile_close(&o);
             assert_int_equal(unlink(path), 0);
         }
     }
@@ -228,9 +231,10 @@ static void test_debris(void **state)
     close(fd);
     pith_err e = {{0}};
     assert_int_equal(outfile_finish(&living, &e), 0);
+    outfile_close(&living);
     assert_int_equal(outfile_finish(&o, &e), -1); /* the other one was faster */
     assert_non_null(strstr(e.msg, "is there already"));
-    outfile_abort(&o);
+    outfile_close(&o);
     write_all(files_path("debris/t"), 1, "x");
     assert_int_equal(access(files_path("debris/.t.pith-locked"), F_OK), -1); /* its writer died */
     assert_int_equal(entries(files_path("debris")), 8);
@@ -246,6 +250,7 @@ static void *many(void *arg)
         outfile o;
         pith_err e = {{0}};
         if (outfile_open(&o, busy, 1, &e) || outfile_pwrite(&o, text, sizeof text, 0, &e) || outfile_finish(&o, &e)) return strdup(e.msg);
+        outfile_close(&o);
     }
     return NULL;
 }

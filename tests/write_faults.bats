@@ -50,6 +50,18 @@ write() { "$WRITE" "$1.safetensors" "${2:-d/t.safetensors}" --replace; }
     echo "# $swept calls, $mattered of them matter" >&3
 }
 
+@test "rows of results are written the same way" {
+    faults_need
+    tiny m
+    printf 'a good film\nbad\n' >rows.txt
+    "$PITH" classify -q -m m -f rows.txt -o rows.jsonl
+    echo old >old.jsonl
+    for old in "" old.jsonl; do
+        faults_sweep 5 d/rows.jsonl "$old" rows.jsonl "$PITH" classify -q -m m -f rows.txt -o d/rows.jsonl
+        [ "$mattered" -ge 3 ] # to open, to sync, to rename: what stdio writes is not seen
+    done
+}
+
 @test "interrupted calls are made again, short writes go on" {
     faults_need
     faults_sweep 4 d/t.safetensors other.safetensors small.safetensors write small # EINTR

@@ -60,7 +60,7 @@ static void vary(char *temp)
 
 static int open_temp(outfile *o, const char *dir, pith_err *e)
 {
-    mode_t mode = o->there ? (mode_t)(o->mode & 0777) | S_IRUSR | S_IWUSR : 0666;
+    mode_t mode = o->there ? (mode_t)o->mode | S_IRUSR | S_IWUSR : 0666;
     struct stat st;
     for (int i = 0; i < 100; i++) {
         vary(o->temp);
@@ -114,7 +114,7 @@ static int look_at_target(outfile *o, const char *path, pith_err *e)
     if (path[n - 1] == '/' || (o->there && S_ISDIR(st.st_mode))) return err_set(e, "%.700s: is a directory, expected a file to write", path);
     if (o->there && !S_ISREG(st.st_mode)) return err_set(e, "%.700s: not a regular file, cannot be replaced by one", path);
     if (o->there && !o->replace) return exists(o, e);
-    o->mode = o->there ? st.st_mode & 07777 : 0;
+    o->mode = o->there ? st.st_mode & 0777 : 0;
     o->path = o->there ? realpath(path, NULL) : strdup(path);
     return o->path ? 0 : broken(o, "write here", e);
 }
@@ -134,7 +134,7 @@ int outfile_open(outfile *o, const char *path, int replace, pith_err *e)
         }
     }
     free(dir);
-    if (bad) outfile_abort(o);
+    if (bad) outfile_close(o);
     return bad;
 }
 
@@ -227,17 +227,15 @@ int outfile_finish(outfile *o, pith_err *e)
     if (sync_file(o->fd)) return broken(o, "write", e);
     /* Still locked, so that no other run takes it for debris. */
     if (o->replace ? rename(o->temp, o->path) : rename_new(o)) return errno == EEXIST && !o->replace ? exists(o, e) : broken(o, "write", e);
-    free(o->temp);
-    o->temp = NULL;
+    o->temp[0] = 0; /* not freed: a signal handler may know it */
     int bad = sync_name(o, e);
     close(o->fd);
-    outfile_abort(o);
     return bad;
 }
 
-void outfile_abort(outfile *o)
+void outfile_close(outfile *o)
 {
-    if (o->temp) {
+    if (o->temp && o->temp[0]) {
         unlink(o->temp);
         close(o->fd);
     }

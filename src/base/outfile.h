@@ -10,7 +10,7 @@
 typedef struct outfile {
     char *name; /* as given, for messages */
     char *path; /* what it will be: where the last of the symbolic links leads */
-    char *temp; /* what is written; NULL: nothing is open */
+    char *temp; /* what is written; "" once it has its name */
     int fd;     /* of temp */
     int replace, there;
     unsigned mode; /* of the old file, if there */
@@ -23,9 +23,9 @@ int outfile_open(outfile *o, const char *path, int replace, pith_err *e);
 int outfile_reserve(outfile *o, uint64_t size, pith_err *e);
 int outfile_pwrite(outfile *o, const void *data, size_t n, uint64_t at, pith_err *e);
 /* Everything is written: the file is synced and gets its name. Without replace, one that came up meanwhile is kept, and
- * this fails. After a failure outfile_abort is still to be called. */
+ * this fails. If only the sync of its folder fails, it has its name all the same. Once. */
 int outfile_finish(outfile *o, pith_err *e);
-/* Gives up: nothing stays. No-op after outfile_finish that succeeded. */
-void outfile_abort(outfile *o);
+/* Frees it; if it has not got its name, nothing stays. */
+void outfile_close(outfile *o);
 
 #endif

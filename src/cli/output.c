@@ -5,7 +5,6 @@
 #include "cli/guard.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,27 +14,26 @@ static int broken(const output *o, const char *what, pith_err *e)
     return err_set(e, "%.700s: cannot %s: %s", o->name, what, strerror(errno));
 }
 
-/* A new file beside the old one, with the old one's mode or the one a new file would get. */
-static int open_temp(output *o, const struct stat *old, pith_err *e)
+/* Rows go through a stream of its own over the new file. */
+static int open_new(output *o, pith_err *e)
 {
-    size_t n = strlen(o->path) + 16;
-    o->temp = malloc(n);
-    if (!o->temp) return err_nomem(e, n, "a path");
-    snprintf(o->temp, n, "%s.tmp-XXXXXX", o->path);
-    int fd = mkstemp(o->temp);
-    if (fd < 0) {
-        free(o->temp);
-        o->temp = NULL;
-        return broken(o, "write here", e);
-    }
-    guard_temp(o->temp);
-    mode_t mask = umask(0);
-    umask(mask);
-    o->f = fdopen(fd, "w");
-    if (!o->f || fchmod(fd, old ? old->st_mode & 07777 : 0666 & ~mask)) {
-        if (!o->f) close(fd);
-        return broken(o, "write here", e);
-    }
+    if (outfile_open(&o->file, o->name, 1, e)) return -1;
+    guard_temp(o->file.temp);
+    int fd = fcntl(o->file.fd, F_DUPFD_CLOEXEC, 0);
+    if (fd >= 0) o->f = fdopen(fd, "w");
+    if (o->f) return 0;
+    if (fd >= 0) close(fd);
+    return broken(o, "write here", e);
+}
+
+static int open_append(output *o, pith_err *e)
+{
+    struct stat now;
+    int fd = open(o->name, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (fd >= 0) o->f = fdopen(fd, "r+");
+    if (!o->f) return broken(o, "open", e);
+    o->append = 1; /* what is there is not ours to cut until it is known to be complete rows */
+    o->complete = fstat(fd, &now) ? 0 : now.st_size;
     return 0;
 }
 
@@ -50,20 +48,8 @@ int output_open(output *o, const char *path, int append, pith_err *e)
     }
     struct stat st;
     int there = stat(path, &st) == 0;
-    if (there && S_ISDIR(st.st_mode)) return err_set(e, "%.700s: is a directory, expected a file to write", path);
-    /* A link stays one: what it points to is replaced. */
-    o->path = there ? realpath(path, NULL) : strdup(path);
-    if (!o->path) return err_nomem(e, strlen(path), "a path");
-    if (append) {
-        int fd = open(o->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-        if (fd >= 0) o->f = fdopen(fd, "r+");
-        if (!o->f) return broken(o, "open", e);
-        struct stat now; /* what is there is not ours to cut until it is known to be complete rows */
-        o->append = 1;
-        o->complete = fstat(fd, &now) ? 0 : now.st_size;
-        return 0;
-    }
-    if (!there || S_ISREG(st.st_mode)) return open_temp(o, there ? &st : NULL, e);
+    if (append && !(there && S_ISDIR(st.st_mode))) return open_append(o, e);
+    if (!there || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) return open_new(o, e);
     o->f = fopen(path, "w");
     return o->f ? 0 : broken(o, "open", e);
 }
@@ -88,16 +74,12 @@ int output_finish(output *o, pith_err *e)
     if (output_commit(o, e)) return -1;
     if (o->f == stdout) return 0;
     guard_append(-1, 0);
-    if (o->temp && fsync(fileno(o->f))) return broken(o, "write", e);
     int bad = fclose(o->f);
     o->f = NULL;
     if (bad) return broken(o, "write", e);
-    if (o->temp && rename(o->temp, o->path)) return broken(o, "write", e);
-    guard_temp(NULL);
-    free(o->temp);
-    free(o->path);
-    o->temp = o->path = NULL;
-    return 0;
+    bad = o->file.temp ? outfile_finish(&o->file, e) : 0;
+    output_abort(o);
+    return bad;
 }
 
 void output_abort(output *o)
@@ -105,12 +87,10 @@ void output_abort(output *o)
     if (o->f && o->f != stdout) {
         fclose(o->f); /* may push out rows after the last commit, whole or not */
         guard_append(-1, 0);
-        if (o->append && truncate(o->path, o->complete))
+        if (o->append && truncate(o->name, o->complete))
             cli_error("%s: may end in half a row: %s", o->name, strerror(errno));
     }
-    if (o->temp) unlink(o->temp);
     guard_temp(NULL);
-    free(o->temp);
-    free(o->path);
+    outfile_close(&o->file);
     *o = (output){0};
 }

@@ -1,17 +1,17 @@
-/* output: where results go. A file appears under its name only when it is complete: it is written beside it and renamed
- * at the end. With resume it is appended to instead, always whole rows. stdout and devices are written directly. */
+/* output: where results go. A file appears under its name only when it is complete (base/outfile). With resume
+ * it is appended to instead, always whole rows. stdout and devices are written directly. */
 #ifndef CLI_OUTPUT_H
 #define CLI_OUTPUT_H
-#include "pith.h"
+#include "base/outfile.h"
 #include <stdio.h>
 #include <sys/types.h>
 
 typedef struct output {
     FILE *f;
-    const char *name; /* for messages */
-    char *path, *temp; /* the real path, and what is written until it is renamed to it */
+    const char *name; /* the path as given; "stdout" */
+    outfile file;     /* a new file */
     int append;
-    off_t complete; /* of an appended file: bytes that are whole rows */
+    off_t complete;   /* of an appended file: bytes that are whole rows */
 } output;
 
 /* path NULL or "-": stdout. append: open or create, read and write, positioned at the start. */

@@ -6,25 +6,20 @@
 #include "base/path.h"
 #include "base/checked.h"
 #include "formats/header.h"
+#include "formats/mapped.h"
 #include "formats/scan.h"
 #include "formats/shards.h"
 #include "formats/sniff.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 typedef struct file {
-    char *path;
-    uint64_t size;
-    char *map; /* the whole file, NULL if not mapped */
-    size_t map_len; /* whole pages */
-    char *mem; /* its data section, NULL if not read */
+    mapped m;
     header_file head;
 } file;
 
@@ -86,7 +81,7 @@ static uint64_t *slot_of(const safetensors *s, const char *name, uint64_t hash)
 static int duplicate(const safetensors *s, const safetensors_entry *x, const safetensors_entry *y, pith_err *e)
 {
     char show[SCAN_SHOW];
-    const char *a = s->files[x->file].path, *b = s->files[y->file].path;
+    const char *a = s->files[x->file].m.path, *b = s->files[y->file].m.path;
     scan_show(show, x->name, strlen(x->name));
     if (x->file == y->file) return err_set(e, HEADER_TWICE, show), err_where(e, "%s", a);
     return err_set(e, "tensor %s is both in %s and in %s", show, a, b);
@@ -136,24 +131,6 @@ static const char *commas(char buf[32], uint64_t v)
     return buf;
 }
 
-/* Opens a regular file for reading; never blocks, whatever path is. */
-static int open_regular(const char *path, uint64_t *size, pith_err *e)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    struct stat st;
-    if (fd < 0) return err_set(e, "cannot open: %s; check the path and its permissions", strerror(errno));
-    if (fstat(fd, &st)) {
-        err_set(e, "cannot stat: %s", strerror(errno));
-    } else if (!S_ISREG(st.st_mode)) {
-        err_set(e, "is a %s, not a regular file; name a .safetensors file", S_ISDIR(st.st_mode) ? "directory" : S_ISFIFO(st.st_mode) ? "pipe" : "device");
-    } else {
-        *size = (uint64_t)st.st_size;
-        return fd;
-    }
-    close(fd);
-    return -1;
-}
-
 /* The length of the header, or -1. A file that cannot be one is named for what it is: a real one of the 67 MB header
  * that "PK\3\4" would mean has its brace where a zip has none. */
 static int check_frame(int fd, uint64_t size, size_t *len, pith_err *e)
@@ -168,7 +145,7 @@ static int check_frame(int fd, uint64_t size, size_t *len, pith_err *e)
     int fits = size >= 8 && want <= HEADER_MAX && want <= size - 8;
     *len = (size_t)(fits ? want : 0);
     if (fits && want && strchr("{ \t\r\n", first[8]) && first[8]) return 0;
-    if (sniff_bytes(first, n, e)) return -1;
+    if (sniff_bytes(first, n, "safetensors", e)) return -1;
     if (size < 8) return err_set(e, "only %zu bytes: a safetensors file begins with 8 bytes of header length; download it again", n);
     if (want > HEADER_MAX)
         return err_set(e, "its first 8 bytes promise a header of %s bytes, the limit is %s: this is not a safetensors file", commas(a, want), commas(b, HEADER_MAX));
@@ -187,54 +164,29 @@ static int check_end(uint64_t size, uint64_t want, pith_err *e)
     return 0;
 }
 
-static size_t page_size(void)
-{
-    long n = sysconf(_SC_PAGESIZE);
-    return n > 0 ? (size_t)n : 4096;
-}
-
 /* Gives the entries [first, n) of f their data: mapped or read. */
 static int load_data(safetensors *s, file *f, int fd, size_t first, uint64_t start, int no_mmap, pith_err *e)
 {
-    size_t size;
-    if (checked_size(no_mmap ? f->size - start : f->size, &size)) return err_set(e, "too large for this machine's address space");
-    if (no_mmap) {
-        void *p = NULL;
-        if (posix_memalign(&p, 64, size ? size : 1)) return err_nomem(e, size, "the tensors; without --no-mmap they are mapped");
-        f->mem = p;
-        if (header_pread(fd, f->mem, size, start, e)) return -1;
-    } else {
-        void *p = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (p == MAP_FAILED) return err_set(e, "cannot map: %s; --no-mmap reads instead", strerror(errno));
-        f->map = p;
-        f->map_len = (size + page_size() - 1) / page_size() * page_size();
-    }
-    for (size_t i = first; i < s->table.n; i++) {
-        safetensors_entry *x = &s->table.entries[i];
-        x->t.data = f->map ? f->map + x->offset : f->mem + (x->offset - start);
-    }
+    if (mapped_load(&f->m, fd, start, no_mmap, e)) return -1;
+    for (size_t i = first; i < s->table.n; i++) s->table.entries[i].t.data = mapped_at(&f->m, s->table.entries[i].offset);
     return 0;
 }
 
 static int read_file(safetensors *s, file *f, int fd, const safetensors_options *o, pith_err *e)
 {
     size_t len, first = s->table.n;
-    if (check_frame(fd, f->size, &len, e)) return -1;
+    if (check_frame(fd, f->m.size, &len, e)) return -1;
     if (header_read(&s->table, &f->head, (size_t)(f - s->files), fd, len, e)) return -1;
     uint64_t start = 8 + (uint64_t)len, end;
     if (checked_add(start, f->head.data_bytes, &end)) return err_set(e, "offsets over 2^64");
-    if (check_end(f->size, end, e)) return -1;
+    if (check_end(f->m.size, end, e)) return -1;
     return o->header_only ? 0 : load_data(s, f, fd, first, start, o->no_mmap, e);
 }
 
 static int open_file(safetensors *s, size_t i, const char *path, const safetensors_options *o, pith_err *e)
 {
     file *f = &s->files[i];
-    size_t n = strlen(path) + 1;
-    f->path = malloc(n);
-    if (!f->path) return err_nomem(e, n, path);
-    memcpy(f->path, path, n);
-    int fd = open_regular(path, &f->size, e);
+    int fd = mapped_open(&f->m, path, e);
     int bad = fd < 0 || read_file(s, f, fd, o, e);
     if (fd >= 0) close(fd);
     return bad ? err_where(e, "%s", path) : 0;
@@ -259,7 +211,7 @@ static int warn_files(safetensors *s, pith_err *e)
     char text[1024], show[SCAN_SHOW];
     for (size_t i = 0; i < s->n_files; i++) {
         const header_file *h = &s->files[i].head;
-        const char *path = s->files[i].path;
+        const char *path = s->files[i].m.path;
         if (h->n_unknown) {
             snprintf(text, sizeof text, "%.700s: %zu unknown fields ignored, the first in tensor %s", path, h->n_unknown, scan_show(show, h->unknown, strlen(h->unknown)));
             if (warn(s, text, e)) return -1;
@@ -286,10 +238,22 @@ static int open_one(safetensors *s, const char *path, const safetensors_options 
     return open_file(s, 0, path, o, e) || index_names(s, e) || warn_files(s, e) ? -1 : 0;
 }
 
+static shards_tensor shard_tensor(const void *of, size_t i)
+{
+    const safetensors_entry *x = safetensors_at(of, i);
+    return (shards_tensor){x->name, x->file, x->t.nbytes};
+}
+
+static size_t shard_find(const void *of, const char *name)
+{
+    const safetensors_entry *x = safetensors_find(of, name);
+    return x ? (size_t)(x - safetensors_at(of, 0)) : SIZE_MAX;
+}
+
 static int open_shards(safetensors *s, const char *path, const safetensors_options *o, pith_err *e)
 {
     uint64_t size;
-    int fd = open_regular(path, &size, e);
+    int fd = mapped_regular(path, &size, e);
     if (fd < 0) return err_where(e, "%s", path);
     close(fd);
     shards *x = shards_open(path, e);
@@ -302,8 +266,10 @@ static int open_shards(safetensors *s, const char *path, const safetensors_optio
         bad = open_file(s, i, shards_path(x, i), o, e);
     }
     char odd[512];
-    if (!bad) bad = index_names(s, e) || shards_check(x, s, e) || warn_files(s, e);
-    if (!bad && shards_odd_size(x, s, odd, sizeof odd)) bad = warn(s, odd, e);
+    if (!bad) bad = index_names(s, e);
+    const shards_table table = {s, s->table.n, shard_tensor, shard_find};
+    if (!bad) bad = shards_check(x, &table, e) || warn_files(s, e);
+    if (!bad && shards_odd_size(x, &table, odd, sizeof odd)) bad = warn(s, odd, e);
     shards_close(x);
     return bad ? -1 : 0;
 }
@@ -352,9 +318,7 @@ void safetensors_close(safetensors *s)
     if (!s) return;
     for (size_t i = 0; i < s->n_files; i++) {
         file *f = &s->files[i];
-        if (f->map) munmap(f->map, (size_t)f->size);
-        free(f->mem);
-        free(f->path);
+        mapped_close(&f->m);
         header_file_free(&f->head);
     }
     for (size_t i = 0; i < s->n_warnings; i++) free(s->warnings[i]);
@@ -370,8 +334,8 @@ void safetensors_close(safetensors *s)
 size_t safetensors_count(const safetensors *s) { return s->table.n; }
 const safetensors_entry *safetensors_at(const safetensors *s, size_t i) { return s->table.entries + i; }
 size_t safetensors_files(const safetensors *s) { return s->n_files; }
-const char *safetensors_file_name(const safetensors *s, size_t i) { return s->files[i].path; }
-uint64_t safetensors_file_size(const safetensors *s, size_t i) { return s->files[i].size; }
+const char *safetensors_file_name(const safetensors *s, size_t i) { return s->files[i].m.path; }
+uint64_t safetensors_file_size(const safetensors *s, size_t i) { return s->files[i].m.size; }
 size_t safetensors_metadata_count(const safetensors *s, size_t i) { return s->files[i].head.n_pairs; }
 size_t safetensors_warnings(const safetensors *s) { return s->n_warnings; }
 const char *safetensors_warning(const safetensors *s, size_t i) { return s->warnings[i]; }
@@ -389,21 +353,11 @@ void safetensors_metadata_at(const safetensors *s, size_t i, size_t pair, const 
     *value = *key + strlen(*key) + 1;
 }
 
-void safetensors_release(const safetensors *s, const safetensors_entry *x)
-{
-    const file *f = &s->files[x->file];
-    if (!f->map) return;
-    uint64_t mask = page_size() - 1, begin = (x->offset + mask) & ~mask, end = (x->offset + x->t.nbytes) & ~mask;
-    if (begin < end) madvise(f->map + begin, (size_t)(end - begin), MADV_DONTNEED);
-}
+void safetensors_release(const safetensors *s, const safetensors_entry *x) { mapped_release(&s->files[x->file].m, x->offset, x->t.nbytes); }
 
 const char *safetensors_mapped_at(const safetensors *s, const void *addr)
 {
-    uintptr_t a = (uintptr_t)addr;
-    for (size_t i = 0; i < s->n_files; i++) {
-        const file *f = &s->files[i];
-        uintptr_t m = (uintptr_t)f->map;
-        if (m && a >= m && a - m < f->map_len) return f->path;
-    }
+    for (size_t i = 0; i < s->n_files; i++)
+        if (mapped_holds(&s->files[i].m, addr)) return s->files[i].m.path;
     return NULL;
 }

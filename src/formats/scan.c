@@ -58,8 +58,8 @@ int scan_more(scan *c, char close)
     return ch == ',';
 }
 
-/* Unicode, table 3-7. */
-size_t scan_utf8(const char *s)
+/* Length of the well-formed UTF-8 sequence at p, 0 if there is none (Unicode, table 3-7). */
+static size_t utf8(const char *s)
 {
     const unsigned char *p = (const unsigned char *)s;
     if (p[0] < 0x80) return 1;
@@ -86,7 +86,7 @@ static char *plain_end(char *p)
 #endif
         unsigned char ch = (unsigned char)*p;
         if (ch == '"' || ch == '\\' || ch < 0x20) return p;
-        size_t n = scan_utf8(p);
+        size_t n = utf8(p);
         if (!n) return p;
         p += n;
     }
@@ -271,15 +271,32 @@ int scan_skip(scan *c, size_t depth)
     }
 }
 
+/* As utf8, for text that ends after n bytes. */
+static size_t utf8_within(const char *s, size_t n)
+{
+    char last[4] = {0};
+    if (n < 4) memcpy(last, s, n);
+    return utf8(n < 4 ? last : s);
+}
+
+size_t scan_utf8(const char *s, size_t n)
+{
+    size_t i = 0;
+    for (size_t k; i < n && (k = utf8_within(s + i, n - i)) > 0;) i += k;
+    return i;
+}
+
 const char *scan_show(char buf[SCAN_SHOW], const char *s, size_t n)
 {
     size_t to = 0, i = 0;
     while (i < n && to < 96) {
         unsigned char ch = (unsigned char)s[i];
         unsigned char next = i + 1 < n ? (unsigned char)s[i + 1] : 0;
-        size_t k = ch < 0x80 ? 1 : ch < 0xe0 ? 2 : ch < 0xf0 ? 3 : 4;
-        if (k > n - i) k = n - i;
-        if (ch < 0x20 || ch == 0x7f) {
+        size_t k = utf8_within(s + i, n - i);
+        if (!k) {
+            to += (size_t)snprintf(buf + to, SCAN_SHOW - to, "\\x%02x", ch);
+            k = 1;
+        } else if (ch < 0x20 || ch == 0x7f) {
             to += (size_t)snprintf(buf + to, SCAN_SHOW - to, "\\u%04x", ch);
         } else if (ch == 0xc2 && next < 0xa0) { /* C1: a terminal may obey these too */
             to += (size_t)snprintf(buf + to, SCAN_SHOW - to, "\\u%04x", next);

@@ -36,9 +36,10 @@ char scan_peek(scan *c);
 int scan_more(scan *c, char close);
 int scan_fail(scan *c, const char *expected);
 
-/* Length of the well-formed UTF-8 sequence at s, 0 if there is none. A NUL ends the text. */
-size_t scan_utf8(const char *s);
-/* A stranger's string for a message: cut at 96 bytes, control characters written as \u00XX. Returns buf. */
+/* Length of the valid UTF-8 that s[0..n) begins with; n: all of it. */
+size_t scan_utf8(const char *s, size_t n);
+/* A stranger's string for a message: cut at 96 bytes, control characters written as \u00XX, what is no UTF-8 as \xXX.
+ * Returns buf. */
 const char *scan_show(char buf[SCAN_SHOW], const char *s, size_t n);
 
 #endif

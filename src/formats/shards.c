@@ -131,37 +131,36 @@ void shards_close(shards *x)
 size_t shards_count(const shards *x) { return x->n; }
 const char *shards_path(const shards *x, size_t i) { return x->paths[i]; }
 
-int shards_check(const shards *x, const safetensors *s, pith_err *e)
+int shards_check(const shards *x, const shards_table *t, pith_err *e)
 {
-    size_t n = safetensors_count(s);
-    unsigned char *listed = calloc(n ? n : 1, 1);
+    unsigned char *listed = calloc(t->n ? t->n : 1, 1);
     char show[SCAN_SHOW];
-    if (!listed) return err_nomem(e, n, "checking the index");
+    if (!listed) return err_nomem(e, t->n, "checking the index");
     int bad = 0;
     for (size_t i = 0; i < x->n_map && !bad; i++) {
         const char *name = scan_show(show, x->map[i].name, strlen(x->map[i].name)), *file = x->names[x->map[i].shard];
-        const safetensors_entry *t = safetensors_find(s, x->map[i].name);
-        if (!t) bad = err_set(e, "%s: maps %s to %s, which does not hold it: the two are of different versions; download both again", x->path, name, file);
-        else if (t->file != x->map[i].shard)
-            bad = err_set(e, "%s: maps %s to %s, but it lies in %s: the files are of different versions; download them again", x->path, name, file, x->names[t->file]);
-        else if (listed[t - safetensors_at(s, 0)]++)
+        size_t at = t->find(t->of, x->map[i].name), in = at < t->n ? t->at(t->of, at).file : 0;
+        if (at >= t->n) bad = err_set(e, "%s: maps %s to %s, which does not hold it: the two are of different versions; download both again", x->path, name, file);
+        else if (in != x->map[i].shard)
+            bad = err_set(e, "%s: maps %s to %s, but it lies in %s: the files are of different versions; download them again", x->path, name, file, x->names[in]);
+        else if (listed[at]++)
             bad = err_set(e, "%s: lists %s twice", x->path, name);
     }
-    for (size_t i = 0; i < n && !bad; i++) {
-        const safetensors_entry *t = safetensors_at(s, i);
+    for (size_t i = 0; i < t->n && !bad; i++) {
+        shards_tensor one = t->at(t->of, i);
         if (!listed[i])
-            bad = err_set(e, "%s: %s holds %s, which the index does not list: the two are of different versions; download both again", x->path, x->names[t->file],
-                          scan_show(show, t->name, strlen(t->name)));
+            bad = err_set(e, "%s: %s holds %s, which the index does not list: the two are of different versions; download both again", x->path, x->names[one.file],
+                          scan_show(show, one.name, strlen(one.name)));
     }
     free(listed);
     return bad;
 }
 
-int shards_odd_size(const shards *x, const safetensors *s, char *buf, size_t cap)
+int shards_odd_size(const shards *x, const shards_table *t, char *buf, size_t cap)
 {
     uint64_t sum = 0;
-    for (size_t i = 0; i < safetensors_count(s); i++)
-        if (checked_add(sum, safetensors_at(s, i)->t.nbytes, &sum)) sum = UINT64_MAX;
+    for (size_t i = 0; i < t->n; i++)
+        if (checked_add(sum, t->at(t->of, i).nbytes, &sum)) sum = UINT64_MAX;
     if (x->total_size < 0 || x->total_size == (double)sum) return 0;
     snprintf(buf, cap, "%s: metadata.total_size is %.0f, the tensors hold %llu bytes", x->base, x->total_size, (unsigned long long)sum);
     return 1;

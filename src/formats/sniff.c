@@ -7,13 +7,14 @@
 #include <string.h>
 #include <strings.h>
 
-#define ONLY "pith reads only safetensors so far; "
+#define ONLY "pith runs only safetensors so far; "
 #define SAVE ONLY "save the model as safetensors (transformers: save_pretrained writes it) or download that form"
+#define CONVERT ONLY "run `pith convert DIR NEWDIR`"
 
 static const struct { size_t at, n; const char *magic, *what, *next; } magics[] = {
-    {0, 4, "PK\3\4", "a zip archive, probably a PyTorch checkpoint (.bin, .pt)", SAVE},
+    {0, 4, "PK\3\4", "a zip archive, probably a PyTorch checkpoint (.bin, .pt)", CONVERT},
     {0, 4, "PK\5\6", "an empty zip archive", "download it again"},
-    {0, 2, "\x80\2", "a Python pickle, probably an old PyTorch checkpoint (.bin, .pt)", SAVE},
+    {0, 2, "\x80\2", "a Python pickle, probably an old PyTorch checkpoint (.bin, .pt)", CONVERT},
     {0, 2, "\x80\3", "a Python pickle", SAVE},
     {0, 2, "\x80\4", "a Python pickle", SAVE},
     {0, 2, "\x80\5", "a Python pickle", SAVE},
@@ -38,35 +39,52 @@ static const char *lfs_size(const char *p, size_t len, int *n)
     return s;
 }
 
-static int sniff_text(const char *p, size_t n, pith_err *e)
+/* Where text begins: behind a byte order mark and blanks. */
+static size_t text_start(const char *p, size_t n)
 {
-    size_t i = n >= 3 && !memcmp(p, "\xef\xbb\xbf", 3) ? 3 : 0, line = 0;
+    size_t i = n >= 3 && !memcmp(p, "\xef\xbb\xbf", 3) ? 3 : 0;
     while (i < n && (p[i] == ' ' || p[i] == '\n' || p[i] == '\r' || p[i] == '\t')) i++;
-    p += i;
-    n -= i;
-    if (n >= 5 && (!strncasecmp(p, "<html", 5) || !strncasecmp(p, "<?xml", 5) || (n >= 9 && !strncasecmp(p, "<!doctype", 9))))
-        return err_set(e, "this is a web page (HTML or XML), not safetensors: the download failed or needs a login; download it again");
-    if (n >= 2 && p[0] == '{' && (p[1] == '"' || p[1] == '\n' || p[1] == '\r' || p[1] == ' ' || p[1] == '}'))
-        return err_set(e, "this is JSON text, not safetensors: name the *.safetensors file, its *.safetensors.index.json, or the model's directory");
-    while (line < n && p[line] >= 0x20 && p[line] < 0x7f) line++;
-    if (n < 8 || (line < n && p[line] != '\n' && p[line] != '\r') || line < 8) return 0;
-    char show[SCAN_SHOW];
-    return err_set(e, "this is text (\"%s\"), not safetensors: download it again", scan_show(show, p, line < 60 ? line : 60));
+    return i;
 }
 
-int sniff_bytes(const unsigned char *p, size_t n, pith_err *e)
+int sniff_stand_in(const unsigned char *bytes, size_t n, pith_err *e)
 {
     static const char lfs[] = "version https://git-lfs";
+    const char *p = (const char *)bytes;
     if (n >= sizeof lfs - 1 && !memcmp(p, lfs, sizeof lfs - 1)) {
         int k;
-        const char *size = lfs_size((const char *)p, n, &k);
+        const char *size = lfs_size(p, n, &k);
         return err_set(e, "this is a git-lfs pointer, not the file itself%s%.*s%s: run \"git lfs pull\" in its folder, or download the file", k ? " (" : "", k, size,
                        k ? " bytes)" : "");
     }
+    size_t i = text_start(p, n);
+    p += i;
+    n -= i;
+    if (n >= 5 && (!strncasecmp(p, "<html", 5) || !strncasecmp(p, "<?xml", 5) || (n >= 9 && !strncasecmp(p, "<!doctype", 9))))
+        return err_set(e, "this is a web page (HTML or XML), not the file itself: the download failed or needs a login; download it again");
+    return 0;
+}
+
+static int sniff_text(const char *p, size_t n, const char *wanted, pith_err *e)
+{
+    size_t i = text_start(p, n), line = 0;
+    p += i;
+    n -= i;
+    if (n >= 2 && p[0] == '{' && (p[1] == '"' || p[1] == '\n' || p[1] == '\r' || p[1] == ' ' || p[1] == '}'))
+        return err_set(e, "this is JSON text, not %s: name the *.safetensors file, its *.safetensors.index.json, or the model's directory", wanted);
+    while (line < n && p[line] >= 0x20 && p[line] < 0x7f) line++;
+    if (n < 8 || (line < n && p[line] != '\n' && p[line] != '\r') || line < 8) return 0;
+    char show[SCAN_SHOW];
+    return err_set(e, "this is text (\"%s\"), not %s: download it again", scan_show(show, p, line < 60 ? line : 60), wanted);
+}
+
+int sniff_bytes(const unsigned char *p, size_t n, const char *wanted, pith_err *e)
+{
+    if (sniff_stand_in(p, n, e)) return -1;
     for (size_t i = 0; i < sizeof magics / sizeof *magics; i++)
         if (n >= magics[i].at + magics[i].n && !memcmp(p + magics[i].at, magics[i].magic, magics[i].n))
-            return err_set(e, "this is %s, not safetensors: %s", magics[i].what, magics[i].next);
-    return sniff_text((const char *)p, n, e);
+            return err_set(e, "this is %s, not %s: %s", magics[i].what, wanted, magics[i].next);
+    return sniff_text((const char *)p, n, wanted, e);
 }
 
 static int ends_with(const char *s, const char *tail)
@@ -84,10 +102,10 @@ int sniff_dir(const char *dir, pith_err *e)
         {".safetensors.incomplete", "an unfinished download", "finish it"},
         {".incomplete", "an unfinished download", "finish it"},
         {".gguf", "a GGUF file (llama.cpp)", ONLY "download the original safetensors model"},
-        {".bin", "probably a PyTorch checkpoint", SAVE},
-        {".bin.index.json", "a PyTorch checkpoint", SAVE},
-        {".pt", "a PyTorch checkpoint", SAVE},
-        {".pth", "a PyTorch checkpoint", SAVE},
+        {".bin", "probably a PyTorch checkpoint", CONVERT},
+        {".bin.index.json", "a PyTorch checkpoint", CONVERT},
+        {".pt", "a PyTorch checkpoint", CONVERT},
+        {".pth", "a PyTorch checkpoint", CONVERT},
         {".ckpt", "a checkpoint of another kind", SAVE},
         {".h5", "a TensorFlow checkpoint", SAVE},
         {".msgpack", "a Flax checkpoint", SAVE},

@@ -98,9 +98,9 @@ static int check_text(const char *s, const char *what, pith_err *e)
 {
     char show[SCAN_SHOW];
     if (!s) return err_set(e, "%s is missing", what);
-    for (size_t i = 0, n; s[i]; i += n)
-        if (!(n = scan_utf8(s + i))) return err_set(e, "%s %s is not UTF-8, as the format demands: byte 0x%02x at %zu", what, scan_show(show, s, strlen(s)), (unsigned char)s[i], i);
-    return 0;
+    size_t n = strlen(s), good = scan_utf8(s, n);
+    if (good == n) return 0;
+    return err_set(e, "%s %s is not UTF-8, as the format demands: byte 0x%02x at %zu", what, scan_show(show, s, n), (unsigned char)s[good], good);
 }
 
 static int measure(const pith_tensor *x, item *it, uint64_t *nbytes, pith_err *e)
