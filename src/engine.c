@@ -3,6 +3,7 @@
 #include "engine.h"
 #include "base/par.h"
 #include "base/path.h"
+#include "compute/quant.h"
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,21 +68,38 @@ static int open_tokenizer(pith_model *m, const char *dir, pith_err *e)
     return m->tokenizer.t ? 0 : -1;
 }
 
-int engine_weights(pith_model *m, const char *dir, const char *architecture, int no_mmap, bind_tell_fn *tell, void *ctx,
-                   pith_err *e)
+/* Weights that are packed already decide what they are computed as. */
+static int packed_type(pith_model *m, bind *b, pith_err *e)
 {
-    const safetensors_options so = {.no_mmap = no_mmap, .header_only = tell != NULL};
+    dtype type, asked = m->op.weights;
+    if (bind_packed(b, &type)) return bind_finish(b, NULL, e);
+    if (!type) return 0;
+    m->op.weights = type == DT_Q8 || type == DT_Q4 ? type : 0;
+    if (asked && asked != type) return err_set(e, "these weights are packed already, in another type; open the directory they were made from");
+    return 0;
+}
+
+int engine_weights(pith_model *m, const char *dir, const char *architecture, const engine_source *o, pith_err *e)
+{
+    const safetensors_options so = {.no_mmap = o->no_mmap, .header_only = o->tell != NULL};
     m->files = safetensors_open(dir, &so, e);
     if (!m->files) return -1;
     bind *b = bind_new(m->files, e);
-    if (b && tell) bind_tell(b, tell, ctx);
-    if (b) m->weights = m->arch->load(json_root(m->config), architecture, b, &m->op, &m->dims, e);
+    if (b && o->tell) bind_tell(b, o->tell, o->ctx);
+    if (b && o->record) bind_record(b, o->record, o->ctx);
+    if (b && !packed_type(m, b, e)) m->weights = m->arch->load(json_root(m->config), architecture, b, &m->op, &m->dims, e);
+    const int packed = b && bind_is_packed(b);
     bind_free(b);
     if (!m->weights) return where(dir, e);
     for (size_t i = 0; i < safetensors_count(m->files); i++) {
         tensor t = safetensors_at(m->files, i)->t;
-        m->parameters += tensor_count(t);
-        if (t.rank == 2 && t.shape[1] > m->widest) m->widest = (size_t)t.shape[1];
+        uint64_t cols = t.rank == 2 ? t.shape[1] : 0, count = tensor_count(t);
+        if (packed && t.type == DT_U64 && t.rank == 3) { /* whole panels and groups count */
+            cols = t.shape[1] * (m->op.weights ? QUANT_GROUP : 1);
+            count = t.shape[0] * QUANT_PANEL * cols;
+        }
+        m->parameters += count;
+        if (cols > m->widest) m->widest = (size_t)cols;
     }
     uint64_t n;
     if (m->dims.n_labels && model_labels(json_root(m->config), &n, &m->labels, e)) return -1;
@@ -111,7 +129,7 @@ static int check_vocabulary(pith_model *m, pith_err *e)
                        (unsigned long long)m->dims.vocab - 1);
 }
 
-static int find_type(const char *name, dtype *out, pith_err *e)
+int engine_dtype(const char *name, dtype *out, pith_err *e)
 {
     *out = 0;
     if (!name || !strcmp(name, "auto")) return 0;
@@ -133,8 +151,8 @@ pith_model *pith_model_open(const char *dir, const pith_model_options *o, pith_e
     m->op.threads = o->threads > 0 ? o->threads : par_cpus();
     m->op.kernels = kernel_find(kernels, e);
     unsigned long mode = par_fp_enter();
-    int failed = !m->op.kernels || find_type(o->dtype, &m->op.weights, e) || engine_config(m, dir, &architecture, e) ||
-                 open_tokenizer(m, dir, e) || engine_weights(m, dir, architecture, o->no_mmap, NULL, NULL, e) ||
+    int failed = !m->op.kernels || engine_dtype(o->dtype, &m->op.weights, e) || engine_config(m, dir, &architecture, e) ||
+                 open_tokenizer(m, dir, e) || engine_weights(m, dir, architecture, &(engine_source){.no_mmap = o->no_mmap}, e) ||
                  check_vocabulary(m, e) || (m->dims.causal && engine_settings(m, dir, e));
     par_fp_leave(mode);
     if (!failed) return m;

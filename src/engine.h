@@ -50,8 +50,15 @@ int engine_forward(pith_session *s, const engine_run *r, pith_err *e);
 int engine_config(pith_model *m, const char *dir, const char **architecture, pith_err *e);
 /* and the weights. tell: they are only checked: everything wrong with them is told (bind_tell), and the model computes
  * nothing. NULL: they are loaded. */
-int engine_weights(pith_model *m, const char *dir, const char *architecture, int no_mmap, bind_tell_fn *tell, void *ctx,
-                   pith_err *e);
+typedef struct engine_source {
+    int no_mmap;
+    bind_tell_fn *tell;
+    bind_record_fn *record; /* is told every matrix and what it was packed to */
+    void *ctx;
+} engine_source;
+int engine_weights(pith_model *m, const char *dir, const char *architecture, const engine_source *o, pith_err *e);
+/* "q8", "q4", NULL or "auto" (0). */
+int engine_dtype(const char *name, dtype *out, pith_err *e);
 
 /* Fills the model's settings for generation from the directory; a file that is not there leaves the defaults. */
 int engine_settings(pith_model *m, const char *dir, pith_err *e);

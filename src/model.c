@@ -188,6 +188,7 @@ int model_linear(model_loader *l, op_weight *out, size_t rows, size_t cols, cons
     if (bind_matrix(l->b, &w, rows, cols, why, "%s.weight", base)) return -1;
     if (biased && bind_vector(l->b, &bias, rows, why, "%s.bias", base)) return -1;
     if (op_weight_load(out, l->op, w, bias, l->e)) return -1;
+    bind_loaded(l->b, base, out->type, out->panels, op_weight_bytes(out) - (out->bias ? rows * sizeof *out->bias : 0));
     l->bytes += op_weight_bytes(out);
     return 0;
 }

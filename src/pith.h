@@ -448,6 +448,12 @@ PITH_API int pith_writer_put(pith_writer *w, size_t i, uint64_t offset, const vo
 PITH_API int pith_writer_finish(pith_writer *w, pith_err *e);
 PITH_API void pith_writer_free(pith_writer *w); /* if it was not finished, nothing stays */
 
+/* Writes the weights of model directory `dir` to the .safetensors file `path`, packed as pith computes with them: in a
+ * directory with dir's other files it opens by mapping, without work. type: "q8", "q4" (pith_model_options.dtype), or
+ * "keep": as precise as they are. What is computed does not change with packing. Matrices that are not packed, vectors and
+ * embeddings are copied. replace: as pith_writer_new. Only pith reads such files. */
+PITH_API int pith_quantize(const char *dir, const char *type, const char *path, int replace, pith_err *e);
+
 /* ---- verification: are these weights what they should be? ---- */
 
 typedef enum pith_check {

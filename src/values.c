@@ -266,7 +266,7 @@ int pith_weights_stats(const pith_weights *w, size_t i, pith_tensor_stats *out, 
 {
     pith_tensor x;
     if (pith_weights_at(w, i, &x)) return err_set(e, "tensor %zu of %zu: no such index", i, pith_weights_count(w));
-    tensor t = {x.data, x.shape, x.rank, x.nbytes, (dtype)tensor_dtype_find(x.dtype, strlen(x.dtype))};
+    tensor t = {.data = x.data, .shape = x.shape, .rank = x.rank, .nbytes = x.nbytes, .type = (dtype)tensor_dtype_find(x.dtype, strlen(x.dtype))};
     if (t.type == DT_C64 || tensor_dtypes[t.type].bits < 8) return err_set(e, "%.200s: %s has no real numbers of whole bytes to read", x.name, x.dtype);
     uint64_t count = tensor_count(t);
     stats s = {.lo = INFINITY, .hi = -INFINITY, .scale = 1};

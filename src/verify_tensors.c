@@ -22,7 +22,7 @@ int verify_tensors(verify *v, pith_err *e)
     m->op.threads = 1;
     m->op.kernels = kernel_find(NULL, &why);
     v->out->done |= 1u << PITH_CHECK_TENSORS;
-    if (!m->op.kernels || engine_config(m, v->path, &architecture, &why) || engine_weights(m, v->path, architecture, 1, tell, v, &why) ||
+    if (!m->op.kernels || engine_config(m, v->path, &architecture, &why) || engine_weights(m, v->path, architecture, &(engine_source){.no_mmap = 1, .tell = tell, .ctx = v}, &why) ||
         (m->dims.causal && !v->odd_side && engine_settings(m, v->path, &why)))
         verify_tell_error(v, PITH_CHECK_TENSORS, "", &why);
     pith_model_close(m);

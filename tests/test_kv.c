@@ -177,7 +177,7 @@ static void test_attention(void **state)
         for (size_t k = 0; kernel_at(k); k++)
             for (size_t t = 0; kernel_at(k)->exact && t < 2; t++)
                 for (size_t c = 0; c < sizeof chunks / sizeof chunks[0]; c++, runs++) {
-                    feed(&d, &(op_ctx){kernel_at(k), threads[t]}, chunks[c]);
+                    feed(&d, &(op_ctx){.kernels = kernel_at(k), .threads = threads[t]}, chunks[c]);
                     if (!want) {
                         check(&d, what);
                         want = memcpy(malloc(bytes), d.y, bytes);

@@ -30,7 +30,7 @@ static op_weight *pack(const op_ctx *c, const void *w, const void *bias, size_t 
 {
     pith_err e = {0};
     const uint64_t shape[] = {EXPERTS, in, out}, bias_shape[] = {EXPERTS, out};
-    tensor t = {w, shape, 3, EXPERTS * in * out * 4, DT_F32}, b = {bias, bias_shape, 2, EXPERTS * out * 4, DT_F32};
+    tensor t = {w, shape, 3, EXPERTS * in * out * 4, DT_F32, 0}, b = {bias, bias_shape, 2, EXPERTS * out * 4, DT_F32, 0};
     op_weight *list = calloc(EXPERTS, sizeof *list);
     for (size_t i = 0; i < EXPERTS; i++)
         assert_int_equal(op_weight_load_transposed(&list[i], c, tensor_at(t, i), tensor_at(b, i), &e), 0);
@@ -116,7 +116,7 @@ static void test_mixture(void **state)
     (void)state;
     static float y[TOKENS][HIDDEN];
     data *d = draw();
-    const op_ctx c = {kernel_at(0), 2};
+    const op_ctx c = {.kernels = kernel_at(0), .threads = 2};
     for (size_t k = 1; k <= EXPERTS; k++) {
         moe m = make(&c, d, k);
         run(&c, &m, d, 0, TOKENS, y);
@@ -141,7 +141,7 @@ static void test_ties(void **state)
     } cases[] = {{{1, 1, 1, 1, 1}, {1, 1, 0, 0, 0}}, {{0, 2, 1, 2, 2}, {0, 1, 0, 1, 0}}, {{3, 1, 0, 1, 1}, {1, 1, 0, 0, 0}},
                  {{-1, -1, -1, 5, -1}, {1, 0, 0, 1, 0}}, {{-0.0f, 0.0f, -1, 0.0f, -2}, {1, 1, 0, 0, 0}}};
     data *d = draw();
-    const op_ctx c = {kernel_at(0), 1};
+    const op_ctx c = {.kernels = kernel_at(0), .threads = 1};
     moe m = make(&c, d, 2);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         memcpy(d->logits[i], cases[i].logits, sizeof cases[i].logits);
@@ -167,13 +167,13 @@ static void test_bits(void **state)
     static const int threads[] = {1, 2, 4};
     data *d = draw();
     pith_err e = {0};
-    const op_ctx one = {kernel_find("generic", &e), 1};
+    const op_ctx one = {.kernels = kernel_find("generic", &e), .threads = 1};
     moe m = make(&one, d, 3);
     run(&one, &m, d, 0, TOKENS, want);
     for (size_t k = 0; kernel_at(k); k++)
         for (size_t t = 0; kernel_at(k)->exact && t < 3; t++)
             for (size_t i = 0; i < 4; i++) {
-                const op_ctx c = {kernel_at(k), threads[t]};
+                const op_ctx c = {.kernels = kernel_at(k), .threads = threads[t]};
                 for (size_t at = 0; at < TOKENS; at += chunks[i])
                     run(&c, &m, d, at, TOKENS - at < chunks[i] ? TOKENS - at : chunks[i], y);
                 if (memcmp(y, want, sizeof y))
@@ -197,10 +197,10 @@ static void test_transposed(void **state)
     fill(x, sizeof x, 1);
     for (size_t k = 0; kernel_at(k); k++) {
         if (!kernel_at(k)->exact) continue;
-        const op_ctx c = {kernel_at(k), 2};
+        const op_ctx c = {.kernels = kernel_at(k), .threads = 2};
         op_weight a, b;
-        assert_int_equal(op_weight_load_transposed(&a, &c, (tensor){w, shape, 2, sizeof w, DT_F32}, (tensor){0}, &e), 0);
-        assert_int_equal(op_weight_load_transposed(&b, &c, (tensor){half, shape, 2, sizeof half, DT_F16}, (tensor){0}, &e), 0);
+        assert_int_equal(op_weight_load_transposed(&a, &c, (tensor){w, shape, 2, sizeof w, DT_F32, 0}, (tensor){0}, &e), 0);
+        assert_int_equal(op_weight_load_transposed(&b, &c, (tensor){half, shape, 2, sizeof half, DT_F16, 0}, (tensor){0}, &e), 0);
         op_linear(&c, &a, x, 1, want, OP_ACT_NONE);
         op_linear(&c, &b, x, 1, y, OP_ACT_NONE);
         assert_memory_equal(want, y, sizeof y);

@@ -27,9 +27,9 @@ static void test_linear(void **state)
             float *x = random_floats(m * k), *w = random_floats(n * k), *b = random_floats(n), *y = malloc(m * n * sizeof *y);
             uint64_t ws[2] = {n, k}, bs[1] = {n};
             pith_err e = {0};
-            op_ctx op = {kernel_find(NULL, &e), threads};
+            op_ctx op = {.kernels = kernel_find(NULL, &e), .threads = threads};
             op_weight p;
-            assert_int_equal(op_weight_load(&p, &op, (tensor){w, ws, 2, n * k * 4, DT_F32}, (tensor){b, bs, 1, n * 4, DT_F32}, &e), 0);
+            assert_int_equal(op_weight_load(&p, &op, (tensor){w, ws, 2, n * k * 4, DT_F32, 0}, (tensor){b, bs, 1, n * 4, DT_F32, 0}, &e), 0);
             op_linear(&op, &p, x, m, y, OP_ACT_RELU);
             for (size_t i = 0; i < m; i++)
                 for (size_t j = 0; j < n; j++) {
@@ -51,7 +51,7 @@ static void test_attention(void **state)
     float *q = random_floats(n * WIDTH), *k = random_floats(n * WIDTH), *v = random_floats(n * WIDTH), *y = malloc(n * WIDTH * sizeof *y);
     for (int threads = 1; threads <= 4; threads++) {
         pith_err e = {0};
-        op_ctx op = {kernel_find(NULL, &e), threads};
+        op_ctx op = {.kernels = kernel_find(NULL, &e), .threads = threads};
         op_attention_work w;
         arena measure = {0}, a = {0};
         op_attention_layout(&w, &op, n, N_SEQ, 130, HEADS, DIM, &measure);
@@ -83,7 +83,7 @@ static void test_add_layernorm(void **state)
     enum { M = 70, N = 37 };
     float *x = random_floats(M * N), *r = random_floats(M * N), *g = random_floats(N), *b = random_floats(N), y[M * N], sum[N];
     pith_err e = {0};
-    op_ctx op = {kernel_find(NULL, &e), 2};
+    op_ctx op = {.kernels = kernel_find(NULL, &e), .threads = 2};
     float *before = malloc(M * N * sizeof *before);
     memcpy(before, x, M * N * sizeof *x);
     op_add_layernorm(&op, x, r, g, b, 1e-5f, y, M, N);

@@ -15,7 +15,7 @@ static void *packed(const float *w, size_t n, size_t k, dtype type)
     assert_int_equal(kernel_panel_bytes(n, k, type, &bytes), 0);
     void *out = aligned_alloc(64, (size_t)bytes);
     const uint64_t shape[] = {n, k};
-    assert_int_equal(quant_pack(out, (tensor){w, shape, 2, n * k * 4, DT_F32}, type, 0, (n + QUANT_PANEL - 1) / QUANT_PANEL, &row, &col), 0);
+    assert_int_equal(quant_pack(out, (tensor){w, shape, 2, n * k * 4, DT_F32, 0}, type, 0, (n + QUANT_PANEL - 1) / QUANT_PANEL, &row, &col), 0);
     return out;
 }
 
@@ -89,7 +89,7 @@ static void test_refused(void **state)
             size_t row = 9, col = 9;
             memset(w, 0, sizeof w);
             w[40 + 35] = bad[i];
-            assert_int_equal(quant_pack(out, (tensor){w, shape, 2, sizeof w, DT_F32}, types[t], 0, 1, &row, &col), -1);
+            assert_int_equal(quant_pack(out, (tensor){w, shape, 2, sizeof w, DT_F32, 0}, types[t], 0, 1, &row, &col), -1);
             assert_int_equal(row, 1);
             assert_int_equal(col / 32, 1); /* too large: the group's first weight is told */
         }

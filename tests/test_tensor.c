@@ -189,12 +189,12 @@ static void test_at(void **state)
     (void)state;
     static const float x[2][3][4] = {{{0}}, {{7}}};
     const uint64_t shape[] = {2, 3, 4}, none[] = {0, 5};
-    tensor t = tensor_at((tensor){x, shape, 3, sizeof x, DT_F32}, 1);
+    tensor t = tensor_at((tensor){x, shape, 3, sizeof x, DT_F32, 0}, 1);
     assert_ptr_equal(t.data, x[1]);
     assert_int_equal(t.rank, 2);
     assert_int_equal(t.shape[0], 3);
     assert_int_equal(t.nbytes, sizeof x[1]);
-    assert_int_equal(tensor_at((tensor){x, none, 2, 0, DT_F32}, 0).nbytes, 0);
+    assert_int_equal(tensor_at((tensor){x, none, 2, 0, DT_F32, 0}, 0).nbytes, 0);
 }
 
 int main(void)

@@ -131,10 +131,21 @@ static int load(op_weight *p, const op_ctx *c, pack_job job, tensor w, tensor bi
     return bias.data ? op_vector_load(&p->bias, bias, e) : 0;
 }
 
+/* Panels as a file has them: used where they lie, if that is as aligned as kernels like. */
+static int load_panels(op_weight *p, tensor w, tensor bias, pith_err *e)
+{
+    *p = (op_weight){.n = (size_t)w.shape[0], .k = (size_t)w.shape[1], .type = w.type, .borrowed = (uintptr_t)w.data % 64 == 0};
+    p->panels = p->borrowed ? (void *)(uintptr_t)w.data : panel_memory((size_t)w.nbytes);
+    if (!p->panels) return err_nomem(e, (size_t)w.nbytes, "weights");
+    if (!p->borrowed) memcpy(p->panels, w.data, (size_t)w.nbytes);
+    return bias.data ? op_vector_load(&p->bias, bias, e) : 0;
+}
+
 int op_weight_load(op_weight *p, const op_ctx *c, tensor w, tensor bias, pith_err *e)
 {
     *p = (op_weight){0};
     if (!w.data) return 0;
+    if (w.panels) return load_panels(p, w, bias, e);
     dtype type = c->weights && w.shape[0] >= KERNEL_PANEL ? c->weights : w.type;
     *p = (op_weight){.n = (size_t)w.shape[0], .k = (size_t)w.shape[1], .type = type};
     return load(p, c, (pack_job){.src = w.data, .pack = kernel_pack}, w, bias, e);
@@ -150,7 +161,7 @@ int op_weight_load_transposed(op_weight *p, const op_ctx *c, tensor w, tensor bi
 
 void op_weight_free(op_weight *p)
 {
-    free(p->panels);
+    if (!p->borrowed) free(p->panels);
     free(p->bias);
     *p = (op_weight){0};
 }

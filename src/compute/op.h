@@ -18,6 +18,7 @@ typedef struct op_weight {
     float *bias;  /* [n] or NULL */
     size_t n, k;
     dtype type;
+    int borrowed; /* the panels lie in a mapped file */
 } op_weight;
 
 typedef enum op_act { OP_ACT_NONE, OP_ACT_GELU, OP_ACT_GELU_TANH, OP_ACT_RELU, OP_ACT_SILU, OP_ACT_TANH } op_act;

@@ -25,6 +25,7 @@ typedef struct tensor {
     size_t rank;
     uint64_t nbytes;
     dtype type;
+    int panels; /* 1: data is not row-major but a matrix packed in panels (kernel.h, quant.h) */
 } tensor;
 
 /* -1 where `name` is none of the 22. */

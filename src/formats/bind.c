@@ -1,6 +1,7 @@
 /* bind: resolves wanted names, checks them, remembers which tensors were asked for and the first thing that failed. */
 #include "formats/bind.h"
 #include "formats/scan.h"
+#include "compute/quant.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,11 @@ struct bind {
     bind_tell_fn *tell;     /* NULL: errors are not told but kept */
     void *tell_ctx;
     size_t n_missing;       /* told so far */
+    bind_record_fn *record; /* NULL: nobody asks */
+    void *record_ctx;
+    dtype packed;           /* 0: not */
+    uint64_t shapes[4][2];  /* of the packed matrices bound last */
+    size_t n_shapes;
 };
 
 enum {
@@ -52,6 +58,33 @@ void bind_tell(bind *b, bind_tell_fn *fn, void *ctx)
     b->tell = fn;
     b->tell_ctx = ctx;
 }
+
+void bind_record(bind *b, bind_record_fn *fn, void *ctx)
+{
+    b->record = fn;
+    b->record_ctx = ctx;
+}
+
+int bind_packed(bind *b, dtype *type)
+{
+    static const struct {
+        const char *name;
+        dtype type;
+    } types[] = {{"q8", DT_Q8}, {"q4", DT_Q4}, {"f32", DT_F32}, {"f16", DT_F16}, {"bf16", DT_BF16}};
+    const char *layout = NULL, *is = "", *key, *value;
+    for (size_t i = 0; safetensors_files(b->s) && i < safetensors_metadata_count(b->s, 0); i++) {
+        safetensors_metadata_at(b->s, 0, i, &key, &value);
+        if (!strcmp(key, BIND_LAYOUT_KEY)) layout = value;
+        if (!strcmp(key, BIND_TYPE_KEY)) is = value;
+    }
+    *type = b->packed = 0;
+    if (!layout) return 0;
+    for (size_t i = 0; !strcmp(layout, BIND_LAYOUT) && i < sizeof types / sizeof types[0]; i++)
+        if (!strcmp(types[i].name, is)) *type = b->packed = types[i].type;
+    return b->packed ? 0 : err_set(&b->first, "packed as \"%.20s\" in layout \"%.20s\", which this version of pith does not know; make it again with `pith quantize`", is, layout);
+}
+
+int bind_is_packed(const bind *b) { return b->packed != 0; }
 
 static void add(bind *b, list *l, const char *want, const char *have)
 {
@@ -182,6 +215,29 @@ static int wrong(bind *b, const safetensors_entry *x, const char *name, const pi
     return err_set(&b->first, "%s%s: %s", name, called, why->msg);
 }
 
+void bind_loaded(const bind *b, const char *base, dtype type, const void *panels, uint64_t bytes)
+{
+    char name[NAME_MAX_BYTES];
+    if (!b->record || !panels) return;
+    if (snprintf(name, sizeof name, "%s.weight", base) >= (int)sizeof name) return;
+    const safetensors_entry *x = find(b, name);
+    b->record(b->record_ctx, name, x ? x->name : NULL, type, panels, bytes);
+}
+
+/* Is x the matrix [rows][cols], packed? Then *t is it. */
+static int take_packed(bind *b, const safetensors_entry *x, const uint64_t *want, tensor *t)
+{
+    const int quant = b->packed == DT_Q8 || b->packed == DT_Q4;
+    const uint64_t rows = want[0], cols = want[1], per = quant ? QUANT_GROUP : 1;
+    const uint64_t block = quant ? quant_block(b->packed) : QUANT_PANEL * (b->packed == DT_F32 ? 4 : 2);
+    const uint64_t shape[] = {rows / QUANT_PANEL + (rows % QUANT_PANEL != 0), cols / per + (cols % per != 0), block / 8};
+    if (!b->packed || x->t.type != DT_U64 || x->t.rank != 3 || memcmp(x->t.shape, shape, sizeof shape)) return 0;
+    uint64_t *kept = b->shapes[b->n_shapes++ % (sizeof b->shapes / sizeof b->shapes[0])];
+    memcpy(kept, want, 2 * sizeof *kept);
+    *t = (tensor){.data = x->t.data, .shape = kept, .rank = 2, .nbytes = x->t.nbytes, .type = b->packed, .panels = 1};
+    return 1;
+}
+
 static int take(bind *b, tensor *t, const uint64_t *want, size_t rank, const char *why, const char *name)
 {
     const safetensors_entry *x = find(b, name);
@@ -190,6 +246,7 @@ static int take(bind *b, tensor *t, const uint64_t *want, size_t rank, const cha
     *t = (tensor){0};
     if (!x) return missing(b, name, want, rank, why);
     b->claimed[x - safetensors_at(b->s, 0)] = 1;
+    if (rank == 2 && take_packed(b, x, want, t)) return 0;
     if (x->t.rank != rank || memcmp(x->t.shape, want, rank * sizeof *want)) {
         err_set(&odd, "shape %s, expected %s (%s): config.json and weights contradict each other",
                 show_shape(has, sizeof has, x->t.shape, x->t.rank), show_shape(need, sizeof need, want, rank), why);

@@ -19,6 +19,22 @@ void bind_free(bind *b);
 typedef void bind_tell_fn(void *ctx, const char *name, const char *message);
 void bind_tell(bind *b, bind_tell_fn *fn, void *ctx);
 
+/* What files that pith_quantize wrote say of themselves: their matrices are packed for this layout. A file of several
+ * shards is asked for its first. */
+#define BIND_LAYOUT_KEY "pith.layout"
+#define BIND_LAYOUT "1"
+#define BIND_TYPE_KEY "pith.weights"
+/* The type that matrices are packed as (DT_Q8, ...); 0: none are. -1: packed in a way this version does not know. Matrices
+ * are then found packed, as U64 [panels][groups or columns][rest], or as they are. */
+int bind_packed(bind *b, dtype *type);
+int bind_is_packed(const bind *b); /* as bind_packed found */
+
+/* From now on bind_loaded is told on. */
+typedef void bind_record_fn(void *ctx, const char *name, const char *in_file, dtype type, const void *panels, uint64_t bytes);
+void bind_record(bind *b, bind_record_fn *fn, void *ctx);
+/* The matrix `base`.weight was packed to these panels. */
+void bind_loaded(const bind *b, const char *base, dtype type, const void *panels, uint64_t bytes);
+
 /* Names that old checkpoints use: wherever a wanted name ends in `want` and is not there, the same name ending in
  * `have` is tried. Strings must outlive b. */
 void bind_alias(bind *b, const char *want, const char *have);

@@ -1,0 +1,164 @@
+/* quantize: writes a model's weights as the engine packs them, so that the next start is a mapping. What is written is
+ * what a load has packed. */
+#include "engine.h"
+#include "base/checked.h"
+#include "base/par.h"
+#include "compute/quant.h"
+#include "formats/writer.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* One matrix that loading packed. */
+typedef struct matrix {
+    char *name;          /* that the model asks for */
+    const char *in_file; /* what that tensor is called there; NULL: it is another one, tied */
+    dtype type;
+    const void *panels;
+    uint64_t bytes;
+} matrix;
+
+typedef struct job {
+    pith_model *m;
+    matrix *list;
+    size_t n, cap;
+    dtype type; /* of the matrices that are written packed */
+    pith_tensor *out;
+    uint64_t (*shapes)[3];
+    size_t n_out;
+    pith_err *e;
+    int failed;
+} job;
+
+static void record(void *ctx, const char *name, const char *in_file, dtype type, const void *panels, uint64_t bytes)
+{
+    job *j = ctx;
+    if (j->n == j->cap) {
+        size_t cap = j->cap ? 2 * j->cap : 64;
+        matrix *p = realloc(j->list, cap * sizeof *p);
+        if (!p) {
+            j->failed = err_nomem(j->e, cap * sizeof *p, "a list of matrices");
+            return;
+        }
+        j->list = p;
+        j->cap = cap;
+    }
+    char *copy = malloc(strlen(name) + 1);
+    if (!copy) {
+        j->failed = err_nomem(j->e, strlen(name) + 1, "a name");
+        return;
+    }
+    j->list[j->n++] = (matrix){strcpy(copy, name), in_file, type, panels, bytes};
+}
+
+/* The type that most bytes have, where it is not said. */
+static dtype common_type(const job *j)
+{
+    static const dtype types[] = {DT_F32, DT_F16, DT_BF16};
+    uint64_t most = 0;
+    dtype best = DT_F32;
+    for (size_t t = 0; t < 3; t++) {
+        uint64_t bytes = 0;
+        for (size_t i = 0; i < j->n; i++) bytes += j->list[i].type == types[t] ? j->list[i].bytes : 0;
+        if (bytes > most) most = bytes, best = types[t];
+    }
+    return best;
+}
+
+/* As U64, which stands first in a file: blocks are whole cache lines, and so each stays on a line. */
+static void add_packed(job *j, const matrix *x)
+{
+    const int quant = j->type == DT_Q8 || j->type == DT_Q4;
+    size_t block = quant ? quant_block(j->type) : QUANT_PANEL * (j->type == DT_F32 ? 4 : 2);
+    const safetensors_entry *from = x->in_file ? safetensors_find(j->m->files, x->in_file) : NULL;
+    uint64_t rows = from ? from->t.shape[0] : j->m->dims.vocab, panels = rows / QUANT_PANEL + (rows % QUANT_PANEL != 0);
+    uint64_t *shape = j->shapes[j->n_out];
+    shape[0] = panels, shape[1] = panels ? x->bytes / block / panels : 0, shape[2] = block / 8;
+    j->out[j->n_out++] = (pith_tensor){.name = x->name, .dtype = "U64", .shape = shape, .rank = 3, .data = x->panels, .nbytes = x->bytes};
+}
+
+static int list_tensors(job *j)
+{
+    size_t count = safetensors_count(j->m->files), cap = count + j->n + 1;
+    j->out = calloc(cap, sizeof *j->out);
+    j->shapes = calloc(cap, sizeof *j->shapes);
+    char *taken = calloc(cap, 1);
+    if (!j->out || !j->shapes || !taken) {
+        free(taken);
+        return err_nomem(j->e, cap * sizeof *j->out, "a list of tensors");
+    }
+    for (size_t i = 0; i < j->n; i++) {
+        const safetensors_entry *from = j->list[i].in_file ? safetensors_find(j->m->files, j->list[i].in_file) : NULL;
+        if (j->list[i].type != j->type) continue;
+        if (from) taken[from - safetensors_at(j->m->files, 0)] = 1;
+        add_packed(j, &j->list[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        const safetensors_entry *x = safetensors_at(j->m->files, i);
+        if (taken[i]) continue;
+        j->out[j->n_out++] = (pith_tensor){.name = x->name, .dtype = tensor_dtypes[x->t.type].name, .shape = x->t.shape, .rank = x->t.rank, .data = x->t.data, .nbytes = x->t.nbytes};
+    }
+    free(taken);
+    return 0;
+}
+
+/* Spaces that make the header end on a cache line. */
+static int pad_header(const job *j, pith_pair *metadata, size_t n, char pad[64], pith_err *e)
+{
+    for (size_t k = 0; k < 64; k++) {
+        writer_plan p = {0};
+        memset(pad, ' ', 63);
+        pad[k] = 0;
+        if (writer_lay_out(&p, j->out, j->n_out, metadata, n, e)) return -1;
+        size_t odd = p.head_len % 64;
+        writer_plan_free(&p);
+        if (!odd) return 0;
+    }
+    return err_set(e, "the header cannot be made to end on a cache line");
+}
+
+static int write_file(job *j, const char *type, const char *path, int replace)
+{
+    enum { PIECE = 4 << 20 };
+    char pad[64];
+    pith_pair metadata[] = {{BIND_LAYOUT_KEY, BIND_LAYOUT}, {BIND_TYPE_KEY, type}, {"pith.pad", pad}};
+    if (pad_header(j, metadata, 3, pad, j->e)) return -1;
+    pith_writer *w = pith_writer_new(path, j->out, j->n_out, metadata, 3, replace, j->e);
+    int bad = !w;
+    for (size_t i = 0; i < j->n_out && !bad; i++)
+        for (uint64_t at = 0; at < j->out[i].nbytes && !bad; at += PIECE) {
+            uint64_t left = j->out[i].nbytes - at;
+            bad = pith_writer_put(w, i, at, (const char *)j->out[i].data + at, left < PIECE ? (size_t)left : PIECE, j->e);
+        }
+    if (!bad) bad = pith_writer_finish(w, j->e);
+    pith_writer_free(w);
+    return bad;
+}
+
+int pith_quantize(const char *dir, const char *type, const char *path, int replace, pith_err *e)
+{
+    static const struct {
+        dtype type;
+        const char *name;
+    } names[] = {{DT_Q8, "q8"}, {DT_Q4, "q4"}, {DT_F32, "f32"}, {DT_F16, "f16"}, {DT_BF16, "bf16"}};
+    pith_model *m = calloc(1, sizeof *m);
+    job j = {.m = m, .e = e};
+    const char *architecture = NULL, *name = "";
+    if (!m) return err_nomem(e, sizeof *m, "model");
+    int keep = !strcmp(type, "keep");
+    m->op.threads = par_cpus();
+    m->op.kernels = kernel_find(NULL, e);
+    unsigned long mode = par_fp_enter();
+    int bad = !m->op.kernels || engine_dtype(keep ? NULL : type, &m->op.weights, e) || engine_config(m, dir, &architecture, e) ||
+              engine_weights(m, dir, architecture, &(engine_source){.record = record, .ctx = &j}, e) || j.failed;
+    par_fp_leave(mode);
+    j.type = keep ? common_type(&j) : m->op.weights;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (names[i].type == j.type) name = names[i].name;
+    if (!bad) bad = list_tensors(&j) || write_file(&j, name, path, replace);
+    for (size_t i = 0; i < j.n; i++) free(j.list[i].name);
+    free(j.list);
+    free(j.out);
+    free(j.shapes);
+    pith_model_close(m);
+    return bad ? -1 : 0;
+}
