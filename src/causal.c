@@ -166,11 +166,16 @@ static int load_head(causal_loader *l)
     if (d->n_labels) return model_linear(&l->w, &d->head, d->n_labels, d->hidden, "labels,hidden_size", 0, "score");
     if (json_opt_bool(l->cfg, "tie_word_embeddings", d->traits->tied, &tied, l->w.e)) return -1;
     /* A packed file has the head packed beside the embedding that it is tied to. */
-    if (!tied || (bind_is_packed(l->w.b) && bind_has(l->w.b, "lm_head.weight")))
-        return model_linear(&l->w, &d->head, d->vocab, d->hidden, "vocab_size,hidden_size; tie_word_embeddings is false", 0,
-                            "lm_head");
+    int copy = tied && bind_has_packed(l->w.b, "lm_head.weight");
+    if (!tied || copy) {
+        if (model_linear(&l->w, &d->head, d->vocab, d->hidden,
+                         copy ? "vocab_size,hidden_size" : "vocab_size,hidden_size; tie_word_embeddings is false", 0, "lm_head"))
+            return -1;
+        if (copy) bind_copy(l->w.b);
+        return 0;
+    }
     bind_ignore(l->w.b, "lm_head.weight"); /* some files keep a copy */
-    if (op_weight_load(&d->head, l->w.op, d->embed, (tensor){0}, l->w.e)) return -1;
+    if (op_weight_load(&d->head, l->w.op, d->embed, (tensor){0}, l->w.e)) return err_where(l->w.e, "model.embed_tokens.weight");
     bind_loaded(l->w.b, "lm_head", d->head.type, d->head.panels, op_weight_bytes(&d->head));
     l->w.bytes += op_weight_bytes(&d->head);
     return 0;

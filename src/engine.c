@@ -3,7 +3,6 @@
 #include "engine.h"
 #include "base/par.h"
 #include "base/path.h"
-#include "compute/quant.h"
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,7 +40,9 @@ static int read_activation(pith_model *m, json cfg, pith_err *e)
 /* Says which directory, unless the message begins with a path in it. */
 static int where(const char *dir, pith_err *e)
 {
-    return e && !strncmp(e->msg, dir, strlen(dir)) ? -1 : err_where(e, "%s", dir);
+    size_t n = strlen(dir);
+    int begins = e && n && !strncmp(e->msg, dir, n) && (dir[n - 1] == '/' || e->msg[n] == '/' || e->msg[n] == ':');
+    return begins ? -1 : err_where(e, "%s", dir);
 }
 
 int engine_config(pith_model *m, const char *dir, const char **architecture, pith_err *e)
@@ -88,19 +89,10 @@ int engine_weights(pith_model *m, const char *dir, const char *architecture, con
     if (b && o->tell) bind_tell(b, o->tell, o->ctx);
     if (b && o->record) bind_record(b, o->record, o->ctx);
     if (b && !packed_type(m, b, e)) m->weights = m->arch->load(json_root(m->config), architecture, b, &m->op, &m->dims, e);
-    const int packed = b && bind_is_packed(b);
+    m->parameters = b ? bind_parameters(b) : 0;
+    m->widest = b ? (size_t)bind_widest(b) : 0;
     bind_free(b);
     if (!m->weights) return where(dir, e);
-    for (size_t i = 0; i < safetensors_count(m->files); i++) {
-        tensor t = safetensors_at(m->files, i)->t;
-        uint64_t cols = t.rank == 2 ? t.shape[1] : 0, count = tensor_count(t);
-        if (packed && t.type == DT_U64 && t.rank == 3) { /* whole panels and groups count */
-            cols = t.shape[1] * (m->op.weights ? QUANT_GROUP : 1);
-            count = t.shape[0] * QUANT_PANEL * cols;
-        }
-        m->parameters += count;
-        if (cols > m->widest) m->widest = (size_t)cols;
-    }
     uint64_t n;
     if (m->dims.n_labels && model_labels(json_root(m->config), &n, &m->labels, e)) return -1;
     return read_activation(m, json_root(m->config), e);

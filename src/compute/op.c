@@ -106,10 +106,13 @@ static int load_quant(op_weight *p, const op_ctx *c, tensor w, pith_err *e)
     if (!j.bad) return err_nomem(e, items * sizeof *j.bad, "quantising weights");
     par_for(c->threads, items, quant_item, &j);
     int failed = 0;
-    for (size_t i = 0; i < items && !failed; i++)
-        if (j.bad[i].failed)
-            failed = err_set(e, "a weight matrix of %zu x %zu: row %zu, column %zu is NaN, infinite or too large to be quantised "
-                                "(`pith verify` names the tensor); load it without --dtype", p->n, p->k, j.bad[i].row, j.bad[i].col);
+    for (size_t i = 0; i < items && !failed; i++) {
+        float value = 0;
+        if (!j.bad[i].failed) continue;
+        tensor_read_f32(w, (uint64_t)j.bad[i].row * p->k + j.bad[i].col, 1, &value);
+        failed = err_set(e, "row %zu, column %zu is %g, which cannot be quantised (`pith verify` tells more); load the weights as they are, "
+                            "without --dtype", j.bad[i].row, j.bad[i].col, (double)value);
+    }
     free(j.bad);
     return failed;
 }

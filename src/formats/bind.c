@@ -23,6 +23,7 @@ struct bind {
     dtype packed;           /* 0: not */
     uint64_t shapes[4][2];  /* of the packed matrices bound last */
     size_t n_shapes;
+    uint64_t parameters, widest, last_count;
 };
 
 enum {
@@ -84,7 +85,9 @@ int bind_packed(bind *b, dtype *type)
     return b->packed ? 0 : err_set(&b->first, "packed as \"%.20s\" in layout \"%.20s\", which this version of pith does not know; make it again with `pith quantize`", is, layout);
 }
 
-int bind_is_packed(const bind *b) { return b->packed != 0; }
+void bind_copy(bind *b) { b->parameters -= b->last_count, b->last_count = 0; }
+uint64_t bind_parameters(const bind *b) { return b->parameters; }
+uint64_t bind_widest(const bind *b) { return b->widest; }
 
 static void add(bind *b, list *l, const char *want, const char *have)
 {
@@ -238,7 +241,15 @@ static int take_packed(bind *b, const safetensors_entry *x, const uint64_t *want
     return 1;
 }
 
-static int take(bind *b, tensor *t, const uint64_t *want, size_t rank, const char *why, const char *name)
+static void count(bind *b, const uint64_t *shape, size_t rank)
+{
+    b->last_count = 1;
+    for (size_t i = 0; i < rank; i++) b->last_count *= shape[i];
+    b->parameters += b->last_count;
+    if (rank == 2 && shape[1] > b->widest) b->widest = shape[1];
+}
+
+static int take(bind *b, tensor *t, const uint64_t *want, size_t rank, int packed, const char *why, const char *name)
 {
     const safetensors_entry *x = find(b, name);
     pith_err odd = {{0}};
@@ -246,7 +257,10 @@ static int take(bind *b, tensor *t, const uint64_t *want, size_t rank, const cha
     *t = (tensor){0};
     if (!x) return missing(b, name, want, rank, why);
     b->claimed[x - safetensors_at(b->s, 0)] = 1;
-    if (rank == 2 && take_packed(b, x, want, t)) return 0;
+    if (packed && take_packed(b, x, want, t)) {
+        count(b, want, rank);
+        return 0;
+    }
     if (x->t.rank != rank || memcmp(x->t.shape, want, rank * sizeof *want)) {
         err_set(&odd, "shape %s, expected %s (%s): config.json and weights contradict each other",
                 show_shape(has, sizeof has, x->t.shape, x->t.rank), show_shape(need, sizeof need, want, rank), why);
@@ -260,6 +274,7 @@ static int take(bind *b, tensor *t, const uint64_t *want, size_t rank, const cha
     b->last[0] = b->last[1];
     b->last[1] = x;
     *t = x->t;
+    count(b, want, rank);
     return 0;
 }
 
@@ -270,19 +285,28 @@ static int format_name(char buf[NAME_MAX_BYTES], const char *fmt, va_list ap)
     return n < 0 || n >= NAME_MAX_BYTES ? -1 : 0;
 }
 
-static int want(bind *b, tensor *t, const uint64_t *shape, size_t rank, const char *why, const char *fmt, va_list ap)
+static int want(bind *b, tensor *t, const uint64_t *shape, size_t rank, int packed, const char *why, const char *fmt, va_list ap)
 {
     char name[NAME_MAX_BYTES];
     if (b->first.msg[0]) return -1;
     if (format_name(name, fmt, ap)) return err_set(&b->first, "%.64s...: a tensor's name over %d bytes", name, NAME_MAX_BYTES);
-    return take(b, t, shape, rank, why, name);
+    return take(b, t, shape, rank, packed, why, name);
 }
 
 int bind_matrix(bind *b, tensor *t, uint64_t rows, uint64_t cols, const char *why, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    int bad = want(b, t, (const uint64_t[]){rows, cols}, 2, why, fmt, ap);
+    int bad = want(b, t, (const uint64_t[]){rows, cols}, 2, 0, why, fmt, ap);
+    va_end(ap);
+    return bad;
+}
+
+int bind_weight(bind *b, tensor *t, uint64_t rows, uint64_t cols, const char *why, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    int bad = want(b, t, (const uint64_t[]){rows, cols}, 2, 1, why, fmt, ap);
     va_end(ap);
     return bad;
 }
@@ -291,7 +315,7 @@ int bind_vector(bind *b, tensor *t, uint64_t n, const char *why, const char *fmt
 {
     va_list ap;
     va_start(ap, fmt);
-    int bad = want(b, t, &n, 1, why, fmt, ap);
+    int bad = want(b, t, &n, 1, 0, why, fmt, ap);
     va_end(ap);
     return bad;
 }
@@ -300,7 +324,7 @@ int bind_tensor(bind *b, tensor *t, const uint64_t *shape, size_t rank, const ch
 {
     va_list ap;
     va_start(ap, fmt);
-    int bad = want(b, t, shape, rank, why, fmt, ap);
+    int bad = want(b, t, shape, rank, 0, why, fmt, ap);
     va_end(ap);
     return bad;
 }
@@ -313,6 +337,12 @@ int bind_has(const bind *b, const char *fmt, ...)
     int bad = format_name(name, fmt, ap);
     va_end(ap);
     return !bad && find(b, name) != NULL;
+}
+
+int bind_has_packed(const bind *b, const char *name)
+{
+    const safetensors_entry *x = b->packed ? find(b, name) : NULL;
+    return x && x->t.type == DT_U64;
 }
 
 static int is_ignored(const bind *b, const char *name)

@@ -25,9 +25,9 @@ void bind_tell(bind *b, bind_tell_fn *fn, void *ctx);
 #define BIND_LAYOUT "1"
 #define BIND_TYPE_KEY "pith.weights"
 /* The type that matrices are packed as (DT_Q8, ...); 0: none are. -1: packed in a way this version does not know. Matrices
- * are then found packed, as U64 [panels][groups or columns][rest], or as they are. */
+ * are then found (bind_weight) packed, as U64 [panels][groups or columns][rest], or as they are. */
 int bind_packed(bind *b, dtype *type);
-int bind_is_packed(const bind *b); /* as bind_packed found */
+int bind_has_packed(const bind *b, const char *name); /* is this one there, packed? */
 
 /* From now on bind_loaded is told on. */
 typedef void bind_record_fn(void *ctx, const char *name, const char *in_file, dtype type, const void *panels, uint64_t bytes);
@@ -50,10 +50,19 @@ void bind_ignore(bind *b, const char *suffix);
  * given back when the next tensor is bound, so that what is packed as it is bound is in memory once. Returns 0, or -1 with the error kept. */
 int bind_matrix(bind *b, tensor *t, uint64_t rows, uint64_t cols, const char *why, const char *fmt, ...)
     __attribute__((format(printf, 6, 7)));
+/* The same, and where the files are packed it may be a packed one: then t->panels is set. For matrices that are
+ * multiplied with, as rows cannot be read out of it. */
+int bind_weight(bind *b, tensor *t, uint64_t rows, uint64_t cols, const char *why, const char *fmt, ...)
+    __attribute__((format(printf, 6, 7)));
 int bind_vector(bind *b, tensor *t, uint64_t n, const char *why, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));
 int bind_tensor(bind *b, tensor *t, const uint64_t *shape, size_t rank, const char *why, const char *fmt, ...)
     __attribute__((format(printf, 6, 7)));
+/* What was bound last is a copy of something bound before, and so no parameters of its own. */
+void bind_copy(bind *b);
+/* Of all that was bound: the elements, and the columns that a matrix has at most. */
+uint64_t bind_parameters(const bind *b);
+uint64_t bind_widest(const bind *b);
 /* Is a tensor of that name there (aliases and prefix tried)? Asks, claims nothing. */
 int bind_has(const bind *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* 0 if every call succeeded and no tensor is left over; else -1: the sticky error, or the leftovers named (a few
