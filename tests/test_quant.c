@@ -15,7 +15,7 @@ static void *packed(const float *w, size_t n, size_t k, dtype type)
     assert_int_equal(kernel_panel_bytes(n, k, type, &bytes), 0);
     void *out = aligned_alloc(64, (size_t)bytes);
     const uint64_t shape[] = {n, k};
-    assert_int_equal(quant_pack(out, (tensor){w, shape, 2, n * k * 4, DT_F32, 0}, type, 0, (n + QUANT_PANEL - 1) / QUANT_PANEL, &row, &col), 0);
+    assert_int_equal(quant_pack(generic(), out, (tensor){w, shape, 2, n * k * 4, DT_F32, 0}, type, 0, (n + QUANT_PANEL - 1) / QUANT_PANEL, &row, &col), 0);
     return out;
 }
 
@@ -58,6 +58,128 @@ static void test_pack(void **state)
         }
 }
 
+/* The definition of quant.h, one group of one output at a time. -1: no weights of that type. */
+static float half_of(float x, uint16_t *h) { return tensor_f16_to_f32(*h = tensor_f32_to_f16(x)); }
+static int reference_q8(const float *w, int *q, uint16_t *d)
+{
+    float amax = 0;
+    for (size_t i = 0; i < 32; i++) {
+        if (!isfinite(w[i])) return -1;
+        amax = fabsf(w[i]) > amax ? fabsf(w[i]) : amax;
+    }
+    float scale = half_of(amax / 127, d);
+    for (size_t i = 0; i < 32; i++) q[i] = scale > 0 ? (int)fminf(fmaxf(rintf(w[i] / scale), -127), 127) : 0;
+    return isfinite(scale) ? 0 : -1;
+}
+
+static float reference_try(const float *w, float d, float m, int *q, uint16_t *dh, uint16_t *mh)
+{
+    float error = 0;
+    d = half_of(d, dh), m = half_of(m, mh);
+    for (size_t i = 0; i < 32; i++) {
+        float of = d > 0 ? rintf((w[i] - m) * (1 / d)) : 0, e;
+        q[i] = (int)(of < 0 ? 0 : of > 15 ? 15 : of);
+        e = (w[i] - m) - d * (float)q[i];
+        error = error + e * e;
+    }
+    return error;
+}
+
+static int reference_q4(const float *w, int *q, uint16_t *d, uint16_t *m)
+{
+    float low = w[0], high = w[0], t = 0, error;
+    for (size_t i = 0; i < 32; i++) {
+        if (!isfinite(w[i])) return -1;
+        low = w[i] < low ? w[i] : low;
+        high = w[i] > high ? w[i] : high;
+    }
+    if (fabsf(low) > 65504 || high - low > 15 * 65504) return -1;
+    for (size_t i = 0; i < 32; i++) t += w[i] - low;
+    error = reference_try(w, (high - low) / 15, low, q, d, m);
+    for (int fit = 0; fit < 4; fit++) {
+        int a = 0, b = 0, other[32];
+        float c = 0;
+        uint16_t dh, mh;
+        for (size_t i = 0; i < 32; i++) a += q[i], b += q[i] * q[i], c += (float)q[i] * (w[i] - low);
+        if (32 * b - a * a <= 0) break;
+        float next = (32 * c - (float)a * t) / (float)(32 * b - a * a), least = (t - next * (float)a) / 32 + low;
+        if (!(next > 0) || next > 65504 || fabsf(least) > 65504) break;
+        float e = reference_try(w, next, least, other, &dh, &mh);
+        if (!(e < error)) break;
+        error = e, *d = dh, *m = mh;
+        memcpy(q, other, sizeof other);
+    }
+    return 0;
+}
+
+static void reference_block(const float *x, size_t n, size_t k, size_t row, size_t col, dtype type, unsigned char *b)
+{
+    memset(b, 0, quant_block(type));
+    for (size_t j = 0; j < 32; j++) {
+        float w[32] = {0};
+        int q[32];
+        uint16_t d, m = 0;
+        for (size_t i = 0; i < 32 && row + j < n && col + i < k; i++) w[i] = x[(row + j) * k + col + i];
+        assert_int_equal(type == DT_Q8 ? reference_q8(w, q, &d) : reference_q4(w, q, &d, &m), 0);
+        memcpy(b + (type == DT_Q8 ? 1024 : 512) + 2 * j, &d, 2);
+        if (type == DT_Q4) memcpy(b + 576 + 2 * j, &m, 2);
+        for (size_t i = 0; i < 32; i++) {
+            if (type == DT_Q8) b[i / 4 * 128 + j * 4 + i % 4] = (unsigned char)q[i];
+            else b[i % 16 / 4 * 128 + j * 4 + i % 4] |= (unsigned char)(q[i] << (i < 16 ? 0 : 4));
+        }
+    }
+}
+
+/* Weights of many kinds: even, one far off, whole steps (ties), one value only, too small for a scale, as large as may be. */
+static float any_weight(size_t kind, size_t i)
+{
+    switch (kind) {
+    case 0: return value(PLAIN) * (below(9) ? 0.1f : 1.0f);
+    case 1: return below(32) ? value(PLAIN) * 1e-4f : 30.0f;
+    case 2: return (float)below(16) - 8 + (below(4) ? 0.0f : 0.5f);
+    case 3: return i / 64 % 2 ? -0.75f : 0.0f;
+    case 4: return (float)((int)below(9) - 4) * 0x1p-26f;
+    case 5: return ((float)below(2000) - 1000) * 65.0f;
+    case 6: return below(2) ? 0.0f : -0.0f;
+    default: return value(PLAIN) * ldexpf(1, (int)below(24) - 20);
+    }
+}
+
+static void test_packed_bits(void **state)
+{
+    (void)state;
+    for (size_t round = 0; round < cases(240); round++) {
+        dtype type = types[round % 2], from = round % 3 == 0 ? DT_BF16 : round % 3 == 1 ? DT_F16 : DT_F32;
+        size_t n = 1 + below(70), k = 1 + below(round % 5 ? 100 : 600), groups = groups_of(k), panels = (n + 31) / 32, row, col;
+        float *w = malloc(n * k * sizeof *w);
+        void *src = malloc(n * k * sizeof *w + 1);
+        uint64_t bytes, over = 0;
+        for (size_t i = 0; i < n * k; i++) w[i] = any_weight(round / 2 % 8, i);
+        char *at = (char *)src + round % 2; /* any alignment */
+        assert_int_equal(tensor_cast(DT_F32, w, from, at, n * k, &over), 0);
+        assert_int_equal(over, 0);
+        const uint64_t shape[] = {n, k};
+        const tensor t = {at, shape, 2, n * k * tensor_dtypes[from].bits / 8, from, 0};
+        assert_int_equal(tensor_read_f32(t, 0, n * k, w), 0);
+        assert_int_equal(kernel_panel_bytes(n, k, type, &bytes), 0);
+        unsigned char *want = malloc((size_t)bytes), *got = aligned_alloc(64, (size_t)bytes);
+        for (size_t p = 0; p < panels; p++)
+            for (size_t g = 0; g < groups; g++) reference_block(w, n, k, p * 32, g * 32, type, want + (p * groups + g) * quant_block(type));
+        const kernel_set *set;
+        for (size_t s = 0; (set = kernel_at(s)); s++) {
+            size_t cut = below(panels + 1);
+            memset(got, 0x55, (size_t)bytes);
+            assert_int_equal(quant_pack(set, got, t, type, 0, cut, &row, &col), 0);
+            assert_int_equal(quant_pack(set, got, t, type, cut, panels, &row, &col), 0);
+            for (size_t i = 0; i < bytes; i++)
+                if (got[i] != want[i])
+                    fail_msg("%s %s of %zu x %zu, kind %zu: byte %zu of block %zu is %d, expected %d", set->name, type == DT_Q8 ? "Q8" : "Q4", n, k,
+                             round / 2 % 8, i % quant_block(type), i / quant_block(type), got[i], want[i]);
+        }
+        free(w), free(src), free(want), free(got);
+    }
+}
+
 /* By hand: a group of 0, 1, ..., 31 (times 4), and one of nothing. */
 static void test_known(void **state)
 {
@@ -80,19 +202,21 @@ static void test_known(void **state)
 static void test_refused(void **state)
 {
     (void)state;
-    const float bad[] = {NAN, INFINITY, -INFINITY, 1e30f};
+    const float bad[] = {NAN, INFINITY, -INFINITY, 1e30f, -1e30f, 8321040.0f};
+    const kernel_set *set;
     const uint64_t shape[] = {3, 40};
     static float w[120];
     for (size_t t = 0; t < 2; t++)
-        for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-            _Alignas(64) char out[2 * QUANT_Q8_BLOCK];
-            size_t row = 9, col = 9;
-            memset(w, 0, sizeof w);
-            w[40 + 35] = bad[i];
-            assert_int_equal(quant_pack(out, (tensor){w, shape, 2, sizeof w, DT_F32, 0}, types[t], 0, 1, &row, &col), -1);
-            assert_int_equal(row, 1);
-            assert_int_equal(col / 32, 1); /* too large: the group's first weight is told */
-        }
+        for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+            for (size_t at = 0; (set = kernel_at(at)); at++) {
+                _Alignas(64) char out[2 * QUANT_Q8_BLOCK];
+                size_t row = 9, col = 9;
+                memset(w, 0, sizeof w);
+                w[40 + 35] = bad[i];
+                assert_int_equal(quant_pack(set, out, (tensor){w, shape, 2, sizeof w, DT_F32, 0}, types[t], 0, 1, &row, &col), -1);
+                assert_int_equal(row, 1);
+                assert_int_equal(col, 35);
+            }
 }
 
 /* Rows of activations, each ending at an unmapped page. */
@@ -208,7 +332,7 @@ static void test_linear(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pack), cmocka_unit_test(test_known), cmocka_unit_test(test_refused),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pack), cmocka_unit_test(test_packed_bits), cmocka_unit_test(test_known), cmocka_unit_test(test_refused),
                                        cmocka_unit_test(test_quantize), cmocka_unit_test(test_linear)};
     unsigned long mode = par_fp_enter();
     int failed = cmocka_run_group_tests_name("quant", tests, NULL, NULL);

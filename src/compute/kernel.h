@@ -65,6 +65,8 @@ typedef struct kernel_set {
     /* Row i of m: x [m][ldx] to rows of 8 bits; k <= 32 * groups, what is beyond k is 0. */
     void (*quantize)(const float *x, size_t ldx, size_t m, size_t k, const kernel_rows *out);
     void (*linear_quant)(const kernel_quant *a); /* takes up to 100 KB of stack */
+    /* One block of weights as DT_Q8 or DT_Q4, from x [32 outputs][ldx]. -1: one of them cannot be (quant.h). */
+    int (*pack_block)(void *block, dtype type, const float *x, size_t ldx);
     /* y[i] = fma((x[i] - mean) * (1/sqrtf(var + eps)), gamma[i], beta[i]); mean over n, then the mean of the squares of
      * x - mean (one fma each); y may be x */
     void (*layernorm)(const float *x, const float *gamma, const float *beta, float eps, float *y, size_t n);

@@ -115,6 +115,7 @@ static void linear(const kernel_linear *a)
 
 static void quantize(const float *x, size_t ldx, size_t m, size_t k, const kernel_rows *out) { rest->quantize(x, ldx, m, k, out); }
 static void linear_quant(const kernel_quant *a) { rest->linear_quant(a); }
+static int pack_block(void *block, dtype type, const float *x, size_t ldx) { return rest->pack_block(block, type, x, ldx); }
 static void layernorm(const float *x, const float *gamma, const float *beta, float eps, float *y, size_t n)
 {
     rest->layernorm(x, gamma, beta, eps, y, n);
@@ -137,5 +138,5 @@ REST(verf)
 REST(vtanh)
 
 extern const kernel_set kernel_openblas;
-const kernel_set kernel_openblas = {"openblas", 0, open_library, linear, quantize, linear_quant, layernorm, rmsnorm, softmax, add, mul,
-                                    gelu, gelu_tanh, relu, silu, vexp, verf, vtanh};
+const kernel_set kernel_openblas = {"openblas", 0, open_library, linear, quantize, linear_quant, pack_block, layernorm, rmsnorm, softmax,
+                                    add, mul, gelu, gelu_tanh, relu, silu, vexp, verf, vtanh};

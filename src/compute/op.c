@@ -80,6 +80,7 @@ static void *panel_memory(size_t bytes)
 }
 
 typedef struct quant_job {
+    const kernel_set *kernels;
     op_weight *w;
     tensor src;
     size_t group;
@@ -94,14 +95,14 @@ static void quant_item(void *ctx, size_t i, int tid)
     const quant_job *j = ctx;
     size_t panels = kernel_ceil_div(j->w->n, KERNEL_PANEL);
     (void)tid;
-    j->bad[i].failed = quant_pack(j->w->panels, j->src, j->w->type, i * j->group, kernel_min(panels, (i + 1) * j->group),
+    j->bad[i].failed = quant_pack(j->kernels, j->w->panels, j->src, j->w->type, i * j->group, kernel_min(panels, (i + 1) * j->group),
                                   &j->bad[i].row, &j->bad[i].col);
 }
 
 static int load_quant(op_weight *p, const op_ctx *c, tensor w, pith_err *e)
 {
     size_t panels = kernel_ceil_div(p->n, KERNEL_PANEL), items = kernel_ceil_div(panels, 4);
-    quant_job j = {.w = p, .src = w, .group = 4};
+    quant_job j = {.kernels = c->kernels, .w = p, .src = w, .group = 4};
     j.bad = calloc(items, sizeof *j.bad);
     if (!j.bad) return err_nomem(e, items * sizeof *j.bad, "quantising weights");
     par_for(c->threads, items, quant_item, &j);
