@@ -70,14 +70,17 @@ static int open_tokenizer(pith_model *m, const char *dir, pith_err *e)
 }
 
 /* Weights that are packed already decide what they are computed as. */
-static int packed_type(pith_model *m, bind *b, pith_err *e)
+static int packed_type(pith_model *m, bind *b, const engine_source *o, pith_err *e)
 {
     dtype type, asked = m->op.weights;
     if (bind_packed(b, &type)) return bind_finish(b, NULL, e);
     if (!type) return 0;
+    const char *is = bind_type_name(type);
+    if (o->record) return err_set(e, "these weights are packed already, as %s; quantise the directory they were made from", is);
     m->op.weights = type == DT_Q8 || type == DT_Q4 ? type : 0;
-    if (asked && asked != type) return err_set(e, "these weights are packed already, in another type; open the directory they were made from");
-    return 0;
+    if (!asked || asked == type) return 0;
+    return err_set(e, "these weights are packed as %s, and do not become %s; open the directory they were made from, or leave out --dtype",
+                   is, bind_type_name(asked));
 }
 
 int engine_weights(pith_model *m, const char *dir, const char *architecture, const engine_source *o, pith_err *e)
@@ -88,7 +91,7 @@ int engine_weights(pith_model *m, const char *dir, const char *architecture, con
     bind *b = bind_new(m->files, e);
     if (b && o->tell) bind_tell(b, o->tell, o->ctx);
     if (b && o->record) bind_record(b, o->record, o->ctx);
-    if (b && !packed_type(m, b, e)) m->weights = m->arch->load(json_root(m->config), architecture, b, &m->op, &m->dims, e);
+    if (b && !packed_type(m, b, o, e)) m->weights = m->arch->load(json_root(m->config), architecture, b, &m->op, &m->dims, e);
     m->parameters = b ? bind_parameters(b) : 0;
     m->widest = b ? (size_t)bind_widest(b) : 0;
     bind_free(b);

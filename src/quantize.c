@@ -136,13 +136,9 @@ static int write_file(job *j, const char *type, const char *path, int replace)
 
 int pith_quantize(const char *dir, const char *type, const char *path, int replace, pith_err *e)
 {
-    static const struct {
-        dtype type;
-        const char *name;
-    } names[] = {{DT_Q8, "q8"}, {DT_Q4, "q4"}, {DT_F32, "f32"}, {DT_F16, "f16"}, {DT_BF16, "bf16"}};
     pith_model *m = calloc(1, sizeof *m);
     job j = {.m = m, .e = e};
-    const char *architecture = NULL, *name = "";
+    const char *architecture = NULL;
     if (!m) return err_nomem(e, sizeof *m, "model");
     int keep = !strcmp(type, "keep");
     m->op.threads = par_cpus();
@@ -152,9 +148,7 @@ int pith_quantize(const char *dir, const char *type, const char *path, int repla
               engine_weights(m, dir, architecture, &(engine_source){.record = record, .ctx = &j}, e) || j.failed;
     par_fp_leave(mode);
     j.type = keep ? common_type(&j) : m->op.weights;
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (names[i].type == j.type) name = names[i].name;
-    if (!bad) bad = list_tensors(&j) || write_file(&j, name, path, replace);
+    if (!bad) bad = list_tensors(&j) || write_file(&j, bind_type_name(j.type), path, replace);
     for (size_t i = 0; i < j.n; i++) free(j.list[i].name);
     free(j.list);
     free(j.out);

@@ -25,6 +25,7 @@ int verify_tensors(verify *v, pith_err *e)
     if (!m->op.kernels || engine_config(m, v->path, &architecture, &why) || engine_weights(m, v->path, architecture, &(engine_source){.no_mmap = 1, .tell = tell, .ctx = v}, &why) ||
         (m->dims.causal && !v->odd_side && engine_settings(m, v->path, &why)))
         verify_tell_error(v, PITH_CHECK_TENSORS, "", &why);
+    else if (!v->out->failed[PITH_CHECK_TENSORS]) v->out->parameters = m->parameters; /* packed ones are no elements */
     pith_model_close(m);
     return 0;
 }

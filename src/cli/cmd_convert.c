@@ -119,6 +119,16 @@ static int changes_floats(const job *j)
     return 0;
 }
 
+/* What pith_quantize wrote. */
+static int is_packed(const pith_weights *w)
+{
+    const char *key, *value;
+    for (size_t f = 0; f < pith_weights_files(w); f++)
+        for (size_t i = 0; i < pith_weights_metadata_count(w, f); i++)
+            if (!pith_weights_metadata(w, f, i, &key, &value) && !strcmp(key, "pith.layout")) return 1;
+    return 0;
+}
+
 static int prepare(job *j, pith_err *e)
 {
     const values *v = j->v;
@@ -128,6 +138,9 @@ static int prepare(job *j, pith_err *e)
     j->w = pith_weights_open(j->src, &(pith_weights_options){.no_mmap = v->no_mmap, .key = v->key}, e);
     if (!j->w) return -1;
     guard_mapped(j->src, NULL, j->w);
+    if (is_packed(j->w))
+        return err_set(e, "%.700s: is packed by `pith quantize`, and its tensors mean nothing elsewhere; convert the model it was made "
+                          "from, or copy it as it is", j->src);
     if (v->key && strcmp(pith_weights_format(j->w), "PyTorch") != 0)
         return err_set(e, "%.700s: is %s, and --key is about PyTorch checkpoints", j->src, pith_weights_format(j->w));
     for (size_t i = 0; i < pith_weights_warnings(j->w); i++) cli_note("warning: %s", pith_weights_warning(j->w, i));

@@ -66,12 +66,21 @@ void bind_record(bind *b, bind_record_fn *fn, void *ctx)
     b->record_ctx = ctx;
 }
 
+static const struct {
+    const char *name;
+    dtype type;
+} packed_types[] = {{"q8", DT_Q8}, {"q4", DT_Q4}, {"f32", DT_F32}, {"f16", DT_F16}, {"bf16", DT_BF16}};
+enum { PACKED_TYPES = sizeof packed_types / sizeof packed_types[0] };
+
+const char *bind_type_name(dtype type)
+{
+    size_t i = 0;
+    while (i < PACKED_TYPES && packed_types[i].type != type) i++;
+    return i < PACKED_TYPES ? packed_types[i].name : "";
+}
+
 int bind_packed(bind *b, dtype *type)
 {
-    static const struct {
-        const char *name;
-        dtype type;
-    } types[] = {{"q8", DT_Q8}, {"q4", DT_Q4}, {"f32", DT_F32}, {"f16", DT_F16}, {"bf16", DT_BF16}};
     const char *layout = NULL, *is = "", *key, *value;
     for (size_t i = 0; safetensors_files(b->s) && i < safetensors_metadata_count(b->s, 0); i++) {
         safetensors_metadata_at(b->s, 0, i, &key, &value);
@@ -80,8 +89,8 @@ int bind_packed(bind *b, dtype *type)
     }
     *type = b->packed = 0;
     if (!layout) return 0;
-    for (size_t i = 0; !strcmp(layout, BIND_LAYOUT) && i < sizeof types / sizeof types[0]; i++)
-        if (!strcmp(types[i].name, is)) *type = b->packed = types[i].type;
+    for (size_t i = 0; !strcmp(layout, BIND_LAYOUT) && i < PACKED_TYPES; i++)
+        if (!strcmp(packed_types[i].name, is)) *type = b->packed = packed_types[i].type;
     return b->packed ? 0 : err_set(&b->first, "packed as \"%.20s\" in layout \"%.20s\", which this version of pith does not know; make it again with `pith quantize`", is, layout);
 }
 
