@@ -183,18 +183,6 @@ static void tell_speed(const job *j, double seconds)
                cli_bytes((uint64_t)((double)j->plan.nbytes / s), rate), cli_bytes((uint64_t)use.ru_maxrss * 1024, peak));
 }
 
-/* The target is what a user knows, not the place it is made in. */
-static void say_target(const job *j, pith_err *e)
-{
-    const char *at = j->out.place ? strstr(e->msg, j->out.place) : NULL;
-    if (!at) return;
-    pith_err said = {{0}};
-    size_t skip = strlen(j->out.place);
-    if (j->out.file && at[skip] == '/') skip += 1 + strcspn(at + skip + 1, ":");
-    err_set(&said, "%.*s%.300s%s", (int)(at - e->msg), e->msg, j->dst, at + skip);
-    *e = said;
-}
-
 /* 0; 1: interrupted; -1. */
 static int carry_out(job *j, pith_err *e)
 {
@@ -387,7 +375,7 @@ static int run_convert(void *opts, int argc, char **argv)
     guard_catch(GUARD_CATCH);
     int status = prepare(&j, &e);
     if (!status) status = guard_interrupted() ? 1 : carry_out(&j, &e);
-    if (status < 0) say_target(&j, &e);
+    if (status < 0) convert_out_say(&j.out, &e);
     if (status < 0) cli_error("%s", e.msg);
     if (!status) {
         remark(&j);

@@ -86,6 +86,7 @@ static int run_quantize(void *opts, int argc, char **argv)
     guard_catch(GUARD_CATCH);
     uint64_t before = weights_size(j.src);
     int status = quantize(&j, v, &e);
+    if (status < 0) convert_out_say(&j.out, &e);
     guard_mapped(NULL, NULL, NULL);
     convert_out_close(&j.out);
     convert_files_free(&j.files);

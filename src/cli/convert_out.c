@@ -266,6 +266,17 @@ int convert_out_commit(convert_out *o, int force, const convert_files *coming, p
     return bad ? -1 : left;
 }
 
+void convert_out_say(const convert_out *o, pith_err *e)
+{
+    const char *at = o->place ? strstr(e->msg, o->place) : NULL;
+    if (!at) return;
+    pith_err said = {{0}};
+    size_t skip = strlen(o->place);
+    if (o->file && at[skip] == '/') skip += 1 + strcspn(at + skip + 1, ":");
+    err_set(&said, "%.*s%.300s%s", (int)(at - e->msg), e->msg, o->name, at + skip);
+    *e = said;
+}
+
 void convert_out_close(convert_out *o)
 {
     if (o->place) remove_folder(o->place);

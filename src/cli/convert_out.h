@@ -26,6 +26,8 @@ int convert_out_begin(convert_out *o, pith_err *e);
 /* Everything in the place is complete and on disk: the target becomes it, or stays as it was. coming: what
  * convert_files_replaceable wants. 1: done, but something of the old one is still there, e says where. */
 int convert_out_commit(convert_out *o, int force, const convert_files *coming, pith_err *e);
+/* Makes a message that names the place name the target, which is what a user knows. */
+void convert_out_say(const convert_out *o, pith_err *e);
 /* Gives back what it holds; an uncommitted place is removed. */
 void convert_out_close(convert_out *o);
 
