@@ -37,7 +37,7 @@ fi
 
 lib=$sys/usr/lib/aarch64-linux-gnu
 export PKG_CONFIG_LIBDIR=$lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$sys
-tests=(tensor kernel kernel_portable op rope kv moe)
+tests=(tensor kernel kernel_portable quant op rope kv moe)
 if ! make -j"$(nproc)" CC=aarch64-linux-gnu-gcc BUILD=build/neon CFLAGS="-O2 -isystem $sys/usr/include" \
     LDFLAGS="-L$lib -Wl,-rpath-link,$lib:$sys/lib/aarch64-linux-gnu" build/neon/pith "${tests[@]/#/build/neon/tests/test_}" >"$root/make.log" 2>&1; then
     echo "not ok - neon: cross build"
@@ -57,12 +57,15 @@ done
 for m in tests/golden/models/*; do
     name=${m##*/}
     ids=tests/golden/expected/$name/ids.jsonl
-    here=$("${PITH:-./pith}" logits -m "$m" --ids-file "$ids" --hash 2>&1) && there=$(arm build/neon/pith logits -m "$m" --ids-file "$ids" --hash 2>&1)
-    if [[ -n $here && $here == "$there" ]]; then
-        echo "ok - neon: $name, logits of $(wc -l <"$ids") sequences hash as on x86-64"
-    else
-        echo "not ok - neon: $name: x86-64 '$here', arm64 '$there'"
-        rc=1
-    fi
+    for type in auto q8 q4; do
+        here=$("${PITH:-./pith}" logits -m "$m" --ids-file "$ids" --dtype $type --hash 2>&1) &&
+            there=$(arm build/neon/pith logits -m "$m" --ids-file "$ids" --dtype $type --hash 2>&1)
+        if [[ -n $here && $here == "$there" ]]; then
+            echo "ok - neon: $name, logits of $(wc -l <"$ids") sequences hash as on x86-64 (--dtype $type)"
+        else
+            echo "not ok - neon: $name, --dtype $type: x86-64 '$here', arm64 '$there'"
+            rc=1
+        fi
+    done
 done
 exit $rc

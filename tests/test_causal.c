@@ -412,12 +412,12 @@ static void bits_of(bits *b, const pith_model_options *o)
     pith_model_close(m);
 }
 
-static void check_bits(const char *dir, const char *name, size_t n, int half)
+static void check_bits(const char *dir, const char *name, size_t n, int half, const char *as)
 {
     static const int threads[] = {1, 2, 4};
     bits b = {.dir = dir, .name = name, .n = n, .half = half};
     pith_err e = {0};
-    pith_model *m = golden_open(dir, &(pith_model_options){.threads = 1, .kernels = "generic"});
+    pith_model *m = golden_open(dir, &(pith_model_options){.threads = 1, .kernels = "generic", .dtype = as});
     pith_session *s = pith_session_new(m, &e);
     kv_cache c;
     uint32_t seed = 20;
@@ -432,8 +432,8 @@ static void check_bits(const char *dir, const char *name, size_t n, int half)
     pith_model_close(m);
     for (size_t k = 0; kernel_at(k); k++)
         for (size_t t = 0; kernel_at(k)->exact && t < 3; t++)
-            bits_of(&b, &(pith_model_options){.threads = threads[t], .kernels = kernel_at(k)->name});
-    printf("# %s%s: %016llx, %zu runs\n", name, half ? " (F16 cache)" : "",
+            bits_of(&b, &(pith_model_options){.threads = threads[t], .kernels = kernel_at(k)->name, .dtype = as});
+    printf("# %s %s%s: %016llx, %zu runs\n", name, as ? as : "", half ? " (F16 cache)" : "",
            (unsigned long long)pith_hash(b.want, n * b.vocab * sizeof *b.want), b.runs);
     assert_true(b.runs >= 24);
     free(b.ids);
@@ -444,24 +444,37 @@ static void test_bits(void **state)
 {
     (void)state;
     /* windows shorter than a chunk, caps, sinks and experts, odd sizes */
-    check_bits("tests/golden/models/mistral-swa-bf16-sharded", "mistral-swa-bf16-sharded", 150, 0);
-    check_bits("tests/golden/models/gemma2-f32", "gemma2-f32", 150, 0);
-    check_bits("tests/golden/models/gpt_oss-f32", "gpt_oss-f32", 150, 0);
-    check_bits("tests/golden/models/llama-odd", "llama-odd", 90, 0);
-    check_bits("tests/golden/models/llama-dynamic", "llama-dynamic", 100, 0);
+    check_bits("tests/golden/models/mistral-swa-bf16-sharded", "mistral-swa-bf16-sharded", 150, 0, NULL);
+    check_bits("tests/golden/models/gemma2-f32", "gemma2-f32", 150, 0, NULL);
+    check_bits("tests/golden/models/gpt_oss-f32", "gpt_oss-f32", 150, 0, NULL);
+    check_bits("tests/golden/models/llama-odd", "llama-odd", 90, 0, NULL);
+    check_bits("tests/golden/models/llama-dynamic", "llama-dynamic", 100, 0, NULL);
 }
 
 static void test_bits_half(void **state)
 {
     (void)state;
-    check_bits("tests/golden/models/llama-odd", "llama-odd", 90, 1);
-    check_bits("tests/golden/models/gpt_oss-f32", "gpt_oss-f32", 100, 1);
+    check_bits("tests/golden/models/llama-odd", "llama-odd", 90, 1, NULL);
+    check_bits("tests/golden/models/gpt_oss-f32", "gpt_oss-f32", 100, 1, NULL);
+}
+
+/* Activations are quantised a row at a time, whatever the row shares a forward with. */
+static void test_bits_quant(void **state)
+{
+    (void)state;
+    static const char *const types[] = {"q8", "q4"};
+    for (size_t t = 0; t < 2; t++) {
+        check_bits("tests/golden/models/llama-odd", "llama-odd", 90, 0, types[t]);
+        check_bits("tests/golden/models/gemma2-f32", "gemma2-f32", 70, 1, types[t]);
+        check_bits("tests/golden/models/gpt_oss-f32", "gpt_oss-f32", 70, 0, types[t]);
+        check_bits("tests/golden/models/qwen2-tied-bf16", "qwen2-tied-bf16", 70, 0, types[t]);
+    }
 }
 
 static void test_bits_stories3M(void **state)
 {
     (void)state;
-    check_bits(story_model("stories3M"), "stories3M", 80, 0);
+    check_bits(story_model("stories3M"), "stories3M", 80, 0, NULL);
 }
 
 int main(void)
@@ -477,6 +490,7 @@ int main(void)
         cmocka_unit_test(test_context),
         cmocka_unit_test(test_bits),
         cmocka_unit_test(test_bits_half),
+        cmocka_unit_test(test_bits_quant),
         cmocka_unit_test_setup_teardown(test_bits_stories3M, files_setup, files_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
