@@ -330,13 +330,13 @@ static int ends_with(const char *s, const char *tail)
 
 static int is_index(const char *path) { return ends_with(path, ".bin.index.json"); }
 
-/* Path of the first of the names that is in the directory (a dangling link too), malloc'ed; NULL: none is. */
-static char *first_of(const char *dir, const char *const names[2])
+/* Path of the first of the names that is in the directory (a dangling link too), malloc'ed; NULL: none is, or memory. */
+static char *first_of(const char *dir, const char *const names[2], pith_err *e)
 {
     struct stat st;
     for (int i = 0; i < 2; i++) {
-        char *path = path_join(dir, names[i], NULL);
-        if (path && !lstat(path, &st)) return path;
+        char *path = path_join(dir, names[i], e);
+        if (!path || !lstat(path, &st)) return path;
         free(path);
     }
     return NULL;
@@ -359,7 +359,7 @@ int torch_is(const char *path)
     struct stat st;
     if (stat(path, &st)) return 0;
     if (S_ISDIR(st.st_mode)) {
-        char *a = first_of(path, theirs), *b = a ? NULL : first_of(path, ours);
+        char *a = first_of(path, theirs, NULL), *b = a ? NULL : first_of(path, ours, NULL);
         int yes = b != NULL;
         free(a);
         free(b);
@@ -386,7 +386,7 @@ torch *torch_open(const char *path, const torch_options *o, pith_err *e)
     if (!o) o = &plain;
     if (stat(path, &st)) return err_set(e, "%s: cannot open: %s; check the path", path, strerror(errno)), NULL;
     torch *x = calloc(1, sizeof *x);
-    char *found = S_ISDIR(st.st_mode) ? first_of(path, ours) : NULL;
+    char *found = S_ISDIR(st.st_mode) ? first_of(path, ours, e) : NULL;
     int bad = x ? 0 : err_nomem(e, sizeof *x, path);
     if (!bad && S_ISDIR(st.st_mode) && !found) bad = err_set(e, "%s: no %s and no %s here", path, ours[0], ours[1]);
     const char *at = found ? found : path;
