@@ -274,6 +274,16 @@ static void test_names(void **state)
     OP(&b, "X\3\0\0\0a\0b");
     pk_tensor(&b, PLAIN);
     refused(save("nul.pt", &b, 0), "tensor a\\u0000b: a NUL in its name");
+    char *big = calloc(1, 100001); /* one long name, by reference a thousand times */
+    memset(big, 'k', 100000);
+    item(&b, big, PLAIN);
+    pk_str(&b, big);
+    OP(&b, "q\0");
+    pk_tensor(&b, PLAIN);
+    OP(&b, "q\1");
+    for (int i = 0; i < 1000; i++) OP(&b, "h\0h\1");
+    refused(save("laughs.pt", &b, 0), "names take more bytes than the file has");
+    free(big);
     item(&b, "", PLAIN);
     torch *x = open_ok(save("none.pt", &b, 0), NULL); /* an empty name is one */
     assert_non_null(torch_find(x, ""));

@@ -107,6 +107,7 @@ static int add_entries(torch *x, file *f, pith_err *e)
     uint64_t sum = 0;
     for (size_t i = 0; i < d->n; i += 2)
         if (d->at[i + 1].kind == PICKLE_TENSOR) room += (size_t)d->at[i].len + 1;
+    if (room - 1 > f->m.size + d->n) return err_set(e, "the tensors' names take more bytes than the file has: some are there twice");
     char *name = f->names = malloc(room);
     if (!name) return err_nomem(e, room, "names");
     for (size_t i = 0; i < d->n; i += 2) {
