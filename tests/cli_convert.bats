@@ -192,6 +192,7 @@ assert meta == {"format": "np", "author": "me", "note": "a=b c"}, meta' "$m"
     x 1 "leaves classifier.bias without a name" "$m" out --rename 'classifier.bias*=*'
     x 1 "removes a key that is not there" "$m" out --metadata nobody=
     x 1 "is one file, and --max-shard-size makes several" "$m" out.safetensors --max-shard-size 1MB
+    x 1 "is safetensors, and --key is about PyTorch" "$m" out --key model
     x 1 "no/out: the folder it should lie in: No such file" "$m" no/out
     x 1 "DST is empty" "$m" ""
     x 1 "cannot be replaced" "$m" / --force

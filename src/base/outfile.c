@@ -60,7 +60,7 @@ static void vary(char *temp)
 
 static int open_temp(outfile *o, const char *dir, pith_err *e)
 {
-    mode_t mode = o->there ? (mode_t)(o->mode & 0777) | S_IRUSR | S_IWUSR : 0666;
+    mode_t mode = o->there ? (mode_t)o->mode | S_IRUSR | S_IWUSR : 0666;
     struct stat st;
     for (int i = 0; i < 100; i++) {
         vary(o->temp);
@@ -114,7 +114,7 @@ static int look_at_target(outfile *o, const char *path, pith_err *e)
     if (path[n - 1] == '/' || (o->there && S_ISDIR(st.st_mode))) return err_set(e, "%.700s: is a directory, expected a file to write", path);
     if (o->there && !S_ISREG(st.st_mode)) return err_set(e, "%.700s: not a regular file, cannot be replaced by one", path);
     if (o->there && !o->replace) return exists(o, e);
-    o->mode = o->there ? st.st_mode & 07777 : 0;
+    o->mode = o->there ? st.st_mode & 0777 : 0;
     o->path = o->there ? realpath(path, NULL) : strdup(path);
     return o->path ? 0 : broken(o, "write here", e);
 }

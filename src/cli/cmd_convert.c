@@ -128,6 +128,8 @@ static int prepare(job *j, pith_err *e)
     j->w = pith_weights_open(j->src, &(pith_weights_options){.no_mmap = v->no_mmap, .key = v->key}, e);
     if (!j->w) return -1;
     guard_mapped(j->src, NULL, j->w);
+    if (v->key && strcmp(pith_weights_format(j->w), "PyTorch") != 0)
+        return err_set(e, "%.700s: is %s, and --key is about PyTorch checkpoints", j->src, pith_weights_format(j->w));
     for (size_t i = 0; i < pith_weights_warnings(j->w); i++) cli_note("warning: %s", pith_weights_warning(j->w, i));
     if (j->from_directory && !j->out.file && convert_files_list(&j->files, j->src, e)) return -1;
     if (j->out.replaces && convert_files_replaceable(j->out.path, &j->files, e)) return -1;
