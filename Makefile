@@ -59,7 +59,12 @@ $(BUILD)/libpith.so: $(BUILD)/libpith.so.$(VERSION)
 $(PITH): $(call obj,$(CLI_SRC)) $(BUILD)/libpith.a
 	$(call say,LD)
 	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -o $@ $^ $(CLI_LIBS) $(LIBS)
-$(BUILD)/src/cli/%.o: CPPFLAGS += -DPITH_DATADIR='"$(PREFIX)/share/pith"'
+$(BUILD)/src/cli/%.o: CPPFLAGS += -DPITH_DATADIR='"$(PREFIX)/share/pith"' -I$(BUILD)/src
+# The page of `inspect --html` as string literals, one a line.
+$(BUILD)/src/cli/html.o: $(patsubst %,$(BUILD)/src/cli/page.%.inc,html css js)
+$(BUILD)/src/cli/page.%.inc: src/cli/page.%
+	@mkdir -p $(@D)
+	$(Q)sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n",/' $< > $@
 $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(BUILD)/libpith.a
 	$(call say,LD)
 	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka

@@ -39,7 +39,6 @@ static const char *const architectures[] = {"GptOssForCausalLM", "GptOssForSeque
 
 /* ---- load ---- */
 
-/* Expert by expert from w [n_expert][in][out] and bias [n_expert][out]; *list is sized by the file, not by the config. */
 static int load_experts(causal_loader *l, op_weight **list, size_t i, const char *name, uint64_t in, uint64_t out,
                         const char *why)
 {
@@ -49,11 +48,7 @@ static int load_experts(causal_loader *l, op_weight **list, size_t i, const char
     if (bind_tensor(l->w.b, &w, (const uint64_t[]){n, in, out}, 3, why, "model.layers.%zu.mlp.experts.%s", i, name) ||
         bind_tensor(l->w.b, &bias, (const uint64_t[]){n, out}, 2, why, "model.layers.%zu.mlp.experts.%s_bias", i, name))
         return -1;
-    *list = calloc((size_t)n, sizeof **list);
-    if (!*list) return err_nomem(l->w.e, (size_t)n * sizeof **list, "experts");
-    for (size_t e = 0; e < n; e++)
-        if (op_weight_load_transposed(&(*list)[e], l->w.op, tensor_at(w, e), tensor_at(bias, e), l->w.e)) return -1;
-    return 0;
+    return moe_load(list, l->w.op, w, bias, l->w.e);
 }
 
 static int load_layer(causal_loader *l, void *out, size_t i)

@@ -112,7 +112,7 @@ int causal_linear(causal_loader *l, op_weight *out, size_t i, const char *name, 
 static int load_norm(causal_loader *l, float **out, size_t n, const char *why, const char *name)
 {
     if (model_vector(&l->w, out, n, why, name)) return -1;
-    for (size_t i = 0; l->d->traits->one_plus && i < n; i++) (*out)[i] += 1;
+    for (size_t i = 0; l->d->traits->one_plus && *out && i < n; i++) (*out)[i] += 1;
     return 0;
 }
 

@@ -43,7 +43,7 @@ static int where(const char *dir, pith_err *e)
     return e && !strncmp(e->msg, dir, strlen(dir)) ? -1 : err_where(e, "%s", dir);
 }
 
-static int open_config(pith_model *m, const char *dir, const char **architecture, pith_err *e)
+int engine_config(pith_model *m, const char *dir, const char **architecture, pith_err *e)
 {
     struct stat st;
     if (stat(dir, &st)) return err_set(e, "%s: no such model directory", dir);
@@ -67,12 +67,14 @@ static int open_tokenizer(pith_model *m, const char *dir, pith_err *e)
     return m->tokenizer.t ? 0 : -1;
 }
 
-static int open_weights(pith_model *m, const char *dir, const char *architecture, const pith_model_options *o, pith_err *e)
+int engine_weights(pith_model *m, const char *dir, const char *architecture, int no_mmap, bind_tell_fn *tell, void *ctx,
+                   pith_err *e)
 {
-    const safetensors_options so = {.no_mmap = o->no_mmap};
+    const safetensors_options so = {.no_mmap = no_mmap, .header_only = tell != NULL};
     m->files = safetensors_open(dir, &so, e);
     if (!m->files) return -1;
     bind *b = bind_new(m->files, e);
+    if (b && tell) bind_tell(b, tell, ctx);
     if (b) m->weights = m->arch->load(json_root(m->config), architecture, b, &m->op, &m->dims, e);
     bind_free(b);
     if (!m->weights) return where(dir, e);
@@ -118,8 +120,8 @@ pith_model *pith_model_open(const char *dir, const pith_model_options *o, pith_e
     m->op.threads = o->threads > 0 ? o->threads : par_cpus();
     m->op.kernels = kernel_find(kernels, e);
     unsigned long mode = par_fp_enter();
-    int failed = !m->op.kernels || open_config(m, dir, &architecture, e) || open_tokenizer(m, dir, e) ||
-                 open_weights(m, dir, architecture, o, e) || check_vocabulary(m, e) || (m->dims.causal && engine_settings(m, dir, e));
+    int failed = !m->op.kernels || engine_config(m, dir, &architecture, e) || open_tokenizer(m, dir, e) ||
+                 engine_weights(m, dir, architecture, o->no_mmap, NULL, NULL, e) || check_vocabulary(m, e) || (m->dims.causal && engine_settings(m, dir, e));
     par_fp_leave(mode);
     if (!failed) return m;
     pith_model_close(m);

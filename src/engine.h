@@ -45,6 +45,13 @@ typedef struct engine_run {
 } engine_run;
 int engine_forward(pith_session *s, const engine_run *r, pith_err *e);
 
+/* Two steps of opening. The config and the architecture that it names: */
+int engine_config(pith_model *m, const char *dir, const char **architecture, pith_err *e);
+/* and the weights. tell: they are only checked: everything wrong with them is told (bind_tell), and the model computes
+ * nothing. NULL: they are loaded. */
+int engine_weights(pith_model *m, const char *dir, const char *architecture, int no_mmap, bind_tell_fn *tell, void *ctx,
+                   pith_err *e);
+
 /* Fills the model's settings for generation from the directory; a file that is not there leaves the defaults. */
 int engine_settings(pith_model *m, const char *dir, pith_err *e);
 

@@ -384,7 +384,7 @@ typedef struct pith_tensor_stats {
 typedef struct pith_weights_options {
     int no_mmap;     /* read the files instead of mapping them */
     int header_only; /* check everything but give no data */
-    const char *key; /* where the tensors of a PyTorch checkpoint lie ("state_dict"); NULL: found */
+    const char *key; /* where the tensors of a PyTorch checkpoint lie ("state_dict", "a.b"; "": at its root); NULL: found */
 } pith_weights_options;
 
 /* path: a .safetensors file, a .safetensors.index.json, a PyTorch checkpoint (.bin, .pt, .pth; zip or legacy stream), its
@@ -451,7 +451,8 @@ typedef enum pith_check {
     PITH_CHECK_FILES,     /* every structural rule of the files, index against shards */
     PITH_CHECK_TENSORS,   /* what the architecture expects, against what is there: names, shapes, dtypes, nothing left over */
     PITH_CHECK_TOKENIZER, /* against the model: size of the vocabulary, special ids */
-    PITH_CHECK_VALUES,    /* NaN, infinities, all zero, constant, denormals, tensor by tensor */
+    PITH_CHECK_VALUES,    /* tensor by tensor: NaN and infinities fail; matrices or blocks of zeros, tensors of one value (vectors
+                           * of 0 or 1 are none's worry), and matrices with many denormals are remarks */
     PITH_CHECK_CHECKSUMS, /* against a manifest */
     PITH_CHECKS
 } pith_check;
@@ -460,7 +461,7 @@ typedef struct pith_finding {
     pith_check check;
     int failed;          /* 1: what was asked does not hold; 0: worth knowing */
     const char *subject; /* the file or tensor it is about; "" */
-    const char *message; /* one line */
+    const char *message; /* one line, which does not repeat the subject */
 } pith_finding;
 
 typedef struct pith_verify_options {
@@ -471,7 +472,8 @@ typedef struct pith_verify_options {
     const char *manifest;  /* manifest to write: sha256 of files, xxh3 of tensors and of their blocks; NULL: none */
     int replace;           /* the manifest may be there already */
     void (*on_finding)(void *ctx, const pith_finding *f);
-    int (*on_progress)(void *ctx, pith_check check, uint64_t done, uint64_t total); /* bytes; not 0: stop */
+    /* Bytes; not 0: stop. From the calling thread, at the beginning, at the end, and about every 50 ms. */
+    int (*on_progress)(void *ctx, pith_check check, uint64_t done, uint64_t total);
     void *ctx;
 } pith_verify_options;
 
@@ -484,7 +486,8 @@ typedef struct pith_verdict {
 
 /* path: a model directory or a file of weights (then only files, values and checksums are looked at). All findings are
  * told, not only the first. 0: *out says what holds; 1: on_progress stopped it; -1: it could not be done (no such path,
- * an unreadable manifest, memory). */
+ * an unreadable manifest, weights that do not open where PITH_CHECK_FILES is not to say so, memory). Against a manifest, a
+ * model whose tensors are all equal is equal: that its files are cut, ordered or described in another way is a remark. */
 PITH_API int pith_verify(const char *path, const pith_verify_options *o, pith_verdict *out, pith_err *e);
 
 /* xxh3 (64 bits) of len bytes: the hash that `pith logits --hash` prints. */

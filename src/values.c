@@ -1,16 +1,115 @@
-/* values: statistics of a tensor's elements (pith_weights_stats). */
+/* values: statistics of a tensor's elements (pith_weights_stats), and the faster count by bits that they and pith_verify
+ * share. */
+#include "values.h"
 #include "base/err.h"
 #include "base/par.h"
-#include "compute/tensor.h"
 #include <float.h>
 #include <math.h>
 #include <string.h>
 
 enum { BLOCK = 1024, LANES = 8 };
 
+/* ---- by bits ---- */
+
+/* One width of float. Without its sign the bits of a float are a whole number that grows with it: zero, denormals below
+ * the smallest normal number, infinity, NaN above. Chunks are small enough that a counter of 16 bits holds one. */
+#define COUNT(name, uint, sint)                                                                                                      \
+    static void name(values_count *c, const char *p, size_t n, uint first, sint low, sint inf)                                      \
+    {                                                                                                                                \
+        const sint mask = (sint)((uint)-1 >> 1);                                                                                     \
+        while (n) {                                                                                                                  \
+            size_t k = n < 1 << 14 ? n : 1 << 14;                                                                                    \
+            uint zero = 0, below = 0, odd = 0, differ = 0, nan = 0;                                                                  \
+            _Pragma("omp simd reduction(+:zero,below,odd) reduction(|:differ)") for (size_t i = 0; i < k; i++) {                     \
+                uint v;                                                                                                              \
+                memcpy(&v, p + i * sizeof v, sizeof v);                                                                              \
+                sint a = (sint)(v & (uint)mask);                                                                                     \
+                zero = (uint)(zero + (a == 0));                                                                                      \
+                below = (uint)(below + (a < low));                                                                                   \
+                odd = (uint)(odd + (a >= inf));                                                                                      \
+                differ = (uint)(differ | (v ^ first));                                                                               \
+            }                                                                                                                        \
+            for (size_t i = 0; odd && i < k; i++) {                                                                                  \
+                uint v;                                                                                                              \
+                memcpy(&v, p + i * sizeof v, sizeof v);                                                                              \
+                nan = (uint)(nan + ((sint)(v & (uint)mask) > inf));                                                                  \
+            }                                                                                                                        \
+            c->n_zero += zero, c->n_denormal += (uint64_t)below - zero, c->n_nan += nan, c->n_inf += (uint64_t)odd - nan;            \
+            c->varies |= differ;                                                                                                     \
+            p += k * sizeof first;                                                                                                   \
+            n -= k;                                                                                                                  \
+        }                                                                                                                            \
+    }
+COUNT(count16, uint16_t, int16_t)
+COUNT(count32, uint32_t, int32_t)
+COUNT(count64, uint64_t, int64_t)
+
+/* Formats of a byte: how often each code stands there, then what the codes are. */
+static void count8(values_count *c, dtype type, const unsigned char *p, size_t n, unsigned char first)
+{
+    uint64_t seen[256] = {0};
+    unsigned exponent = type == DT_F8_E8M0 ? 0xff : type == DT_F8_E5M2 || type == DT_F8_E5M2FNUZ ? 0x7c : 0x78;
+    for (size_t i = 0; i < n; i++) seen[p[i]]++;
+    for (unsigned code = 0; code < 256; code++) {
+        unsigned char byte = (unsigned char)code;
+        float v;
+        if (!seen[code]) continue;
+        tensor_read_f32((tensor){.data = &byte, .type = type}, 0, 1, &v);
+        c->n_nan += isnan(v) ? seen[code] : 0;
+        c->n_inf += isinf(v) ? seen[code] : 0;
+        c->n_zero += v == 0 ? seen[code] : 0;
+        c->n_denormal += isfinite(v) && v != 0 && !(code & exponent) && type != DT_F8_E8M0 ? seen[code] : 0;
+        if (byte != first) c->varies = 1;
+    }
+}
+
+int values_is_float(dtype type)
+{
+    switch (type) {
+    case DT_F8_E5M2:
+    case DT_F8_E4M3:
+    case DT_F8_E8M0:
+    case DT_F8_E4M3FNUZ:
+    case DT_F8_E5M2FNUZ:
+    case DT_F16:
+    case DT_BF16:
+    case DT_F32:
+    case DT_C64:
+    case DT_F64: return 1;
+    default: return 0;
+    }
+}
+
+void values_add(values_count *c, dtype type, const void *p, size_t n, const void *first)
+{
+    uint16_t h;
+    uint32_t s;
+    uint64_t d;
+    if (!n || !values_is_float(type)) return;
+    switch (tensor_dtypes[type].bits) {
+    case 8: count8(c, type, p, n, *(const unsigned char *)first); return;
+    case 16:
+        memcpy(&h, first, sizeof h);
+        if (type == DT_F16) count16(c, p, n, h, 0x0400, 0x7c00);
+        else count16(c, p, n, h, 0x0080, 0x7f80);
+        return;
+    default: break;
+    }
+    if (type == DT_F64) {
+        memcpy(&d, first, sizeof d);
+        count64(c, p, n, d, 0x0010000000000000, 0x7ff0000000000000);
+    } else {
+        memcpy(&s, first, sizeof s);
+        count32(c, p, type == DT_C64 ? 2 * n : n, s, 0x00800000, 0x7f800000);
+    }
+}
+
+/* ---- statistics ---- */
+
 typedef struct stats {
     double lo, hi, sum, scale;
     uint64_t n_nan, n_inf, n_zero;
+    values_count bits;
 } stats;
 
 #define COPY(type)                                                                                                                   \
@@ -120,18 +219,47 @@ static void add_block(stats *s, const double *x, size_t n)
     for (size_t i = done; i < n; i++) add_one(s, x[i]);
 }
 
-static stats measure(tensor t, uint64_t count, double scale)
+size_t values_find(dtype type, const void *p, size_t n, int nan)
 {
-    stats s = {.lo = INFINITY, .hi = -INFINITY, .scale = scale};
+    size_t parts = type == DT_C64 ? 2 : 1;
+    tensor t = {.data = p, .type = type == DT_C64 ? DT_F32 : type};
+    double x;
+    for (size_t i = 0; i < n * parts; i++) {
+        load(t, i, 1, &x);
+        if (nan ? isnan(x) : isinf(x)) return i / parts;
+    }
+    return n;
+}
+
+double values_at(dtype type, const void *p)
+{
+    double x;
+    load((tensor){.data = p, .type = type == DT_C64 ? DT_F32 : type}, 0, 1, &x);
+    return x;
+}
+
+/* t: tensor i of w. Elements that do not lie in a row (data NULL) are gathered block by block. */
+static int measure(const pith_weights *w, size_t i, tensor t, uint64_t count, stats *s, pith_err *e)
+{
     double x[BLOCK];
+    char gathered[BLOCK * sizeof(double)];
+    const char *data = t.data, *one = data;
+    char kept[sizeof(double)];
+    size_t size = tensor_dtypes[t.type].bits / 8;
+    int bad = 0;
     unsigned long mode = par_fp_enter();
-    for (uint64_t first = 0; first < count; first += BLOCK) {
+    for (uint64_t first = 0; first < count && !bad; first += BLOCK) {
         size_t n = count - first < BLOCK ? (size_t)(count - first) : BLOCK;
-        load(t, first, n, x);
-        add_block(&s, x, n);
+        t.data = data ? data + first * size : gathered;
+        if (!data) bad = pith_weights_read(w, i, first, n, gathered, e);
+        if (bad) break;
+        if (!one) one = memcpy(kept, gathered, size);
+        load(t, 0, n, x);
+        add_block(s, x, n);
+        values_add(&s->bits, t.type, t.data, n, one);
     }
     par_fp_leave(mode);
-    return s;
+    return bad;
 }
 
 int pith_weights_stats(const pith_weights *w, size_t i, pith_tensor_stats *out, pith_err *e)
@@ -140,16 +268,18 @@ int pith_weights_stats(const pith_weights *w, size_t i, pith_tensor_stats *out, 
     if (pith_weights_at(w, i, &x)) return err_set(e, "tensor %zu of %zu: no such index", i, pith_weights_count(w));
     tensor t = {x.data, x.shape, x.rank, x.nbytes, (dtype)tensor_dtype_find(x.dtype, strlen(x.dtype))};
     if (t.type == DT_C64 || tensor_dtypes[t.type].bits < 8) return err_set(e, "%.200s: %s has no real numbers of whole bytes to read", x.name, x.dtype);
-    if (!t.data) return err_set(e, "%.200s: opened for headers only; open it with data", x.name);
     uint64_t count = tensor_count(t);
-    stats s = measure(t, count, 1);
+    stats s = {.lo = INFINITY, .hi = -INFINITY, .scale = 1};
+    if (measure(w, i, t, count, &s, e)) return -1;
     uint64_t finite = count - s.n_nan - s.n_inf;
     double mean = s.sum / (double)finite;
     if (finite && !isfinite(s.sum)) { /* doubles near their limit: once more, scaled by a power of two */
-        const double scale = 0x1p-64;
-        mean = measure(t, count, scale).sum / (double)finite / scale;
+        stats small = {.lo = INFINITY, .hi = -INFINITY, .scale = 0x1p-64};
+        if (measure(w, i, t, count, &small, e)) return -1;
+        mean = small.sum / (double)finite / small.scale;
     }
-    *out = (pith_tensor_stats){.count = count, .n_nan = s.n_nan, .n_inf = s.n_inf, .n_zero = s.n_zero, .min = NAN, .max = NAN, .mean = NAN};
+    *out = (pith_tensor_stats){.count = count, .n_nan = s.n_nan, .n_inf = s.n_inf, .n_zero = s.n_zero, .n_denormal = s.bits.n_denormal,
+                               .min = NAN, .max = NAN, .mean = NAN};
     if (!finite) return 0;
     out->min = s.lo;
     out->max = s.hi;

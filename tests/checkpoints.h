@@ -22,7 +22,7 @@ static inline void put(bytes *b, const void *p, size_t n)
 
 static inline void put_le(bytes *b, uint64_t v, int n)
 {
-    for (int i = 0; i < n; i++) put(b, &(unsigned char){(unsigned char)(v >> 8 * i)}, 1);
+    for (int i = 0; i < n; i++) put(b, &(unsigned char){(unsigned char)(i < 8 ? v >> 8 * i : 0)}, 1);
 }
 
 static inline void set_le(bytes *b, size_t at, uint64_t v, int n)

@@ -3,20 +3,7 @@
  * Built with -fsanitize=fuzzer libFuzzer drives it; built without (-DREPLAY) main() runs the files it is given. */
 #define _GNU_SOURCE
 #include "formats/safetensors.h"
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void demand(int holds, const char *what)
-{
-    if (holds) return;
-    fprintf(stderr, "broken promise: %s\n", what);
-    abort();
-}
+#include "fuzz.h"
 
 static volatile unsigned sink; /* what is read must be read */
 
@@ -25,8 +12,7 @@ static void one(const char *path, const safetensors_options *o)
     pith_err e = {{0}};
     safetensors *s = safetensors_open(path, o, &e);
     if (!s) {
-        demand(e.msg[0] != 0, "a refusal says why");
-        for (const char *p = e.msg; *p; p++) demand((unsigned char)*p >= 0x20 && *p != 0x7f, "a message is one clean line");
+        demand_message(e.msg);
         return;
     }
     for (size_t i = 0; i < safetensors_count(s); i++) {
@@ -47,15 +33,6 @@ static void one(const char *path, const safetensors_options *o)
     }
     for (size_t i = 0; i < safetensors_warnings(s); i++) sink += (unsigned)strlen(safetensors_warning(s, i));
     safetensors_close(s);
-}
-
-/* Path of a file in memory that holds the bytes; rewritten each time. */
-static const char *file_of(int *fd, char path[64], const char *name, const uint8_t *data, size_t n)
-{
-    if (*fd < 0) *fd = memfd_create(name, 0);
-    demand(*fd >= 0 && ftruncate(*fd, 0) == 0 && pwrite(*fd, data, n, 0) == (ssize_t)n, "a file in memory can be written");
-    snprintf(path, 64, "/proc/self/fd/%d", *fd);
-    return path;
 }
 
 static char dir[64];
@@ -109,31 +86,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     static int fd = -1;
     char path[64];
-    file_of(&fd, path, "fuzz", data, n);
+    fuzz_file(&fd, path, data, n);
     one(path, &(safetensors_options){0});
     one(path, &(safetensors_options){.no_mmap = 1});
     one(path, &(safetensors_options){.header_only = 1});
     if (n && data[0] == '{') as_index(data, n);
     return 0;
 }
-
-#ifdef REPLAY
-int main(int argc, char **argv)
-{
-    for (int i = 1; i < argc; i++) {
-        FILE *f = fopen(argv[i], "rb");
-        if (!f) continue;
-        size_t cap = 1 << 20, n = 0, r;
-        uint8_t *b = malloc(cap);
-        while (b && (r = fread(b + n, 1, cap - n, f)) > 0) {
-            n += r;
-            if (n == cap) b = realloc(b, cap *= 2);
-        }
-        fclose(f);
-        if (b) LLVMFuzzerTestOneInput(b, n);
-        free(b);
-    }
-    printf("%d files replayed\n", argc - 1);
-    return 0;
-}
-#endif

@@ -32,7 +32,8 @@ allowed() {
     tools/*) echo "pith.h base/*" ;;
     tests/*) echo "*" ;;
     src/template.c) echo "engine.h tokenizer/chat.h" ;;
-    src/*) echo "pith.h engine.h stream.h model.h base/* compute/* formats/* tokenizer/tokenizer.h" ;; # the engine
+    src/verify*|src/manifest*) echo "pith.h engine.h verify.h manifest.h values.h base/* compute/* formats/* tokenizer/tokenizer.h" ;;
+    src/*) echo "pith.h engine.h stream.h values.h model.h base/* compute/* formats/* tokenizer/tokenizer.h" ;; # the engine
     esac
 }
 set -f

@@ -110,6 +110,52 @@ static void test_errors(void **state)
     bind_free(NULL);
 }
 
+static void note(void *ctx, const char *name, const char *message)
+{
+    char *text = ctx;
+    size_t n = strlen(text);
+    snprintf(text + n, 4096 - n, "%s: %s\n", name, message);
+}
+
+/* Everything is told and nothing fails, until more is missing than a file of that size can lack. */
+static void test_tell(void **state)
+{
+    (void)state;
+    char text[4096] = "";
+    safetensors *s = files_open(files_path("model.safetensors"), &(safetensors_options){.header_only = 1});
+    pith_err e = {{0}};
+    tensor t = {.data = text};
+    bind *b = begin(s);
+    bind_tell(b, note, text);
+    bind_alias(b, "LayerNorm.weight", "LayerNorm.gamma");
+    assert_int_equal(bind_matrix(b, &t, 2, 4, "out,in", "layer.0.lin.weight"), 0);
+    assert_null(t.data);
+    assert_int_equal(bind_vector(b, &t, 4, "n", "layer.0.LayerNorm.weight"), 0);
+    assert_int_equal(bind_vector(b, &t, 2, "n", "layer.0.lin.bias"), 0); /* as it should be */
+    assert_null(t.data);
+    assert_int_equal(t.rank, 1);
+    assert_int_equal(bind_matrix(b, &t, 1, 1, "a,b", "layer.0.q.weight"), 0);
+    assert_int_equal(bind_vector(b, &t, 3, "n", "not.there"), 0);
+    e = (pith_err){"the config is wrong"};
+    assert_int_equal(bind_finish(b, NULL, &e), -1); /* not all was asked for: what is left over is not known */
+    e = (pith_err){{0}};
+    assert_int_equal(bind_finish(b, NULL, &e), 0);
+    assert_string_equal(text, "layer.0.lin.weight: shape [2,3], expected [2,4] (out,in): config.json and weights contradict each other\n"
+                              "layer.0.LayerNorm.gamma: shape [3], expected [4] (n): config.json and weights contradict each other\n"
+                              "layer.0.q.weight: dtype F64, supported are F32, F16 and BF16; convert the weights to one of them\n"
+                              "not.there: is not there (expected [3] n)\n"
+                              "bert.embed.weight: is nothing that this model uses\n"
+                              "embed.position_ids: is nothing that this model uses\n");
+    int n = 1;
+    for (; !bind_vector(b, &t, 3, "n", "layer.%d.w", n) && n < 5000; n++) text[0] = 0;
+    assert_int_equal(n, 6 + 1000);
+    assert_int_equal(bind_vector(b, &t, 2, "n", "layer.0.lin.bias"), -1);
+    assert_int_equal(bind_finish(b, NULL, &e), -1);
+    assert_string_equal(e.msg, "over 1006 tensors are missing, where 6 are there; the others are not told: is config.json that of these weights?");
+    bind_free(b);
+    safetensors_close(s);
+}
+
 /* 20,000 tensors bound and finished: nothing in it may be quadratic. */
 static void test_many(void **state)
 {
@@ -135,6 +181,6 @@ static void test_many(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_good), cmocka_unit_test(test_errors), cmocka_unit_test(test_many)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_good), cmocka_unit_test(test_errors), cmocka_unit_test(test_tell), cmocka_unit_test(test_many)};
     return cmocka_run_group_tests(tests, files_setup, files_teardown);
 }

@@ -23,8 +23,24 @@ static void test_sha256(void **state)
     assert_memory_equal(got, two, sizeof two);
 }
 
+/* In pieces of any size it is the same, and a taken sum leaves nothing behind. */
+static void test_stream(void **state)
+{
+    (void)state;
+    static unsigned char data[70000];
+    for (size_t i = 0; i < sizeof data; i++) data[i] = (unsigned char)(i * 7 + i / 251);
+    digest_stream *d = digest_stream_new();
+    assert_true(digest_stream_take(d) == 0x2d06800538d394c2u); /* of nothing: published */
+    for (size_t piece = 1; piece < sizeof data; piece = piece * 3 + 1) {
+        for (size_t at = 0; at < sizeof data; at += piece) digest_stream_add(d, data + at, at + piece < sizeof data ? piece : sizeof data - at);
+        assert_true(digest_stream_take(d) == digest_xxh3(data, sizeof data));
+    }
+    digest_stream_free(d);
+    digest_stream_free(NULL);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_sha256)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_sha256), cmocka_unit_test(test_stream)};
     return cmocka_run_group_tests_name("digest", tests, NULL, NULL);
 }

@@ -126,6 +126,7 @@ static void test_permissions(void **state)
         open_ok(&o, path, 1);
         assert_int_equal(mode_of(o.temp) & 077 & ~modes[i], 0); /* never readable to more */
         assert_int_equal(outfile_finish(&o, NULL), 0);
+        outfile_close(&o);
         assert_int_equal(mode_of(path), modes[i]);
     }
     umask(old);
@@ -196,6 +197,7 @@ static void test_long_names(void **state)
             const char *base = strrchr(o.temp, '/') + 1, *mark = strstr(base, ".pith-");
             assert_true(strlen(base) <= 255 && mark && (mark[-1] != '\xc3'));
             assert_int_equal(outfile_finish(&o, NULL), 0);
+            outfile_close(&o);
             assert_int_equal(unlink(path), 0);
         }
     }
@@ -229,6 +231,7 @@ static void test_debris(void **state)
     close(fd);
     pith_err e = {{0}};
     assert_int_equal(outfile_finish(&living, &e), 0);
+    outfile_close(&living);
     assert_int_equal(outfile_finish(&o, &e), -1); /* the other one was faster */
     assert_non_null(strstr(e.msg, "is there already"));
     outfile_close(&o);
@@ -247,6 +250,7 @@ static void *many(void *arg)
         outfile o;
         pith_err e = {{0}};
         if (outfile_open(&o, busy, 1, &e) || outfile_pwrite(&o, text, sizeof text, 0, &e) || outfile_finish(&o, &e)) return strdup(e.msg);
+        outfile_close(&o);
     }
     return NULL;
 }

@@ -142,6 +142,14 @@ static void test_deep(void **state)
     for (int i = 0; i < 1000000; i++) OP(&b, "t");
     OP(&b, ".");
     pickle_free(read_ok(&b));
+    /* What takes memory and no bytes is a trap. */
+    static const char *const traps[][2] = {{"(", "MARK|no pickler piles up so many"}, {")", "EMPTY_TUPLE|piles up"}, {"]", "EMPTY_LIST|no pickler writes so many"}, {"]a", "EMPTY_LIST|writes"}};
+    for (size_t k = 0; k < sizeof traps / sizeof *traps; k++) {
+        b.n = 0;
+        OP(&b, "]");
+        for (int i = 0; i < 3000000; i++) put(&b, traps[k][0], strlen(traps[k][0]));
+        refused((const char *)b.p, b.n, traps[k][1]);
+    }
     b.n = 0;
     OP(&b, "]q\0");
     for (unsigned i = 0; i < 200; i++) {
@@ -179,6 +187,7 @@ static void test_refused(void **state)
     REFUSED("q\0.", "byte 0, BINPUT|stack is empty");
     REFUSED("(q\0t.", "byte 1, BINPUT|stack is empty");
     REFUSED("Nr\xff\xff\xff\x7f.", "byte 1, LONG_BINPUT|memo 2147483647 after 6 bytes");
+    REFUSED("Nr\0\0\2\0.", "memo 131072 after 6 bytes: no pickler numbers so");
     REFUSED("X\xff\xff\xff\xff" "abc", "byte 0, BINUNICODE|4294967295 bytes are due and 3 are left");
     REFUSED("X\2\0\0\0\xff\xfe.", "not UTF-8|0xff");
     REFUSED("X\3\0\0\0\xed\xa0\x80.", "not UTF-8|0xed");
@@ -239,12 +248,12 @@ static void test_names(void **state)
         "torch._utils _rebuild_parameter_with_state", "torch._tensor _rebuild_from_type_v2", "torch.nn.parameter Parameter", "torch Size", "torch device", "torch FloatStorage",
         "torch DoubleStorage", "torch HalfStorage", "torch BFloat16Storage", "torch LongStorage", "torch IntStorage", "torch ShortStorage", "torch CharStorage", "torch ByteStorage",
         "torch BoolStorage", "torch ComplexFloatStorage", "torch.storage UntypedStorage", "torch.storage TypedStorage", "torch float32", "torch bfloat16", "torch uint16",
-        "torch float8_e4m3fn", "torch complex128",
+        "torch float8_e4m3fn", "torch complex128", "torch Tensor",
     };
     static const char *const bad[] = {
         "os system", "posix system", "builtins eval", "builtins getattr", "collections OrderedDict.__init__", "collections Counter", "torch load", "torch.hub load", "torch._utils _rebuild_qtensor",
         "torch._utils _rebuild_sparse_tensor", "torch.storage _load_from_bytes", "torch.nn.modules.linear Linear", "torch QInt8Storage", "numpy.core.multiarray _reconstruct", "_codecs encode",
-        "torch.jit._pickle restore_type_tag", "torch Tensor", "torch ", " OrderedDict", " ",
+        "torch.jit._pickle restore_type_tag", "torch TensorType", "torch ", " OrderedDict", " ",
     };
     char text[256];
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
@@ -303,6 +312,7 @@ static void test_tensor(void **state)
         {{"UntypedStorage", "0", 8, 0, 1, {1}, {1}, "uint64", 0}, DT_U64, 8},
         {{"ComplexFloatStorage", "0", 2, 1, 1, {1}, {7}, NULL, 0}, DT_C64, 8},
         {{"LongStorage", "0", 4, 4, 2, {0, 3}, {3, 1}, NULL, 0}, DT_I64, 0},
+        {{"FloatStorage", "0", 0, 7, 2, {2, 0}, {1, 1}, NULL, 0}, DT_F32, 0}, /* torch.empty(9, 0)[7:] */
         {{"BoolStorage", "0", 1, 0, 3, {2, 3, 4}, {0, 0, 0}, NULL, 0}, DT_BOOL, 24},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
@@ -344,7 +354,7 @@ static void test_tensor_refused(void **state)
     WITH(stride[0] = 1ull << 61, "reaches to element 2305843009213693954");
     v = plain, v.size[0] = v.size[1] = v.stride[0] = 1ull << 32, tensor_refused(v, "over 2^64 bytes");
     v = plain, v.size[0] = 5, v.stride[0] = INT64_MAX, tensor_refused(v, "strides reach beyond 2^64");
-    v = plain, v.size[0] = 0, v.offset = 7, tensor_refused(v, "reaches to element 7 of a storage of 6");
+    REFUSED("ctorch\nTensor\n)R.", "calls torch.Tensor, which makes no weights");
     WITH(storage = "NopeStorage", "call torch.NopeStorage: refused");
     WITH(parts = 6, "persistent id: 6 parts, expected 5");
     WITH(dtype = "complex128", "torch.complex128: safetensors has no such dtype");

@@ -390,7 +390,7 @@ static void test_containers(void **state)
     RAW(MAGIC "\x80\2}.\x80\2N.\x80\2].", "something else than a dict");
     RAW("GGUF\3\0\0\0", "GGUF|not a PyTorch checkpoint");
     RAW("version https://git-lfs.github.com/spec/v1\n", "git-lfs pointer");
-    RAW("<html>404</html>", "web page|not a PyTorch checkpoint");
+    RAW("<html>404</html>", "web page|download it again");
     RAW("\2\0\0\0\0\0\0\0{}", "safetensors file|.safetensors");
     RAW("\1\2\3\4\5\6\7\x8\x9", "not a PyTorch checkpoint");
     char tar[600] = {0};

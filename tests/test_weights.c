@@ -55,6 +55,27 @@ static void test_narrow(void **state)
     check("BF16", stats_of("BF16", 65536, halves, sizeof halves), 254, 2, 2, -0x1.fep127, 0x1.fep127, 0, 0x1p60);
 }
 
+/* Every code once, so a format's denormals are two for each mantissa but 0. */
+static void test_denormals(void **state)
+{
+    (void)state;
+    static const struct { const char *type; uint64_t want; } all[] = {
+        {"F8_E5M2", 6}, {"F8_E4M3", 14}, {"F8_E8M0", 0}, {"F8_E4M3FNUZ", 14}, {"F8_E5M2FNUZ", 6}, {"U8", 0}, {"F16", 2046}, {"BF16", 254}, {"I16", 0}};
+    static unsigned char bytes[256];
+    static uint16_t halves[65536];
+    for (unsigned i = 0; i < 256; i++) bytes[i] = (unsigned char)i;
+    for (unsigned i = 0; i < 65536; i++) halves[i] = (uint16_t)i;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        int wide = strstr(all[i].type, "16") != NULL;
+        pith_tensor_stats s = wide ? stats_of(all[i].type, 65536, halves, sizeof halves) : stats_of(all[i].type, 256, bytes, 256);
+        if (s.n_denormal != all[i].want) fail_msg("%s: %llu denormals", all[i].type, (unsigned long long)s.n_denormal);
+    }
+    static const double f64[] = {5e-324, -0.0, 0x0.fffffp-1022, 0x1p-1022, NAN, 1};
+    static const float f32[] = {1e-45f, -0x0.fffffep-126f, 0x1p-126f, 0, INFINITY};
+    assert_int_equal(stats_of("F64", 6, f64, sizeof f64).n_denormal, 2);
+    assert_int_equal(stats_of("F32", 5, f32, sizeof f32).n_denormal, 2);
+}
+
 static void test_wide(void **state)
 {
     (void)state;
@@ -209,7 +230,7 @@ static void test_speed(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_narrow), cmocka_unit_test(test_wide), cmocka_unit_test(test_lengths),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_narrow), cmocka_unit_test(test_wide), cmocka_unit_test(test_denormals), cmocka_unit_test(test_lengths),
                                        cmocka_unit_test(test_access), cmocka_unit_test(test_hash), cmocka_unit_test(test_speed)};
     return cmocka_run_group_tests(tests, files_setup, files_teardown);
 }

@@ -5,6 +5,35 @@
 
 uint64_t digest_xxh3(const void *data, size_t len) { return XXH3_64bits(data, len); }
 
+struct digest_stream {
+    XXH3_state_t *x;
+};
+
+digest_stream *digest_stream_new(void)
+{
+    digest_stream *d = calloc(1, sizeof *d);
+    if (d) d->x = XXH3_createState();
+    if (d && d->x) XXH3_64bits_reset(d->x);
+    if (!d || d->x) return d;
+    free(d);
+    return NULL;
+}
+
+void digest_stream_add(digest_stream *d, const void *data, size_t len) { XXH3_64bits_update(d->x, data, len); }
+
+uint64_t digest_stream_take(digest_stream *d)
+{
+    uint64_t h = XXH3_64bits_digest(d->x);
+    XXH3_64bits_reset(d->x);
+    return h;
+}
+
+void digest_stream_free(digest_stream *d)
+{
+    if (d) XXH3_freeState(d->x);
+    free(d);
+}
+
 struct digest_sha256 {
     struct sha256_ctx c;
 };

@@ -132,11 +132,12 @@ int cli_colour(FILE *f)
 
 /* ---- nearest word ---- */
 
-/* Edits (insert, delete, change, swap of neighbours) from a to b; words longer than 63 are far from everything. */
 static size_t distance(const char *a, size_t n, const char *b, size_t m)
 {
     size_t d[3][64];
-    if (n > 63 || m > 63) return 99;
+    for (; n && m && *a == *b; n--, m--) a++, b++;
+    for (; n && m && a[n - 1] == b[m - 1]; n--) m--;
+    if (n > 63 || m > 63) return SIZE_MAX;
     for (size_t j = 0; j <= m; j++) d[0][j] = j;
     for (size_t i = 1; i <= n; i++) {
         size_t *row = d[i % 3], *up = d[(i + 2) % 3], *up2 = d[(i + 1) % 3];
@@ -152,6 +153,8 @@ static size_t distance(const char *a, size_t n, const char *b, size_t m)
     }
     return d[n % 3][m];
 }
+
+size_t cli_distance(const char *a, const char *b) { return distance(a, strlen(a), b, strlen(b)); }
 
 const char *cli_nearest(const char *typed, const char *words, char *buf, size_t cap)
 {

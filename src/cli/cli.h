@@ -91,6 +91,9 @@ void cli_help(const cli_verb *v, FILE *f);
 /* The word of `words` (separated by |) nearest to `typed`, copied to buf; NULL if none is near. */
 const char *cli_nearest(const char *typed, const char *words, char *buf, size_t cap);
 
+/* Edits (insert, delete, change, swap of neighbours) from a to b; SIZE_MAX where they differ over more than 63 bytes. */
+size_t cli_distance(const char *a, const char *b);
+
 /* Messages: one line on stderr, "pith VERB: ...", control characters escaped. A note is silent under -q. */
 void cli_context(const char *verb, const cli_globals *g);
 int cli_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));  /* returns CLI_FAILED */

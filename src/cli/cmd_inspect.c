@@ -1,8 +1,12 @@
 /* pith inspect: what is in weight files. */
 #define _POSIX_C_SOURCE 200809L
 #include "cli/cmd.h"
+#include "cli/diff.h"
 #include "cli/guard.h"
+#include "cli/histogram.h"
+#include "cli/html.h"
 #include "cli/progress.h"
+#include "cli/tree.h"
 #include "base/checked.h"
 #include "base/err.h"
 #include "base/json.h"
@@ -13,24 +17,52 @@
 
 typedef struct values {
     cli_globals g;
-    int json, stats, no_mmap;
+    int json, stats, no_mmap, diff, tree;
+    uint64_t depth, bins;
+    const char *histogram, *html;
 } values;
 
 static const cli_opt options[] = {
     {CLI_TITLE, 0, 0, 0, 0, 0, "Output", 0, 0, 0},
     {CLI_FLAG, 0, "stats", 0, 0, 0, "minimum, maximum, mean, NaN and infinities of every tensor (reads all of it)",
      offsetof(values, stats), 0, 0},
+    {CLI_FLAG, 0, "tree", 0, 0, 0, "modules instead of tensors: parameters, bytes and share of each; with --json both",
+     offsetof(values, tree), 0, 0},
+    {CLI_SIZE, 0, "depth", "N", 0, 0, "levels of --tree to show; default: 32", offsetof(values, depth), 1, TREE_MOST},
+    {CLI_FLAG, 0, "diff", 0, 0, 0, "what differs between A and B: tensors, shapes, dtypes, values, metadata",
+     offsetof(values, diff), 0, 0},
+    {CLI_STRING, 0, "histogram", "TENSOR", 0, 0, "how the values of one tensor are spread", offsetof(values, histogram), 0, 0},
+    {CLI_SIZE, 0, "bins", "N", 0, 0, "bars of --histogram; default: 20", offsetof(values, bins), 1, 10000},
+    {CLI_FILE, 0, "html", "FILE", 0, 0, "one self-contained page: tensors, modules, histograms", offsetof(values, html), 0, 0},
     {CLI_FLAG, 0, "json", 0, 0, 0, "one JSON object", offsetof(values, json), 0, 0},
     {CLI_FLAG, 0, "no-mmap", 0, 0, 0, "read the files instead of mapping them", offsetof(values, no_mmap), 0, 0},
     CLI_GLOBAL_OPTIONS(values),
 };
 
 static const char notes[] =
-    "PATH is a .safetensors file, a .safetensors.index.json, or a directory that holds one of them. Every rule of the\n"
-    "format is checked; exit status 0 means that all hold.\n"
+    "PATH is a .safetensors file, a .safetensors.index.json, a PyTorch checkpoint (.bin, .pt, .pth), its .bin.index.json,\n"
+    "or a directory that holds one of them. Every rule of the format is checked; exit status 0 means that all hold. A\n"
+    "checkpoint is read as data: nothing in it is ever run.\n"
+    "\n"
+    "--tree: a dot in a name opens a module. Numbered modules in a row that hold the same names, shapes and dtypes are\n"
+    "one line, \"0 - 5 (6 x)\"; figures there and below are sums over all of them.\n"
+    "\n"
+    "--diff: numbers are compared exactly, whatever the dtypes. NaN equals NaN; 0 and -0 differ. \"max |a|\" is the largest\n"
+    "magnitude in A's tensor. Exit status 0: A and B hold the same tensors (metadata may differ, and is told); 1: they do\n"
+    "not, or one cannot be read. -v lists equal tensors too.\n"
+    "\n"
+    "--histogram: bins are of one width. They end early where a few far values would leave nothing to see of the rest;\n"
+    "those are counted as below and above. With --json: lo, hi, counts of the bins between them, below, above.\n"
+    "\n"
+    "--html: the page holds a histogram of every tensor, sizes by module and metadata. It works from disk and loads\n"
+    "nothing; - is stdout.\n"
     "\n"
     "  pith inspect model.safetensors\n"
-    "  pith inspect --stats --json path/to/model\n";
+    "  pith inspect --stats --json path/to/model\n"
+    "  pith inspect --tree --depth 3 path/to/model\n"
+    "  pith inspect --diff path/to/model fine-tuned.safetensors\n"
+    "  pith inspect --histogram lm_head.weight path/to/model\n"
+    "  pith inspect --html page.html path/to/model\n";
 
 typedef struct type_sum {
     const char *dtype;
@@ -132,6 +164,7 @@ static void put_stats(const pith_weights *w, size_t i)
     if (isnan(st.min)) printf("  %11s %11s %11s", "-", "-", "-");
     else printf("  %11.4g %11.4g %11.4g", st.min, st.max, st.mean);
     printf(" %8s %8s", cli_count(st.n_nan, n), cli_count(st.n_inf, m));
+    if (st.n_denormal) printf("  %s denormal", cli_count(st.n_denormal, n));
 }
 
 static void put_row(const pith_weights *w, size_t i, const summary *s, int stats, char **shape, size_t *cap)
@@ -187,7 +220,6 @@ static void put_table(const pith_weights *w, const summary *s, int stats)
     }
     progress_clear(&p);
     put_totals(w, s);
-    for (size_t i = 0; i < pith_weights_warnings(w); i++) cli_note("warning: %s", pith_weights_warning(w, i));
     free(shape);
 }
 
@@ -239,13 +271,13 @@ static void put_tensor(const pith_weights *w, size_t i, int stats)
         json_put_f64(stdout, st.max);
         fputs(",\"mean\":", stdout);
         json_put_f64(stdout, st.mean);
-        printf(",\"nan\":%llu,\"inf\":%llu,\"zero\":%llu}", (unsigned long long)st.n_nan, (unsigned long long)st.n_inf,
-               (unsigned long long)st.n_zero);
+        printf(",\"nan\":%llu,\"inf\":%llu,\"zero\":%llu,\"denormal\":%llu}", (unsigned long long)st.n_nan,
+               (unsigned long long)st.n_inf, (unsigned long long)st.n_zero, (unsigned long long)st.n_denormal);
     }
     putchar('}');
 }
 
-static void put_json(const pith_weights *w, const summary *s, int stats)
+static void put_json(const pith_weights *w, const summary *s, int stats, const tree *modules)
 {
     put_files(w);
     fputs(",\n\"tensors\":[", stdout);
@@ -257,7 +289,12 @@ static void put_json(const pith_weights *w, const summary *s, int stats)
         advance(&p, w, i, s, &bytes);
     }
     progress_clear(&p);
-    fputs("],\n\"dtypes\":{", stdout);
+    putchar(']');
+    if (modules) {
+        fputs(",\n\"modules\":", stdout);
+        tree_put_json(modules);
+    }
+    fputs(",\n\"dtypes\":{", stdout);
     for (size_t i = 0; i < s->n_types; i++) {
         if (i) putchar(',');
         put_string(s->types[i].dtype);
@@ -273,27 +310,51 @@ static void put_json(const pith_weights *w, const summary *s, int stats)
     fputs("]}\n", stdout);
 }
 
+static int usage(const values *v, int argc, char **argv)
+{
+    if (argc == 0) return cli_usage("no path: give a file or a directory");
+    if (v->diff && (v->stats || v->tree)) return cli_usage("--diff goes with neither --stats nor --tree");
+    if (v->diff && argc != 2) return cli_usage("--diff compares two paths, %d given", argc);
+    if (!v->diff && argc > 1) return cli_usage("one path at a time; '%s' is one too many (--diff compares two)", argv[1]);
+    if (v->stats && v->tree && !v->json) return cli_usage("--stats is told of tensors, --tree shows modules; --json gives both");
+    if (v->histogram && (v->stats || v->tree || v->diff)) return cli_usage("--histogram goes without --stats, --tree and --diff");
+    if (v->html && (v->histogram || v->json || v->stats || v->tree || v->diff))
+        return cli_usage("--html goes without --histogram, --json, --stats, --tree and --diff");
+    if (v->bins && !v->histogram) return cli_usage("--bins goes with --histogram");
+    if (v->depth && !v->tree) return cli_usage("--depth goes with --tree");
+    return 0;
+}
+
 static int run_inspect(void *opts, int argc, char **argv)
 {
     const values *v = opts;
     summary s = {0};
+    tree t = {0};
     pith_err e = {{0}};
-    if (argc == 0) return cli_usage("no path: give a file or a directory");
-    if (argc > 1) return cli_usage("one path at a time; '%s' is one too many", argv[1]);
+    if (usage(v, argc, argv)) return CLI_USAGE;
+    if (v->diff) return diff_run(argv[0], argv[1], v->no_mmap, v->json);
     guard_mapped(argv[0], NULL, NULL);
-    pith_weights *w = pith_weights_open(argv[0], &(pith_weights_options){.no_mmap = v->no_mmap, .header_only = !v->stats}, &e);
+    const int reads = v->stats || v->histogram || v->html;
+    pith_weights *w = pith_weights_open(argv[0], &(pith_weights_options){.no_mmap = v->no_mmap, .header_only = !reads}, &e);
     if (w) guard_mapped(argv[0], NULL, w);
-    int bad = !w || summarize(w, &s, &e);
+    int bad = !w || summarize(w, &s, &e) || (v->tree && tree_build(&t, w, v->depth ? (size_t)v->depth : TREE_DEPTH, &e));
+    if (!bad && v->histogram) bad = histogram_show(w, argv[0], v->histogram, v->bins ? (size_t)v->bins : 20, v->json, &e);
+    else if (!bad && v->html) bad = html_write(w, argv[0], v->html, &e);
+    else if (!bad && v->json) put_json(w, &s, v->stats, v->tree ? &t : NULL);
+    else if (!bad && v->tree) tree_put(&t);
+    else if (!bad) put_table(w, &s, v->stats);
     if (bad) cli_error("%s", e.msg);
-    else if (v->json) put_json(w, &s, v->stats);
-    else put_table(w, &s, v->stats);
+    for (size_t i = 0; !bad && !v->json && i < pith_weights_warnings(w); i++)
+        cli_note("warning: %s", pith_weights_warning(w, i));
     guard_mapped(NULL, NULL, NULL);
+    tree_free(&t);
     pith_weights_close(w);
     free(s.types);
     return bad ? CLI_FAILED : CLI_OK;
 }
 
 const cli_verb cmd_inspect = {
-    "inspect", "[--stats] [--json] PATH", "the tensors of weight files: names, dtypes, shapes, bytes, metadata", notes,
+    "inspect", "[--stats | --tree [--depth N]] [--json] PATH\n--diff [--json] A B\n--histogram TENSOR [--bins N] [--json] PATH\n--html FILE PATH",
+    "the tensors of weight files: names, dtypes, shapes, bytes, metadata", notes,
     options, sizeof(values), run_inspect,
 };

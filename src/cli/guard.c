@@ -7,7 +7,7 @@
 
 static const char *volatile mapped_path;
 static const pith_model *volatile mapped_model;
-static const pith_weights *volatile mapped_weights;
+static const pith_weights *volatile mapped_weights, *volatile mapped_too;
 static const char *volatile temp_path;
 static volatile int append_fd = -1;
 static volatile off_t append_complete;
@@ -37,6 +37,7 @@ static void on_bus(int sig, siginfo_t *info, void *context)
     const char *file = mapped_path;
     if (mapped_model) file = pith_model_mapped_at(mapped_model, info->si_addr);
     else if (mapped_weights) file = pith_weights_mapped_at(mapped_weights, info->si_addr);
+    if (!file && mapped_too) file = pith_weights_mapped_at(mapped_too, info->si_addr);
     if (!file) { /* not ours: die as if there were no handler */
         signal(sig, SIG_DFL);
         return;
@@ -86,7 +87,10 @@ void guard_mapped(const char *path, const pith_model *m, const pith_weights *w)
     mapped_path = path;
     mapped_model = m;
     mapped_weights = w;
+    mapped_too = NULL;
 }
+
+void guard_mapped_too(const pith_weights *w) { mapped_too = w; }
 
 void guard_temp(const char *path) { temp_path = path; }
 

@@ -8,6 +8,8 @@
 void guard_install(void);
 /* Whose mapped files a fault may lie in: path names them until (or unless) m or w can say which file it is. */
 void guard_mapped(const char *path, const pith_model *m, const pith_weights *w);
+/* Beside those: the second of two that are read together, until the next guard_mapped. */
+void guard_mapped_too(const pith_weights *w);
 /* A temporary file to remove; NULL: none any more. The string must outlive its use here. */
 void guard_temp(const char *path);
 /* A file being appended to: it is cut back to `complete` bytes. fd -1: none any more. */

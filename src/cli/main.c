@@ -10,7 +10,8 @@
 #include <unistd.h>
 
 static const cli_verb *const verbs[] = {&cmd_classify, &cmd_eval,     &cmd_generate, &cmd_chat, &cmd_perplexity,
-                                        &cmd_tokenize, &cmd_template, &cmd_logits,   &cmd_inspect, &cmd_convert, &cmd_version};
+                                        &cmd_tokenize, &cmd_template, &cmd_logits,   &cmd_inspect, &cmd_verify,
+                                        &cmd_convert,  &cmd_version};
 enum { N_VERBS = sizeof verbs / sizeof *verbs };
 
 static const cli_verb *find(const char *name)

@@ -21,9 +21,13 @@ void progress_update(progress *p, uint64_t count, double share)
     p->shown = 1;
     char n[32], rate[32];
     double per_second = (double)count / spent;
-    if (per_second >= 100) cli_count((uint64_t)per_second, rate);
+    int bytes = strcmp(p->unit, "bytes") == 0;
+    if (bytes) cli_bytes((uint64_t)per_second, rate);
+    else if (per_second >= 100) cli_count((uint64_t)per_second, rate);
     else snprintf(rate, sizeof rate, "%.1f", per_second);
-    fprintf(stderr, "\r%s %s, %s %s/s", cli_count(count, n), p->unit, rate, p->unit);
+    fprintf(stderr, "\r%s%s", p->what ? p->what : "", p->what ? ": " : "");
+    if (bytes) fprintf(stderr, "%s, %s/s", cli_bytes(count, n), rate);
+    else fprintf(stderr, "%s %s, %s %s/s", cli_count(count, n), p->unit, rate, p->unit);
     if (share > p->base && share <= 1) {
         unsigned long long left = (unsigned long long)(spent * (1 - share) / (share - p->base) + 0.5);
         if (left >= 3600) fprintf(stderr, ", %.0f%%, %llu:%02llu:%02llu left", 100 * share, left / 3600, left / 60 % 60, left % 60);

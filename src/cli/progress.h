@@ -4,7 +4,8 @@
 #include <stdint.h>
 
 typedef struct progress {
-    const char *unit; /* "rows" */
+    const char *unit; /* "rows"; "bytes" are shown as MB, GB, ... */
+    const char *what; /* said before the count; NULL: nothing */
     double start, last;
     double base; /* share that was done before the start (a resumed file) */
     int on, shown;

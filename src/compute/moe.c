@@ -22,6 +22,18 @@ void moe_layout(moe_work *w, const moe *m, size_t n_tok, arena *a)
     w->y = arena_take(a, n_tok, k * m->hidden);
 }
 
+int moe_load(op_weight **list, const op_ctx *c, tensor w, tensor bias, pith_err *e)
+{
+    *list = NULL;
+    if (!w.data || !bias.data) return 0;
+    size_t n = (size_t)w.shape[0];
+    *list = calloc(n, sizeof **list);
+    if (!*list) return err_nomem(e, n * sizeof **list, "experts");
+    for (size_t i = 0; i < n; i++)
+        if (op_weight_load_transposed(&(*list)[i], c, tensor_at(w, i), tensor_at(bias, i), e)) return -1;
+    return 0;
+}
+
 void moe_free(moe *m)
 {
     for (size_t i = 0; m->gate_up && i < m->n_expert; i++) op_weight_free(&m->gate_up[i]);
@@ -34,7 +46,7 @@ void moe_free(moe *m)
 uint64_t moe_bytes(const moe *m)
 {
     uint64_t n = 0;
-    for (size_t i = 0; i < m->n_expert; i++) n += op_weight_bytes(&m->gate_up[i]) + op_weight_bytes(&m->down[i]);
+    for (size_t i = 0; m->gate_up && m->down && i < m->n_expert; i++) n += op_weight_bytes(&m->gate_up[i]) + op_weight_bytes(&m->down[i]);
     return n;
 }
 

@@ -56,6 +56,8 @@ static void pack_item(void *ctx, size_t i, int tid)
 
 int op_vector_load(float **out, tensor t, pith_err *e)
 {
+    *out = NULL;
+    if (!t.data) return 0;
     size_t n = (size_t)tensor_count(t);
     *out = malloc(n ? n * sizeof **out : 1);
     if (!*out) return err_nomem(e, n * sizeof **out, "weights");
@@ -93,12 +95,16 @@ static int load(op_weight *p, const op_ctx *c, pack_job job, tensor bias, pith_e
 
 int op_weight_load(op_weight *p, const op_ctx *c, tensor w, tensor bias, pith_err *e)
 {
+    *p = (op_weight){0};
+    if (!w.data) return 0;
     *p = (op_weight){.n = (size_t)w.shape[0], .k = (size_t)w.shape[1], .type = w.type};
     return load(p, c, (pack_job){.src = w.data, .pack = kernel_pack}, bias, e);
 }
 
 int op_weight_load_transposed(op_weight *p, const op_ctx *c, tensor w, tensor bias, pith_err *e)
 {
+    *p = (op_weight){0};
+    if (!w.data) return 0;
     *p = (op_weight){.n = (size_t)w.shape[1], .k = (size_t)w.shape[0], .type = w.type};
     return load(p, c, (pack_job){.src = w.data, .pack = kernel_pack_transposed}, bias, e);
 }

@@ -23,13 +23,14 @@ typedef enum op_act { OP_ACT_NONE, OP_ACT_GELU, OP_ACT_GELU_TANH, OP_ACT_RELU, O
  * and lists what there is. */
 int op_act_find(const char *name, const char *where, op_act *out, pith_err *e);
 
-/* Packs w [n][k] and bias [n] (data NULL: none), in parallel. */
+/* Packs w [n][k] and bias [n] (data NULL: none), in parallel. Where w has no data, of a model that is only checked, p
+ * stays empty. */
 int op_weight_load(op_weight *p, const op_ctx *c, tensor w, tensor bias, pith_err *e);
 /* The same from w [k][n]. */
 int op_weight_load_transposed(op_weight *p, const op_ctx *c, tensor w, tensor bias, pith_err *e);
 void op_weight_free(op_weight *p);
 uint64_t op_weight_bytes(const op_weight *p);
-/* A vector of any float dtype as float [n], malloc'ed. */
+/* A vector of any float dtype as float [n], malloc'ed; NULL for one without data. */
 int op_vector_load(float **out, tensor t, pith_err *e);
 
 /* Y[m][n] = act(X[m][k] . W^T + bias) */

@@ -14,9 +14,15 @@ struct bind {
     unsigned char *claimed; /* [tensors] */
     const safetensors_entry *last[2]; /* bound last, a matrix and its bias: their pages are still wanted */
     pith_err first;         /* the error that sticks */
+    bind_tell_fn *tell;     /* NULL: errors are not told but kept */
+    void *tell_ctx;
+    size_t n_missing;       /* told so far */
 };
 
-enum { NAME_MAX_BYTES = 1024 }; /* of a wanted name: a program's own, not a stranger's */
+enum {
+    NAME_MAX_BYTES = 1024, /* of a wanted name: a program's own, not a stranger's */
+    MISSING_MORE = 1000    /* tensors that may be missing beyond as many as there are */
+};
 
 bind *bind_new(const safetensors *s, pith_err *e)
 {
@@ -39,6 +45,12 @@ void bind_free(bind *b)
     free(b->ignored.items);
     free(b->claimed);
     free(b);
+}
+
+void bind_tell(bind *b, bind_tell_fn *fn, void *ctx)
+{
+    b->tell = fn;
+    b->tell_ctx = ctx;
 }
 
 static void add(bind *b, list *l, const char *want, const char *have)
@@ -137,8 +149,20 @@ static const safetensors_entry *nearest(const bind *b, const char *name)
     return best;
 }
 
+static int tell_missing(bind *b, const char *name, const uint64_t *want, size_t rank, const char *why)
+{
+    char shape[64];
+    pith_err text = {{0}};
+    size_t n = safetensors_count(b->s);
+    err_set(&text, "is not there (expected %s %s)", show_shape(shape, sizeof shape, want, rank), why);
+    b->tell(b->tell_ctx, name, text.msg);
+    if (b->n_missing++ < n + MISSING_MORE) return 0;
+    return err_set(&b->first, "over %zu tensors are missing, where %zu are there; the others are not told: is config.json that of these weights?", b->n_missing - 1, n);
+}
+
 static int missing(bind *b, const char *name, const uint64_t *want, size_t rank, const char *why)
 {
+    if (b->tell) return tell_missing(b, name, want, rank, why);
     char shape[64], file[SCAN_SHOW], near[SCAN_SHOW];
     size_t n = safetensors_files(b->s);
     const char *where = base_name(safetensors_file_name(b->s, 0));
@@ -149,18 +173,32 @@ static int missing(bind *b, const char *name, const uint64_t *want, size_t rank,
                    x ? "; the nearest name there is " : "; is this file of another model?", x ? scan_show(near, x->name, strlen(x->name)) : "");
 }
 
+/* A tensor that is there under the wanted name or another one, but is not as wanted. */
+static int wrong(bind *b, const safetensors_entry *x, const char *name, const pith_err *why)
+{
+    char called[SCAN_SHOW + 16] = "", show[SCAN_SHOW];
+    if (b->tell) return b->tell(b->tell_ctx, x->name, why->msg), 0;
+    if (strcmp(x->name, name)) snprintf(called, sizeof called, " (here %s)", scan_show(show, x->name, strlen(x->name)));
+    return err_set(&b->first, "%s%s: %s", name, called, why->msg);
+}
+
 static int take(bind *b, tensor *t, const uint64_t *want, size_t rank, const char *why, const char *name)
 {
     const safetensors_entry *x = find(b, name);
+    pith_err odd = {{0}};
+    char has[256], need[64];
+    *t = (tensor){0};
     if (!x) return missing(b, name, want, rank, why);
-    char has[256], need[64], called[SCAN_SHOW + 16] = "", show[SCAN_SHOW];
-    if (strcmp(x->name, name)) snprintf(called, sizeof called, " (here %s)", scan_show(show, x->name, strlen(x->name)));
-    if (x->t.rank != rank || memcmp(x->t.shape, want, rank * sizeof *want))
-        return err_set(&b->first, "%s%s: shape %s, expected %s (%s): config.json and weights contradict each other", name, called,
-                       show_shape(has, sizeof has, x->t.shape, x->t.rank), show_shape(need, sizeof need, want, rank), why);
-    if (x->t.type != DT_F32 && x->t.type != DT_F16 && x->t.type != DT_BF16)
-        return err_set(&b->first, "%s%s: dtype %s, supported are F32, F16 and BF16; convert the weights to one of them", name, called, tensor_dtypes[x->t.type].name);
     b->claimed[x - safetensors_at(b->s, 0)] = 1;
+    if (x->t.rank != rank || memcmp(x->t.shape, want, rank * sizeof *want)) {
+        err_set(&odd, "shape %s, expected %s (%s): config.json and weights contradict each other",
+                show_shape(has, sizeof has, x->t.shape, x->t.rank), show_shape(need, sizeof need, want, rank), why);
+        return wrong(b, x, name, &odd);
+    }
+    if (x->t.type != DT_F32 && x->t.type != DT_F16 && x->t.type != DT_BF16) {
+        err_set(&odd, "dtype %s, supported are F32, F16 and BF16; convert the weights to one of them", tensor_dtypes[x->t.type].name);
+        return wrong(b, x, name, &odd);
+    }
     if (b->last[0]) safetensors_release(b->s, b->last[0]);
     b->last[0] = b->last[1];
     b->last[1] = x;
@@ -232,13 +270,15 @@ int bind_finish(bind *b, const char *hint, pith_err *e)
     for (int i = 0; i < 2; i++, b->last[i - 1] = NULL)
         if (b->last[i]) safetensors_release(b->s, b->last[i]);
     if (b->first.msg[0]) return err_set(e, "%s", b->first.msg);
+    if (e && e->msg[0]) return -1;
     char text[4 * SCAN_SHOW] = "", show[SCAN_SHOW];
     size_t left = 0, n = 0;
     for (size_t i = 0; i < safetensors_count(b->s); i++) {
         const char *name = safetensors_at(b->s, i)->name;
         if (b->claimed[i] || is_ignored(b, name)) continue;
+        if (b->tell) b->tell(b->tell_ctx, name, "is nothing that this model uses");
         if (left++ < 3) n += (size_t)snprintf(text + n, sizeof text - n, "%s%s", n ? ", " : "", scan_show(show, name, strlen(name)));
     }
-    if (!left) return 0;
+    if (!left || b->tell) return 0;
     return err_set(e, "%zu tensor%s that this model does not use: %s%s%s%s", left, left > 1 ? "s" : "", text, left > 3 ? ", ..." : "", hint ? "; " : "", hint ? hint : "");
 }

@@ -1,5 +1,6 @@
 /* bind: the weight binder. A model names each tensor it wants with its shape in one call; the first error
- * sticks, later calls do nothing, and bind_finish tells it; tensors nobody asked for are reported. */
+ * sticks, later calls do nothing, and bind_finish tells it; tensors nobody asked for are reported. Where weights are
+ * only to be checked (bind_tell) every error is told and nothing fails. */
 #ifndef FORMATS_BIND_H
 #define FORMATS_BIND_H
 #include "base/err.h"
@@ -10,6 +11,13 @@ typedef struct bind bind;
 
 bind *bind_new(const safetensors *s, pith_err *e);
 void bind_free(bind *b);
+
+/* From now on a tensor that is not there or not as it is wanted is told, with its name and what is wrong, and the call
+ * succeeds with a tensor without data (from a file opened for headers only no tensor has any): a model can be led
+ * through all it wants. bind_finish tells each tensor left over. What still fails: more tensors missing than a file
+ * of this size can be short of, which means that the config is of another model. */
+typedef void bind_tell_fn(void *ctx, const char *name, const char *message);
+void bind_tell(bind *b, bind_tell_fn *fn, void *ctx);
 
 /* Names that old checkpoints use: wherever a wanted name ends in `want` and is not there, the same name ending in
  * `have` is tried. Strings must outlive b. */
@@ -33,7 +41,7 @@ int bind_tensor(bind *b, tensor *t, const uint64_t *shape, size_t rank, const ch
 /* Is a tensor of that name there (aliases and prefix tried)? Asks, claims nothing. */
 int bind_has(const bind *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* 0 if every call succeeded and no tensor is left over; else -1: the sticky error, or the leftovers named (a few
- * and a count; with the hint `hint`, may be NULL). */
+ * and a count; with the hint `hint`, may be NULL). Where e has an error already, not all was asked for: -1 at once. */
 int bind_finish(bind *b, const char *hint, pith_err *e);
 
 #endif

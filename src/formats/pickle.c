@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK = 1 << 16 };
+/* SLACK: of what costs more memory than bytes in the file, so many are free; more must have their bytes. */
+enum { BLOCK = 1 << 16, SLACK = 1 << 20 };
 
 typedef struct block {
     struct block *next;
@@ -21,6 +22,8 @@ struct pickle {
     size_t storage_items;
     pickle_value *stack, *memo;
     size_t depth, cap_stack, n_memo;
+    size_t puts, objects; /* so far */
+    pickle_items nothing; /* of every empty tuple */
     size_t base; /* what may be popped begins here: behind the latest mark */
     pickle_storage **storages;
     size_t n_storages, cap_storages;
@@ -103,6 +106,7 @@ static void *grow(void *p, size_t n, size_t *cap, size_t size, pith_err *e)
 
 static int push(pickle *x, pickle_value v, pith_err *e)
 {
+    if (x->depth > SLACK + x->at / 2) return err_set(e, "%zu values on the stack after %zu bytes: no pickler piles up so many", x->depth, x->at);
     pickle_value *p = grow(x->stack, x->depth, &x->cap_stack, sizeof *p, e);
     if (!p) return -1;
     x->stack = p;
@@ -216,9 +220,16 @@ static int read_proto(pickle *x, pith_err *e)
 
 /* ---- containers ---- */
 
+/* Before an object is made. Picklers memoise objects: after the first few that takes five bytes, beside its own. */
+static int count(pickle *x, pith_err *e)
+{
+    if (++x->objects <= SLACK + x->at / 6) return 0;
+    return err_set(e, "%zu objects in %zu bytes: no pickler writes so many", x->objects, x->at);
+}
+
 static int push_items(pickle *x, pickle_kind kind, const pickle_value *v, size_t n, pith_err *e)
 {
-    pickle_items *t = pickle_alloc(x, 1, sizeof *t, e);
+    pickle_items *t = count(x, e) ? NULL : pickle_alloc(x, 1, sizeof *t, e);
     if (!t || (n && pickle_extend(x, t, v, n, e))) return -1;
     return push(x, (pickle_value){.kind = kind, .u.items = t}, e);
 }
@@ -258,13 +269,13 @@ static int add_popped(pickle *x, pickle_kind kind, size_t n, pith_err *e)
 
 /* ---- memo ---- */
 
-/* Pickles number their memo from 0 without gaps, so an index is smaller than the bytes read so far. */
+/* Picklers number their memo from 0 without gaps. */
 static int put(pickle *x, size_t index_bytes, pith_err *e)
 {
     uint64_t i;
     pickle_value *v;
     if (take_number(x, index_bytes, &i, e) || !(v = top(x, e))) return -1;
-    if (i >= x->at) return err_set(e, "memo %llu after %zu bytes: no pickler numbers so", (unsigned long long)i, x->at);
+    if (i > x->puts++ + BLOCK) return err_set(e, "memo %llu after %zu bytes: no pickler numbers so", (unsigned long long)i, x->at);
     if (i >= x->n_memo) {
         size_t n = 2 * (size_t)i + 64;
         pickle_value *p = realloc(x->memo, n * sizeof *p);
@@ -292,7 +303,7 @@ static int call(pickle *x, int new_object, pith_err *e)
     if (!v) return -1;
     if (new_object && (v[0].kind != PICKLE_GLOBAL || v[0].u.name->kind != REBUILD_NEW_PARAMETER))
         return err_set(e, "only torch.nn.parameter.Parameter is made so, not %s", v[0].kind == PICKLE_GLOBAL ? v[0].u.name->name : rebuild_kind_name(v[0]));
-    return rebuild_call(x, v[0], v[1], &out, e) || push(x, out, e) ? -1 : 0;
+    return count(x, e) || rebuild_call(x, v[0], v[1], &out, e) || push(x, out, e) ? -1 : 0;
 }
 
 static int build(pickle *x, pith_err *e)
@@ -304,7 +315,7 @@ static int build(pickle *x, pith_err *e)
 static int persistent(pickle *x, pith_err *e)
 {
     pickle_value *id = pop(x, 1, e), out = {0};
-    if (!id || rebuild_storage(x, *id, x->storage_items, &out, e)) return -1;
+    if (!id || count(x, e) || rebuild_storage(x, *id, x->storage_items, &out, e)) return -1;
     pickle_storage **p = grow(x->storages, x->n_storages, &x->cap_storages, sizeof *p, e);
     if (!p) return -1;
     x->storages = p;
@@ -341,7 +352,7 @@ static int step(pickle *x, unsigned op, pith_err *e)
     case BINFLOAT: return take(x, 8, e) ? push(x, (pickle_value){.kind = PICKLE_FLOAT}, e) : -1;
     case BINUNICODE: return push_string(x, 4, e);
     case SHORT_BINSTRING: return push_string(x, 1, e);
-    case EMPTY_TUPLE: return push_items(x, PICKLE_TUPLE, NULL, 0, e);
+    case EMPTY_TUPLE: return push(x, (pickle_value){.kind = PICKLE_TUPLE, .u.items = &x->nothing}, e);
     case TUPLE1: return push_tuple(x, 1, e);
     case TUPLE2: return push_tuple(x, 2, e);
     case TUPLE3: return push_tuple(x, 3, e);

@@ -17,6 +17,7 @@ static const rebuild_name names[] = {
     {"torch._utils", "_rebuild_parameter_with_state", REBUILD_PARAMETER_STATE, 0},
     {"torch._tensor", "_rebuild_from_type_v2", REBUILD_FROM_TYPE, 0},
     {"torch.nn.parameter", "Parameter", REBUILD_NEW_PARAMETER, 0},
+    {"torch", "Tensor", REBUILD_TENSOR_TYPE, 0},
     {"torch", "Size", REBUILD_SIZE, 0},
     {"torch", "device", REBUILD_DEVICE, 0},
     {"torch", "FloatStorage", REBUILD_STORAGE, DT_F32},
@@ -138,14 +139,16 @@ static const uint64_t *numbers(pickle *x, const char *what, pickle_value v, size
     return p;
 }
 
-/* Sets nbytes; the last element must lie inside the storage, so all do. */
+/* Sets nbytes; the last element must lie inside the storage, so all do. Where there is none, the offset may be anywhere:
+ * torch.empty(3, 0)[1:] begins at element 1 of nothing. */
 static int measure(pickle_tensor *t, pith_err *e)
 {
     uint64_t count, last = t->offset, far, bytes = tensor_dtypes[t->type].bits / 8, have = t->storage->nbytes / bytes;
     if (checked_product(t->size, t->rank, &count) || checked_mul(count, bytes, &t->nbytes)) return err_set(e, "a tensor of over 2^64 bytes");
     for (size_t i = 0; count && i < t->rank; i++)
         if (checked_mul(t->size[i] - 1, t->stride[i], &far) || checked_add(last, far, &last)) return err_set(e, "a tensor's strides reach beyond 2^64");
-    if (count ? last < have : last <= have) return 0;
+    if (!count) t->offset = 0;
+    if (!count || last < have) return 0;
     return err_set(e, "a tensor reaches to element %llu of a storage of %llu", (unsigned long long)last, (unsigned long long)have);
 }
 
@@ -194,7 +197,8 @@ static int typed_call(pickle *x, const pickle_value *v, size_t n, pickle_value *
 {
     if (n != 4) return err_set(e, "a tensor of a type: %zu arguments, expected 4", n);
     if (v[0].kind != PICKLE_GLOBAL || v[0].u.name->kind < REBUILD_TENSOR || v[0].u.name->kind > REBUILD_PARAMETER_STATE) return expected("a tensor of a type", "a function that rebuilds tensors", v[0], e);
-    if (v[1].kind != PICKLE_GLOBAL || v[1].u.name->kind != REBUILD_NEW_PARAMETER) return expected("a tensor of a type", "torch.nn.parameter.Parameter", v[1], e);
+    if (v[1].kind != PICKLE_GLOBAL || (v[1].u.name->kind != REBUILD_NEW_PARAMETER && v[1].u.name->kind != REBUILD_TENSOR_TYPE))
+        return expected("a tensor of a type", "torch.Tensor or Parameter", v[1], e);
     return rebuild_call(x, v[0], v[2], out, e);
 }
 

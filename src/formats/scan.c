@@ -58,7 +58,7 @@ int scan_more(scan *c, char close)
     return ch == ',';
 }
 
-/* Unicode, table 3-7. */
+/* Length of the well-formed UTF-8 sequence at p, 0 if there is none (Unicode, table 3-7). */
 static size_t utf8(const char *s)
 {
     const unsigned char *p = (const unsigned char *)s;

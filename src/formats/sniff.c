@@ -39,14 +39,37 @@ static const char *lfs_size(const char *p, size_t len, int *n)
     return s;
 }
 
-static int sniff_text(const char *p, size_t n, const char *wanted, pith_err *e)
+/* Where text begins: behind a byte order mark and blanks. */
+static size_t text_start(const char *p, size_t n)
 {
-    size_t i = n >= 3 && !memcmp(p, "\xef\xbb\xbf", 3) ? 3 : 0, line = 0;
+    size_t i = n >= 3 && !memcmp(p, "\xef\xbb\xbf", 3) ? 3 : 0;
     while (i < n && (p[i] == ' ' || p[i] == '\n' || p[i] == '\r' || p[i] == '\t')) i++;
+    return i;
+}
+
+int sniff_stand_in(const unsigned char *bytes, size_t n, pith_err *e)
+{
+    static const char lfs[] = "version https://git-lfs";
+    const char *p = (const char *)bytes;
+    if (n >= sizeof lfs - 1 && !memcmp(p, lfs, sizeof lfs - 1)) {
+        int k;
+        const char *size = lfs_size(p, n, &k);
+        return err_set(e, "this is a git-lfs pointer, not the file itself%s%.*s%s: run \"git lfs pull\" in its folder, or download the file", k ? " (" : "", k, size,
+                       k ? " bytes)" : "");
+    }
+    size_t i = text_start(p, n);
     p += i;
     n -= i;
     if (n >= 5 && (!strncasecmp(p, "<html", 5) || !strncasecmp(p, "<?xml", 5) || (n >= 9 && !strncasecmp(p, "<!doctype", 9))))
-        return err_set(e, "this is a web page (HTML or XML), not %s: the download failed or needs a login; download it again", wanted);
+        return err_set(e, "this is a web page (HTML or XML), not the file itself: the download failed or needs a login; download it again");
+    return 0;
+}
+
+static int sniff_text(const char *p, size_t n, const char *wanted, pith_err *e)
+{
+    size_t i = text_start(p, n), line = 0;
+    p += i;
+    n -= i;
     if (n >= 2 && p[0] == '{' && (p[1] == '"' || p[1] == '\n' || p[1] == '\r' || p[1] == ' ' || p[1] == '}'))
         return err_set(e, "this is JSON text, not %s: name the *.safetensors file, its *.safetensors.index.json, or the model's directory", wanted);
     while (line < n && p[line] >= 0x20 && p[line] < 0x7f) line++;
@@ -57,13 +80,7 @@ static int sniff_text(const char *p, size_t n, const char *wanted, pith_err *e)
 
 int sniff_bytes(const unsigned char *p, size_t n, const char *wanted, pith_err *e)
 {
-    static const char lfs[] = "version https://git-lfs";
-    if (n >= sizeof lfs - 1 && !memcmp(p, lfs, sizeof lfs - 1)) {
-        int k;
-        const char *size = lfs_size((const char *)p, n, &k);
-        return err_set(e, "this is a git-lfs pointer, not the file itself%s%.*s%s: run \"git lfs pull\" in its folder, or download the file", k ? " (" : "", k, size,
-                       k ? " bytes)" : "");
-    }
+    if (sniff_stand_in(p, n, e)) return -1;
     for (size_t i = 0; i < sizeof magics / sizeof *magics; i++)
         if (n >= magics[i].at + magics[i].n && !memcmp(p + magics[i].at, magics[i].magic, magics[i].n))
             return err_set(e, "this is %s, not %s: %s", magics[i].what, wanted, magics[i].next);

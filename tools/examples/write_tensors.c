@@ -1,6 +1,10 @@
-/* write_tensors: copies the tensors and metadata of one file of weights into a new .safetensors file, through the public
- * interface: pith_weights_* reads, pith_writer_* writes. The target keeps what it held until the new file is whole.
- * usage: write_tensors SOURCE TARGET.safetensors [--replace] */
+/* Copies the tensors and metadata of one file of weights into a new .safetensors file.
+ *
+ *     cc write_tensors.c -o write_tensors $(pkg-config --cflags --libs pith)
+ *     ./write_tensors pytorch_model.bin model.safetensors
+ *     ./write_tensors a.safetensors model.safetensors --replace
+ *
+ * The target keeps what it held until the new file is whole. */
 #include "pith.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,13 +16,20 @@ static int say(const pith_err *e)
     return 1;
 }
 
-/* The bytes are already in memory, mapped: a large tensor goes in pieces, so that little of it is there at a time. */
-static int put(pith_writer *w, size_t i, const pith_tensor *t, pith_err *e)
+enum { PIECE = 1 << 20 };
+
+/* In pieces, so that a tensor of any size needs little memory. Where its elements do not lie in a row (PyTorch views), they
+ * are gathered. */
+static int put(pith_writer *w, const pith_weights *from, size_t i, const pith_tensor *t, pith_err *e)
 {
-    const uint64_t piece = 1 << 20;
-    for (uint64_t at = 0; at < t->nbytes; at += piece) {
-        size_t n = (size_t)(t->nbytes - at < piece ? t->nbytes - at : piece);
-        if (pith_writer_put(w, i, at, (const char *)t->data + at, n, e)) return -1;
+    static char piece[PIECE];
+    uint64_t count = 1;
+    for (size_t k = 0; k < t->rank; k++) count *= t->shape[k];
+    size_t size = count ? (size_t)(t->nbytes / count) : 0;
+    for (uint64_t at = 0; at < t->nbytes; at += PIECE) {
+        size_t n = t->nbytes - at < PIECE ? (size_t)(t->nbytes - at) : PIECE;
+        if (!t->data && pith_weights_read(from, i, at / size, n / size, piece, e)) return -1;
+        if (pith_writer_put(w, i, at, t->data ? (const char *)t->data + at : piece, n, e)) return -1;
     }
     return 0;
 }
@@ -34,7 +45,7 @@ static int copy(const pith_weights *from, const char *to, int replace, pith_err 
     pith_writer *w = bad ? NULL : pith_writer_new(to, tensors, n, meta, n_meta, replace, e);
     bad = !w;
     for (size_t i = 0; i < n && !bad; i++) {
-        bad = put(w, i, &tensors[i], e);
+        bad = put(w, from, i, &tensors[i], e);
         pith_weights_release(from, i);
     }
     if (!bad) bad = pith_writer_finish(w, e);
