@@ -2,9 +2,9 @@
 # LONG=1) for the long run.
 bats_require_minimum_version 1.5.0
 setup() {
+    kills=${PITH_KILLS:-$([ -n "${LONG:-}" ] && echo 200 || echo 40)}
     load cli
     load faults
-    kills=${PITH_KILLS:-$([ -n "${LONG:-}" ] && echo 200 || echo 40)}
     DEBRIS='.pith-*'
     mkdir -p "$BATS_TEST_TMPDIR/work/d"
     cd "$BATS_TEST_TMPDIR/work"
