@@ -375,10 +375,11 @@ typedef struct pith_tensor {
     uint64_t nbytes;
     uint64_t offset;   /* of the first byte in its file */
     size_t file;       /* index of its file */
+    size_t index;      /* its own, as pith_weights_at takes it */
     const void *data;  /* [nbytes], row-major, any alignment; NULL if opened for headers only, and for a PyTorch view
                         * whose elements do not lie in a row: pith_weights_read gathers those */
 } pith_tensor;
-/* count: all elements. Denormals and zeros count among the finite ones, -0 is a zero. */
+/* count: all elements. Denormals (of the tensor's own dtype) and zeros count among the finite ones, -0 is a zero. */
 typedef struct pith_tensor_stats {
     uint64_t count, n_nan, n_inf, n_zero, n_denormal;
     double min, max, mean; /* of the finite values; NaN if there is none */
@@ -387,12 +388,16 @@ typedef struct pith_tensor_stats {
 typedef struct pith_weights_options {
     int no_mmap;     /* read the files instead of mapping them */
     int header_only; /* check everything but give no data */
-    const char *key; /* where the tensors of a PyTorch checkpoint lie ("state_dict", "a.b"; "": at its root); NULL: found */
+    const char *key; /* where the tensors of a PyTorch checkpoint lie ("state_dict", "a.b"; "": at its root); NULL: found.
+                      * Not looked at where the files are safetensors */
 } pith_weights_options;
+
+PITH_API unsigned pith_dtype_bits(const char *dtype); /* of one element: 32 for "F32", 4 for "F4"; 0: no such dtype */
 
 /* path: a .safetensors file, a .safetensors.index.json, a PyTorch checkpoint (.bin, .pt, .pth; zip or legacy stream), its
  * .bin.index.json, or a directory holding one of them. Every structural rule is checked; a pickle is read as data, by
- * an allow-list of names, and nothing in it is ever run. o may be NULL. */
+ * an allow-list of names, and nothing in it is ever run. o may be NULL. What is open never changes and may be shared by
+ * threads, every function here included; its strings and data live until it is closed. */
 PITH_API pith_weights *pith_weights_open(const char *path, const pith_weights_options *o, pith_err *e);
 PITH_API void pith_weights_close(pith_weights *w);
 PITH_API const char *pith_weights_format(const pith_weights *w); /* "safetensors" or "PyTorch" */
@@ -403,19 +408,20 @@ PITH_API int pith_weights_find(const pith_weights *w, const char *name, pith_ten
 /* The first tensor that is the same view of the same storage as tensor i (PyTorch shares tied weights): i if none. */
 PITH_API size_t pith_weights_same(const pith_weights *w, size_t i);
 PITH_API size_t pith_weights_files(const pith_weights *w);
-PITH_API const char *pith_weights_file(const pith_weights *w, size_t file, uint64_t *size);
+PITH_API const char *pith_weights_file(const pith_weights *w, size_t file, uint64_t *size); /* NULL: no such file; size may be NULL */
 PITH_API size_t pith_weights_metadata_count(const pith_weights *w, size_t file);
 PITH_API int pith_weights_metadata(const pith_weights *w, size_t file, size_t i, const char **key, const char **value);
 PITH_API size_t pith_weights_warnings(const pith_weights *w);
-PITH_API const char *pith_weights_warning(const pith_weights *w, size_t i);
+PITH_API const char *pith_weights_warning(const pith_weights *w, size_t i); /* NULL: no such index */
 /* Elements [first, first+n) of tensor i in row-major order, in the file's own type, little-endian. -1: out of range, a
  * sub-byte dtype, opened for headers only. */
 PITH_API int pith_weights_read(const pith_weights *w, size_t i, uint64_t first, size_t n, void *out, pith_err *e);
-/* The same as float. -1: out of range, complex or sub-byte dtype. */
+/* The same as float. -1 also for complex dtypes. */
 PITH_API int pith_weights_read_f32(const pith_weights *w, size_t i, uint64_t first, size_t n, float *out, pith_err *e);
-/* Over all elements, in double; wide integers exactly where a double can. -1 for complex and sub-byte dtypes. */
+/* Over all elements, in double; wide integers exactly where a double can. -1 for complex and sub-byte dtypes,
+ * and if opened for headers only. */
 PITH_API int pith_weights_stats(const pith_weights *w, size_t i, pith_tensor_stats *out, pith_err *e);
-/* Tensor i's mapped pages are not needed for now: they no longer count as resident memory. */
+/* Tensor i's mapped pages are not needed for now: they no longer count as resident memory. Harmless where none are. */
 PITH_API void pith_weights_release(const pith_weights *w, size_t i);
 PITH_API const char *pith_weights_mapped_at(const pith_weights *w, const void *addr); /* as pith_model_mapped_at */
 
@@ -441,7 +447,7 @@ typedef struct pith_writer pith_writer;
 PITH_API pith_writer *pith_writer_new(const char *path, const pith_tensor *tensors, size_t n, const pith_pair *metadata,
                                       size_t n_metadata, int replace, pith_err *e);
 /* Bytes [offset, offset + nbytes) of tensor i (an index into `tensors`), row-major, little-endian. -1: they lie outside of
- * it, or could not be written (and may be put again). */
+ * it, or could not be written (and may be put again). Bytes may be put twice: the later ones stay. */
 PITH_API int pith_writer_put(pith_writer *w, size_t i, uint64_t offset, const void *data, size_t nbytes, pith_err *e);
 /* -1: bytes are missing (they may still be put), the disk refuses, or with `replace` 0 a file of that name came up. The last
  * step on disk is the folder's sync: if only that fails, the new file is there all the same, and the message says so. */
@@ -477,9 +483,10 @@ typedef struct pith_verify_options {
     int threads;           /* 0: as many as processors */
     int no_mmap;
     unsigned skip;         /* checks not to make: 1u << PITH_CHECK_... */
-    const char *against;   /* manifest to compare with; NULL: none */
+    const char *against;   /* manifest to compare with; NULL: none. Recordings are the command line's */
     const char *manifest;  /* manifest to write: sha256 of files, xxh3 of tensors and of their blocks; NULL: none */
     int replace;           /* the manifest may be there already */
+    /* Either may be NULL. A finding and its strings live as long as the call. */
     void (*on_finding)(void *ctx, const pith_finding *f);
     /* Bytes; not 0: stop. From the calling thread, at the beginning, at the end, and about every 50 ms. */
     int (*on_progress)(void *ctx, pith_check check, uint64_t done, uint64_t total);
@@ -494,7 +501,8 @@ typedef struct pith_verdict {
 } pith_verdict;
 
 /* path: a model directory or a file of weights (then only files, values and checksums are looked at). All findings are
- * told, not only the first. 0: *out says what holds; 1: on_progress stopped it; -1: it could not be done (no such path,
+ * told, not only the first, all from the calling thread. o may be NULL. 0: *out says what holds; 1: on_progress stopped
+ * it, *out counts what was found until then; -1: it could not be done (no such path,
  * an unreadable manifest, weights that do not open where PITH_CHECK_FILES is not to say so, memory). Against a manifest, a
  * model whose tensors are all equal is equal: that its files are cut, ordered or described in another way is a remark. */
 PITH_API int pith_verify(const char *path, const pith_verify_options *o, pith_verdict *out, pith_err *e);

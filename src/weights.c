@@ -42,9 +42,15 @@ void pith_weights_close(pith_weights *w)
 
 size_t pith_weights_count(const pith_weights *w) { return w->s ? safetensors_count(w->s) : torch_count(w->t); }
 
-static pith_tensor tell(const char *name, tensor t, size_t file, uint64_t offset)
+unsigned pith_dtype_bits(const char *name)
 {
-    return (pith_tensor){.name = name, .dtype = tensor_dtypes[t.type].name, .shape = t.shape, .rank = t.rank, .nbytes = t.nbytes, .offset = offset, .file = file, .data = t.data};
+    int type = tensor_dtype_find(name, strlen(name));
+    return type < 0 ? 0 : tensor_dtypes[type].bits;
+}
+
+static pith_tensor tell(size_t i, const char *name, tensor t, size_t file, uint64_t offset)
+{
+    return (pith_tensor){.index = i, .name = name, .dtype = tensor_dtypes[t.type].name, .shape = t.shape, .rank = t.rank, .nbytes = t.nbytes, .offset = offset, .file = file, .data = t.data};
 }
 
 int pith_weights_at(const pith_weights *w, size_t i, pith_tensor *out)
@@ -52,10 +58,10 @@ int pith_weights_at(const pith_weights *w, size_t i, pith_tensor *out)
     if (i >= pith_weights_count(w)) return -1;
     if (w->s) {
         const safetensors_entry *x = safetensors_at(w->s, i);
-        *out = tell(x->name, x->t, x->file, x->offset);
+        *out = tell(i, x->name, x->t, x->file, x->offset);
     } else {
         const torch_entry *x = torch_at(w->t, i);
-        *out = tell(x->name, x->t, x->file, x->offset);
+        *out = tell(i, x->name, x->t, x->file, x->offset);
     }
     return 0;
 }
@@ -64,8 +70,8 @@ int pith_weights_find(const pith_weights *w, const char *name, pith_tensor *out)
 {
     const safetensors_entry *s = w->s ? safetensors_find(w->s, name) : NULL;
     const torch_entry *t = w->t ? torch_find(w->t, name) : NULL;
-    if (s) *out = tell(s->name, s->t, s->file, s->offset);
-    if (t) *out = tell(t->name, t->t, t->file, t->offset);
+    if (s) *out = tell((size_t)(s - safetensors_at(w->s, 0)), s->name, s->t, s->file, s->offset);
+    if (t) *out = tell((size_t)(t - torch_at(w->t, 0)), t->name, t->t, t->file, t->offset);
     return s || t ? 0 : -1;
 }
 

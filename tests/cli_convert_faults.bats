@@ -1,10 +1,10 @@
-# pith convert: the target is what it was, or whole, whatever fails: calls, disks, signals, other runs. PITH_KILLS=200 (or
-# LONG=1) for the long run.
+# pith convert: the target is what it was, or whole, whatever fails: calls, disks, signals, other runs. PITH_KILLS: how often it
+# is killed. LONG=1: larger sweeps.
 bats_require_minimum_version 1.5.0
 setup() {
+    kills=${PITH_KILLS:-200}
     load cli
     load faults
-    kills=${PITH_KILLS:-$([ -n "${LONG:-}" ] && echo 200 || echo 40)}
     DEBRIS='.pith-*'
     mkdir -p "$BATS_TEST_TMPDIR/work/d"
     cd "$BATS_TEST_TMPDIR/work"

@@ -2,6 +2,8 @@
 #include "verify.h"
 #include "base/json.h"
 #include "pith.h"
+#include "src/verify.h"
+#include <math.h>
 
 static const char *const root = "tests/golden/models/distilbert-sharded";
 static const unsigned ONLY = ~(1u << PITH_CHECK_CHECKSUMS);
@@ -248,9 +250,52 @@ static void test_stop(void **state)
     assert_true(seen[0] > 443976); /* bytes of files */
 }
 
+/* Tensors whose elements do not lie in a row are gathered: the same sums and counts as of those that do. */
+static void test_gathered(void **state)
+{
+    (void)state;
+    enum { N = 70000 };
+    static float x[N];
+    for (size_t i = 0; i < N; i++) x[i] = i / 16384 == 2 ? 0 : (float)i;
+    x[3] = 1e-40f, x[N - 1] = NAN;
+    parts p = {calloc(8, sizeof(part)), 0};
+    verify_add(&p, "large", "F32", "2,35000", x, sizeof x);
+    verify_add(&p, "small", "F32", "3", x + 5, 12);
+    verify_join(&p, "gathered.safetensors");
+    const char *path = files_path("gathered.safetensors");
+    pith_weights *w = pith_weights_open(path, NULL, NULL);
+    pith_verdict out = {0};
+    verify_tensor t[2][2];
+    for (int how = 0; how < 2; how++) {
+        verify_file file = {.path = (char *)(uintptr_t)path, .name = "gathered.safetensors", .weights = 1};
+        pith_weights_file(w, 0, &file.bytes);
+        verify v = {.path = path, .out = &out, .w = w, .files = &file, .n_files = 1, .tensors = t[how], .n_tensors = 2, .threads = 1 + how, .scan = 1, .digest = 1,
+                    .as_stored = !how};
+        for (size_t i = 0; i < 2; i++) {
+            t[how][i] = (verify_tensor){.w = w, .index = i, .nan = UINT64_MAX, .inf = UINT64_MAX, .type = DT_F32};
+            pith_weights_at(w, i, &t[how][i].t);
+            if (how) t[how][i].t.data = NULL;
+        }
+        pith_err e = {{0}};
+        if (verify_pass(&v, &e)) fail_msg("%s", e.msg);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        const verify_tensor *a = &t[0][i], *b = &t[1][i];
+        assert_true(a->hash == b->hash && a->hash == pith_hash(a->t.data, a->t.nbytes));
+        assert_memory_equal(a->blocks, b->blocks, a->n_blocks * sizeof *a->blocks);
+        assert_memory_equal(&a->values, &b->values, 4 * sizeof(uint64_t));
+        assert_true(a->nan == b->nan && a->inf == b->inf && a->zero_blocks == b->zero_blocks && a->first_zero == b->first_zero);
+        free(a->blocks);
+        free(b->blocks);
+    }
+    assert_true(t[1][0].n_blocks == 5 && t[1][0].nan == N - 1 && t[1][0].inf == UINT64_MAX && t[1][0].zero_blocks == 1 && t[1][0].first_zero == 2);
+    assert_true(t[1][0].values.n_nan == 1 && t[1][0].values.n_denormal == 1 && t[1][0].values.n_zero == 16384 + 1);
+    pith_weights_close(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_sums), cmocka_unit_test(test_blocks), cmocka_unit_test(test_differences),
-                                       cmocka_unit_test(test_shards), cmocka_unit_test(test_refused), cmocka_unit_test(test_stop)};
+                                       cmocka_unit_test(test_shards), cmocka_unit_test(test_refused), cmocka_unit_test(test_stop), cmocka_unit_test(test_gathered)};
     return cmocka_run_group_tests(tests, files_setup, files_teardown);
 }

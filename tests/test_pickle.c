@@ -206,6 +206,7 @@ static void test_refused(void **state)
     REFUSED(ORDERED_DICT ")R.", "calls a dict");
     REFUSED("ccollections\nOrderedDict\nK\1\x85R.", "something else than one list");
     REFUSED("ccollections\nOrderedDict\n]K\1a\x85R.", "expected a key and a value, found a whole number");
+    REFUSED("ccollections\nOrderedDict\nq\0]q\1\x85Rh\0h\1\x85R\x86.", "a second OrderedDict of the same list");
     REFUSED("ccollections\nOrderedDict\n)\x81.", "byte 26, NEWOBJ|only torch.nn.parameter.Parameter is made so, not OrderedDict");
     REFUSED(ORDERED_DICT "}X\x9\0\0\0__class__Nsb.", "set the attribute __class__: refused");
     REFUSED(ORDERED_DICT "}K\1Nsb.", "name of an attribute: expected a string");

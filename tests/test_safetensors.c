@@ -1,5 +1,6 @@
 /* Files as such: what cannot be opened, mappings, files that shrink, failing allocations, and what size costs.
- * The Makefile wraps the allocators and pread for this program: see "faults". */
+ * The Makefile wraps the allocators and pread for this program: see faults.h. */
+#include "faults.h"
 #include "files.h"
 #include "base/checked.h"
 #include <errno.h>
@@ -22,44 +23,6 @@
 #ifndef SANITIZED
 #define SANITIZED 0
 #endif
-
-/* ---- faults: the n-th allocation fails, or the file is cut before the n-th read ---- */
-
-static long fail_at, calls; /* fail_at 0: never */
-static long cut_at, reads;
-static const char *cut_path;
-
-static int fails(void) { return fail_at && ++calls == fail_at; }
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t n);
-int __real_posix_memalign(void **p, size_t align, size_t n);
-void *__real_mmap(void *at, size_t n, int prot, int flags, int fd, off_t off);
-ssize_t __real_pread64(int fd, void *to, size_t n, off_t at);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t n);
-int __wrap_posix_memalign(void **p, size_t align, size_t n);
-void *__wrap_mmap(void *at, size_t n, int prot, int flags, int fd, off_t off);
-void *__wrap_mmap64(void *at, size_t n, int prot, int flags, int fd, off_t off);
-ssize_t __wrap_pread64(int fd, void *to, size_t n, off_t at);
-
-void *__wrap_malloc(size_t n) { return fails() ? NULL : __real_malloc(n); }
-void *__wrap_calloc(size_t n, size_t size) { return fails() ? NULL : __real_calloc(n, size); }
-void *__wrap_realloc(void *p, size_t n) { return fails() ? NULL : __real_realloc(p, n); }
-int __wrap_posix_memalign(void **p, size_t align, size_t n) { return fails() ? ENOMEM : __real_posix_memalign(p, align, n); }
-void *__wrap_mmap(void *at, size_t n, int prot, int flags, int fd, off_t off)
-{
-    errno = ENOMEM;
-    return fails() ? MAP_FAILED : __real_mmap(at, n, prot, flags, fd, off);
-}
-void *__wrap_mmap64(void *at, size_t n, int prot, int flags, int fd, off_t off) { return __wrap_mmap(at, n, prot, flags, fd, off); }
-ssize_t __wrap_pread64(int fd, void *to, size_t n, off_t at)
-{
-    if (cut_at && ++reads == cut_at && truncate(cut_path, (off_t)(at + (off_t)n / 2))) return -1;
-    return __real_pread64(fd, to, n, at);
-}
 
 /* Opens path with the n-th allocation failing for n = 1, 2, ... until none does. */
 static void every_allocation(const char *path, const safetensors_options *o)

@@ -1,5 +1,6 @@
 /* PyTorch checkpoints through the reader and the public header: containers, which dict, views, shards, damage. What
  * PyTorch itself writes and reads is compared elsewhere, where there is a PyTorch. */
+#include "faults.h"
 #include "checkpoints.h"
 #include "formats/torch.h"
 
@@ -273,6 +274,16 @@ static void test_names(void **state)
     OP(&b, "X\3\0\0\0a\0b");
     pk_tensor(&b, PLAIN);
     refused(save("nul.pt", &b, 0), "tensor a\\u0000b: a NUL in its name");
+    char *big = calloc(1, 100001); /* one long name, by reference a thousand times */
+    memset(big, 'k', 100000);
+    item(&b, big, PLAIN);
+    pk_str(&b, big);
+    OP(&b, "q\0");
+    pk_tensor(&b, PLAIN);
+    OP(&b, "q\1");
+    for (int i = 0; i < 1000; i++) OP(&b, "h\0h\1");
+    refused(save("laughs.pt", &b, 0), "names take more bytes than the file has");
+    free(big);
     item(&b, "", PLAIN);
     torch *x = open_ok(save("none.pt", &b, 0), NULL); /* an empty name is one */
     assert_non_null(torch_find(x, ""));
@@ -522,6 +533,51 @@ static void test_is(void **state)
     refused(files_path("nothing.bin"), "cannot open");
 }
 
+/* ---- faults ---- */
+
+/* Opens path with the n-th allocation failing for n = 1, 2, ... until none does. */
+static void every_allocation(const char *path, const torch_options *o)
+{
+    for (long n = 1;; n++) {
+        pith_err e = {{0}};
+        calls = 0;
+        fail_at = n;
+        torch *x = torch_open(path, o, &e);
+        int reached = calls >= n;
+        fail_at = 0;
+        if (!reached) {
+            if (!x) fail_msg("refused without a failed allocation: %s", e.msg);
+            assert_true(n > 10);
+            torch_close(x);
+            return;
+        }
+        if (x) fail_msg("allocation %ld failed and nobody noticed", n);
+        if (!strstr(e.msg, "out of memory") && !strstr(e.msg, "cannot map") && !strstr(e.msg, "JSON")) fail_msg("allocation %ld failed: '%s'", n, e.msg);
+    }
+}
+
+static void test_allocations(void **state)
+{
+    (void)state;
+    static const char index[] = "{\"weight_map\":{\"w\":\"x.bin\"}}";
+    files_mkdir("faults");
+    for (int legacy = 0; legacy < 2; legacy++) {
+        bytes b = {0};
+        view v = PLAIN;
+        v.parts = 5 + legacy;
+        item(&b, "w", v);
+        pk_str(&b, "note");
+        OP(&b, "N");
+        char path[1024];
+        snprintf(path, sizeof path, "%s", save("faults/x.bin", &b, legacy));
+        every_allocation(path, NULL);
+        every_allocation(path, &(torch_options){.no_mmap = 1});
+        every_allocation(path, &(torch_options){.header_only = 1, .key = ""});
+    }
+    files_write("faults/pytorch_model.bin.index.json", index, sizeof index - 1);
+    every_allocation(files_path("faults"), NULL);
+}
+
 /* ---- the public header ---- */
 
 static void test_weights(void **state)
@@ -590,7 +646,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_views), cmocka_unit_test(test_same), cmocka_unit_test(test_root), cmocka_unit_test(test_nested), cmocka_unit_test(test_names),
         cmocka_unit_test(test_storages), cmocka_unit_test(test_checksum), cmocka_unit_test(test_containers), cmocka_unit_test(test_mutations), cmocka_unit_test(test_shards),
-        cmocka_unit_test(test_is), cmocka_unit_test(test_weights),
+        cmocka_unit_test(test_is), cmocka_unit_test(test_allocations), cmocka_unit_test(test_weights),
     };
     return cmocka_run_group_tests(tests, files_setup, files_teardown);
 }

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "pith.h"
 #include <dirent.h>
+#include <math.h>
 
 typedef struct fixture {
     char name[256], folder[1024];
@@ -63,6 +64,32 @@ static void check_floats(const char *where, const pith_weights *w, size_t i, con
     free(got);
 }
 
+/* Statistics of F32 and F64 against a plain loop: what does not lie in a row is counted too. */
+static void check_stats(const char *where, const pith_weights *w, size_t i, const char *dtype, const unsigned char *raw, size_t n)
+{
+    pith_err e = {{0}};
+    pith_tensor_stats s;
+    uint64_t nan = 0, inf = 0, zero = 0;
+    double lo = INFINITY, hi = -INFINITY;
+    int wide = !strcmp(dtype, "F64"), known = wide || !strcmp(dtype, "F32");
+    if (pith_weights_stats(w, i, &s, &e)) {
+        if (strcmp(dtype, "C64")) fail_msg("%s: statistics: %s", where, e.msg);
+        return;
+    }
+    assert_int_equal(s.count, n);
+    for (size_t k = 0; known && k < n; k++) {
+        float f;
+        double v;
+        if (wide) memcpy(&v, raw + 8 * k, 8);
+        else memcpy(&f, raw + 4 * k, 4), v = (double)f;
+        if (isnan(v)) nan++;
+        else if (isinf(v)) inf++;
+        else zero += v == 0, lo = fmin(lo, v), hi = fmax(hi, v);
+    }
+    if (known && (s.n_nan != nan || s.n_inf != inf || s.n_zero != zero || (lo <= hi && (s.min != lo || s.max != hi))))
+        fail_msg("%s: statistics differ: [%g, %g], expected [%g, %g]", where, s.min, s.max, lo, hi);
+}
+
 /* The same bytes in uneven pieces as at once, and in the view where there is one. */
 static void check_bytes(const char *where, const pith_weights *w, size_t i, const pith_tensor *t, const char *want)
 {
@@ -80,6 +107,7 @@ static void check_bytes(const char *where, const pith_weights *w, size_t i, cons
     if (t->data && memcmp(t->data, all, (size_t)t->nbytes)) fail_msg("%s: the view differs from what is read", where);
     assert_int_equal(pith_weights_read(w, i, n, 1, part, &e), -1);
     check_floats(where, w, i, t->dtype, all, n);
+    check_stats(where, w, i, t->dtype, all, n);
     free(all);
     free(part);
 }

@@ -64,7 +64,7 @@ fuzz() { # name sources...
 }
 for name in ${*:-safetensors torch pickle tokenizer jinja}; do
     case $name in
-    safetensors) fuzz safetensors src/formats/{header,safetensors,scan,shards,sniff}.c src/compute/tensor.c ;;
+    safetensors) fuzz safetensors src/formats/{header,mapped,safetensors,scan,shards,sniff}.c src/compute/tensor.c ;;
     torch) fuzz torch src/formats/{zip,pickle,rebuild,checkpoint,torch,mapped,header,shards,scan,sniff}.c src/compute/tensor.c ;;
     pickle) fuzz pickle src/formats/{pickle,rebuild,scan}.c src/compute/tensor.c ;;
     tokenizer) fuzz tokenizer tokenizer/*.c ;;

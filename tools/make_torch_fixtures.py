@@ -6,10 +6,10 @@
   make_torch_fixtures.py --model DIR OUT [legacy]  a model directory's safetensors as pytorch_model.bin, the rest copied
 
 Beside each file lies NAME.json: {"file", "key": where its tensors lie, "option": key to ask for or null, "verdict":
-"ok" | "refused" | "either", "convert": "ok" | "refused", "why", "tensors": {name: {"dtype", "shape", "sha256" of the bytes,
-row-major and little-endian, "same": the first name that is the same view, itself if empty}}}. The hashes are of what torch itself read
-back from the file. `either` means: refused, or read right. What torch 1.13 cannot save but 2.x does is laid out by
-`Apply` below, with the names 2.x uses.
+"ok" | "refused" | "either", "convert": "ok" | "refused", "why", "tensors": {name: {"dtype", "shape", "sha256" of the
+bytes, row-major and little-endian, "same": the first name that is the same view, itself if empty}}}. The hashes are of
+what torch itself read back from the file. `either` means: refused, or read right. What torch 1.13 cannot save but 2.x
+does is laid out by `Apply` below, with the names 2.x uses.
 
 The same torch gives the same bytes on every run: data comes from a fixed generator, and the addresses that the legacy
 format uses as names of storages are replaced by a count."""

@@ -71,6 +71,7 @@ static void remove_debris(const char *parent)
 
 /* ---- the target ---- */
 
+/* Finds parent and base; links in dst are followed. */
 static int split(convert_out *o, const char *dst, pith_err *e)
 {
     size_t n = strlen(dst);
@@ -85,7 +86,7 @@ static int split(convert_out *o, const char *dst, pith_err *e)
     }
     char *slash = strrchr(real ? real : copy, '/');
     o->base = strdup(slash ? slash + 1 : copy);
-    if (slash) slash[slash == (real ? real : copy)] = 0;
+    if (slash) slash[slash == (real ? real : copy)] = 0; /* "/" stays */
     o->parent = real ? strdup(real) : realpath(slash ? copy : ".", NULL);
     if (!o->parent) err_set(e, "%.700s: the folder it should lie in: %s; make it first", dst, strerror(errno));
     else if (!o->base || !(o->path = path_join(o->parent, o->base, e))) err_nomem(e, n, "a path");
@@ -103,14 +104,22 @@ static int is_empty(const char *dir)
     return d && n == 0;
 }
 
+/* parent/.pith-replaced-BASE, malloc'ed. */
+static char *aside_path(const convert_out *o, pith_err *e)
+{
+    size_t n = strlen(o->base) + sizeof ASIDE;
+    char *name = malloc(n), *path = NULL;
+    if (!name) return err_nomem(e, n, "a path"), NULL;
+    snprintf(name, n, ASIDE "%s", o->base);
+    path = path_join(o->parent, name, e);
+    free(name);
+    return path;
+}
+
 /* A run without RENAME_EXCHANGE that died between its two renames. */
 static int bring_back(convert_out *o, pith_err *e)
 {
-    char *name = malloc(strlen(o->base) + sizeof ASIDE), *aside;
-    if (!name) return err_nomem(e, strlen(o->base), "a path");
-    sprintf(name, ASIDE "%s", o->base);
-    aside = path_join(o->parent, name, e);
-    free(name);
+    char *aside = aside_path(o, e);
     if (!aside) return -1;
     struct stat st;
     if (lstat(aside, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid()) {
@@ -155,7 +164,7 @@ int convert_out_target(convert_out *o, const char *dst, const char *src, int for
 {
     size_t n = strlen(dst), suffix = strlen(".safetensors");
     struct stat st;
-    *o = (convert_out){.name = dst, .fd = -1, .mode = 0};
+    *o = (convert_out){.name = dst, .fd = -1};
     if (!n) return err_set(e, "DST is empty");
     if (split(o, dst, e)) return -1;
     if (!*o->base) return err_set(e, "%.700s: cannot be replaced; give a folder in it", dst);
@@ -220,11 +229,8 @@ static int commit_file(convert_out *o, int force, pith_err *e)
  * under another name, and the next brings it back. */
 static int set_aside(convert_out *o, pith_err *e)
 {
-    char *name = malloc(strlen(o->base) + sizeof ASIDE), *aside = NULL;
-    if (name) sprintf(name, ASIDE "%s", o->base);
-    if (name) aside = path_join(o->parent, name, e);
-    free(name);
-    if (!aside) return err_nomem(e, strlen(o->base), "a path");
+    char *aside = aside_path(o, e);
+    if (!aside) return -1;
     int bad = rename(o->path, aside) ? broken(o->name, "replace it", e) : 0;
     if (!bad && rename(o->place, o->path)) {
         bad = broken(o->name, "replace it", e);

@@ -9,9 +9,9 @@
 
 size_t convert_plan_float(const char *dtype)
 {
-    static const struct { const char *name; size_t bytes; } types[] = {{"F64", 8}, {"F32", 4}, {"F16", 2}, {"BF16", 2}};
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        if (strcmp(dtype, types[i].name) == 0) return types[i].bytes;
+    static const char *const floats[] = {"F64", "F32", "F16", "BF16"};
+    for (size_t i = 0; i < sizeof floats / sizeof *floats; i++)
+        if (strcmp(dtype, floats[i]) == 0) return pith_dtype_bits(dtype) / 8;
     return 0;
 }
 

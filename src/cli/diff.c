@@ -15,11 +15,6 @@ typedef enum status { EQUAL, VALUES, DTYPE, SHAPE, ONLY_A, ONLY_B, STATUSES } st
 static const char *const status_text[] = {"equal", "values", "dtype", "shape", "only in A", "only in B"};
 static const char *const status_key[] = {"equal", "values", "dtype", "shape", "only_a", "only_b"};
 
-typedef struct named {
-    const char *name;
-    size_t i;
-} named;
-
 typedef struct pairs {
     pith_pair *p;
     size_t n;
@@ -27,7 +22,6 @@ typedef struct pairs {
 
 typedef struct diff {
     const pith_weights *a, *b;
-    named *names; /* of b, sorted */
     uint64_t n[STATUSES], bytes, done, now; /* bytes of a: all, done with, of the tensor at hand */
     progress progress;
     int json, wrote;
@@ -158,11 +152,6 @@ static void tick(void *ctx, double share)
     progress_update(&d->progress, (uint64_t)(done / 1e6), d->bytes ? done / (double)d->bytes : 1);
 }
 
-static int by_name(const void *x, const void *y)
-{
-    return strcmp(((const named *)x)->name, ((const named *)y)->name);
-}
-
 static int same_shape(const pith_tensor *a, const pith_tensor *b)
 {
     return a->rank == b->rank && (a->rank == 0 || memcmp(a->shape, b->shape, a->rank * sizeof *a->shape) == 0);
@@ -172,13 +161,11 @@ static int compare_one(diff *d, size_t i, pith_err *e)
 {
     compare_side a = {.w = d->a, .i = i}, b = {.w = d->b};
     pith_weights_at(d->a, i, &a.t);
-    const named key = {a.t.name, 0};
-    const named *found = bsearch(&key, d->names, pith_weights_count(d->b), sizeof key, by_name);
-    if (!found) {
+    if (pith_weights_find(d->b, a.t.name, &b.t)) {
         put(d, ONLY_A, &a.t, NULL, NULL);
         return 0;
     }
-    pith_weights_at(d->b, b.i = found->i, &b.t);
+    b.i = b.t.index;
     if (!same_shape(&a.t, &b.t)) {
         put(d, SHAPE, &a.t, &b.t, NULL);
         return 0;
@@ -195,13 +182,6 @@ static int compare_all(diff *d, pith_err *e)
 {
     size_t na = pith_weights_count(d->a), nb = pith_weights_count(d->b);
     pith_tensor t;
-    d->names = calloc(nb + 1, sizeof *d->names);
-    if (!d->names) return err_nomem(e, (nb + 1) * sizeof *d->names, "names");
-    for (size_t i = 0; i < nb; i++) {
-        pith_weights_at(d->b, i, &t);
-        d->names[i] = (named){t.name, i};
-    }
-    qsort(d->names, nb, sizeof *d->names, by_name);
     for (size_t i = 0; i < na; i++) {
         pith_weights_at(d->a, i, &t);
         d->bytes += t.nbytes;
@@ -347,7 +327,6 @@ int diff_run(const char *a, const char *b, int no_mmap, int as_json)
     int bad = !wb || report(&d, a, b, &e);
     if (bad) cli_error("%s", e.msg);
     guard_mapped(NULL, NULL, NULL);
-    free(d.names);
     pith_weights_close(wa);
     pith_weights_close(wb);
     return bad || !same(&d) ? CLI_FAILED : CLI_OK;

@@ -31,6 +31,7 @@ typedef struct pickle_items {
     pickle_value *at; /* [n]; of a DICT: key, value, key, value, in the order written */
     size_t n, cap;
     int tensors;      /* there is a tensor in it, or in what it holds */
+    int taken;        /* a LIST that a dict was made of: once only, or copies would grow beyond the bytes read */
 } pickle_items;
 
 typedef struct pickle_storage {

@@ -210,6 +210,7 @@ static int dict_call(pickle *x, const pickle_value *v, size_t n, pickle_value *o
     pickle_items *d = pickle_alloc(x, 1, sizeof *d, e);
     if (!d) return -1;
     if (n > 1 || (n && v[0].kind != PICKLE_LIST)) return err_set(e, "an OrderedDict of something else than one list");
+    if (n && v[0].u.items->taken++) return err_set(e, "a second OrderedDict of the same list");
     for (size_t i = 0; n && i < v[0].u.items->n; i++) {
         pickle_value pair = v[0].u.items->at[i];
         if ((pair.kind != PICKLE_LIST && pair.kind != PICKLE_TUPLE) || pair.u.items->n != 2) return expected("item of an OrderedDict", "a key and a value", pair, e);

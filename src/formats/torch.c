@@ -107,6 +107,7 @@ static int add_entries(torch *x, file *f, pith_err *e)
     uint64_t sum = 0;
     for (size_t i = 0; i < d->n; i += 2)
         if (d->at[i + 1].kind == PICKLE_TENSOR) room += (size_t)d->at[i].len + 1;
+    if (room - 1 > f->m.size + d->n) return err_set(e, "the tensors' names take more bytes than the file has: some are there twice");
     char *name = f->names = malloc(room);
     if (!name) return err_nomem(e, room, "names");
     for (size_t i = 0; i < d->n; i += 2) {
@@ -330,13 +331,13 @@ static int ends_with(const char *s, const char *tail)
 
 static int is_index(const char *path) { return ends_with(path, ".bin.index.json"); }
 
-/* Path of the first of the names that is in the directory (a dangling link too), malloc'ed; NULL: none is. */
-static char *first_of(const char *dir, const char *const names[2])
+/* Path of the first of the names that is in the directory (a dangling link too), malloc'ed; NULL: none is, or memory. */
+static char *first_of(const char *dir, const char *const names[2], pith_err *e)
 {
     struct stat st;
     for (int i = 0; i < 2; i++) {
-        char *path = path_join(dir, names[i], NULL);
-        if (path && !lstat(path, &st)) return path;
+        char *path = path_join(dir, names[i], e);
+        if (!path || !lstat(path, &st)) return path;
         free(path);
     }
     return NULL;
@@ -359,7 +360,7 @@ int torch_is(const char *path)
     struct stat st;
     if (stat(path, &st)) return 0;
     if (S_ISDIR(st.st_mode)) {
-        char *a = first_of(path, theirs), *b = a ? NULL : first_of(path, ours);
+        char *a = first_of(path, theirs, NULL), *b = a ? NULL : first_of(path, ours, NULL);
         int yes = b != NULL;
         free(a);
         free(b);
@@ -386,7 +387,7 @@ torch *torch_open(const char *path, const torch_options *o, pith_err *e)
     if (!o) o = &plain;
     if (stat(path, &st)) return err_set(e, "%s: cannot open: %s; check the path", path, strerror(errno)), NULL;
     torch *x = calloc(1, sizeof *x);
-    char *found = S_ISDIR(st.st_mode) ? first_of(path, ours) : NULL;
+    char *found = S_ISDIR(st.st_mode) ? first_of(path, ours, e) : NULL;
     int bad = x ? 0 : err_nomem(e, sizeof *x, path);
     if (!bad && S_ISDIR(st.st_mode) && !found) bad = err_set(e, "%s: no %s and no %s here", path, ours[0], ours[1]);
     const char *at = found ? found : path;

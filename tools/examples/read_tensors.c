@@ -27,9 +27,7 @@ static void list(const pith_weights *w)
 static int show(const pith_weights *w, const char *name, pith_err *e)
 {
     pith_tensor t;
-    size_t i = 0;
-    while (pith_weights_at(w, i, &t) == 0 && strcmp(t.name, name) != 0) i++;
-    if (i == pith_weights_count(w)) {
+    if (pith_weights_find(w, name, &t)) {
         snprintf(e->msg, sizeof e->msg, "no tensor '%.200s'", name);
         return -1;
     }
@@ -38,7 +36,7 @@ static int show(const pith_weights *w, const char *name, pith_err *e)
     float x[BLOCK], min = INFINITY, max = -INFINITY;
     for (uint64_t first = 0; first < count; first += BLOCK) {
         size_t n = count - first < BLOCK ? (size_t)(count - first) : BLOCK;
-        if (pith_weights_read_f32(w, i, first, n, x, e)) return -1;
+        if (pith_weights_read_f32(w, t.index, first, n, x, e)) return -1;
         for (size_t k = 0; k < n; k++) {
             if (x[k] < min) min = x[k];
             if (x[k] > max) max = x[k];
