@@ -18,9 +18,9 @@ allowed() {
     src/pith.h) echo "" ;;
     src/base/err.h) echo "pith.h base/*" ;;
     src/base/*) echo "base/*" ;;
-    src/compute/op.*|src/compute/kv.*|src/compute/rope.*|src/compute/moe.*|src/compute/sample.*) echo "base/* compute/op.h compute/kv.h compute/rope.h compute/moe.h compute/sample.h compute/kernel.h compute/tensor.h" ;;
-    src/compute/*) echo "base/* compute/kernel* compute/tensor.h" ;;
-    src/formats/bind.*) echo "base/* formats/* compute/tensor.h" ;;
+    src/compute/op.*|src/compute/kv.*|src/compute/rope.*|src/compute/moe.*|src/compute/sample.*) echo "base/* compute/op.h compute/kv.h compute/rope.h compute/moe.h compute/sample.h compute/kernel.h compute/quant.h compute/tensor.h" ;;
+    src/compute/*) echo "base/* compute/kernel* compute/quant.h compute/tensor.h" ;;
+    src/formats/bind.*) echo "base/* formats/* compute/quant.h compute/tensor.h" ;; # the shapes of packed weights
     src/formats/*) echo "base/* formats/* compute/tensor.h" ;;
     tokenizer/*) echo "base/* tokenizer/*" ;;
     models/*.def) echo "" ;;
