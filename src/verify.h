@@ -67,6 +67,7 @@ int verify_files(verify *v, pith_err *e); /* the others build on what it opened 
 int verify_tensors(verify *v, pith_err *e);
 int verify_tokenizer(verify *v, pith_err *e);
 int verify_values(verify *v, pith_err *e);
+int verify_packed(verify *v, pith_err *e); /* a part of verify_values */
 /* Every byte once: counts values if v->scan, sums blocks, tensors and files if v->digest. Threads share the work, and the
  * results do not depend on them. 0; 1: stopped; -1. */
 int verify_pass(verify *v, pith_err *e);

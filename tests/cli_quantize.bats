@@ -278,6 +278,24 @@ d = out' "model.norm.weight: shape \\[2,2,136\\], expected \\[60\\]"
     fails 1 "truncated"
 }
 
+@test "verify looks into packed matrices" {
+    m=$GOLDEN/models/llama-odd
+    for type in q8 q4 keep; do "$PITH" quantize -q "$m" $type --type $type >/dev/null; done
+    spoil() { # type offset bytes pattern
+        rm -rf bad
+        cp -r "$1" bad
+        edit bad/model.safetensors "a, b = span(name); d[a + $2:a + $2 + $3] = $4"
+        run "$PITH" verify bad
+        [ "$status" = 1 ]
+        [[ $output == *"$5"* ]]
+    }
+    spoil q8 $((1088 + 1024)) 2 'b"\0\x7e"' 'model.layers.0.self_attn.q_proj.weight: 1 of its packed scales are NaN or infinite'
+    spoil q8 5 2 'b"\x80\x80"' '2 of its packed weights are -128'
+    spoil q4 $((640 + 512 + 70)) 2 'b"\0\xfc"' '1 of its packed scales are NaN or infinite'
+    spoil keep 12 4 'b"\0\0\x80\x7f"' '1 of its packed values are NaN or infinite'
+    for type in q8 q4 keep; do "$PITH" verify $type; done
+}
+
 @test "panels that do not lie on a cache line, or come in shards, compute the same" {
     m=$GOLDEN/models/llama-odd
     for type in q8 keep; do

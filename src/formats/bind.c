@@ -79,6 +79,13 @@ const char *bind_type_name(dtype type)
     return i < PACKED_TYPES ? packed_types[i].name : "";
 }
 
+dtype bind_type_find(const char *name)
+{
+    size_t i = 0;
+    while (i < PACKED_TYPES && strcmp(packed_types[i].name, name)) i++;
+    return i < PACKED_TYPES ? packed_types[i].type : 0;
+}
+
 int bind_packed(bind *b, dtype *type)
 {
     const char *layout = NULL, *is = "", *key, *value;
@@ -89,8 +96,7 @@ int bind_packed(bind *b, dtype *type)
     }
     *type = b->packed = 0;
     if (!layout) return 0;
-    for (size_t i = 0; !strcmp(layout, BIND_LAYOUT) && i < PACKED_TYPES; i++)
-        if (!strcmp(packed_types[i].name, is)) *type = b->packed = packed_types[i].type;
+    if (!strcmp(layout, BIND_LAYOUT)) *type = b->packed = bind_type_find(is);
     return b->packed ? 0 : err_set(&b->first, "packed as \"%.20s\" in layout \"%.20s\", which this version of pith does not know; make it again with `pith quantize`", is, layout);
 }
 
