@@ -150,6 +150,7 @@ h, d = h2, out'
     echo notes >m/README.md
     "$PITH" quantize m p >out 2>err
     [ ! -s err ]
+    "$PITH" quantize m p --force -v 2>&1 >out | grep -q '^pith quantize: packed, written and opened in .* s; peak memory .*B$'
     cmp m/tokenizer.json p/tokenizer.json
     cmp m/config.json p/config.json
     cp -r p before

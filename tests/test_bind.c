@@ -179,8 +179,76 @@ static void test_many(void **state)
     safetensors_close(s);
 }
 
+/* Two matrices of 3 x 40 packed as Q8, one of them under the name of an embedding. */
+static safetensors *open_packed(const char *layout, const char *type)
+{
+    static char data[2 * 2176 + 12];
+    char text[600];
+    snprintf(text, sizeof text, "{\"__metadata__\":{\"pith.layout\":\"%s\",\"pith.weights\":\"%s\"},"
+             T("a.weight", "U64", "1,2,136", 0, 2176) "," T("embed.weight", "U64", "1,2,136", 2176, 4352) "," T("v", "F32", "3", 4352, 4364) "}", layout, type);
+    return files_open(files_st("packed.safetensors", text, 0, data, sizeof data), NULL);
+}
+
+static void test_packed(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"q8", "q4", "f32", "f16", "bf16"};
+    for (size_t i = 0; i < 5; i++) assert_string_equal(bind_type_name(bind_type_find(names[i])), names[i]);
+    assert_int_equal(bind_type_find("q5"), 0);
+    assert_string_equal(bind_type_name(DT_U64), "");
+    safetensors *s = open_packed("1", "q8");
+    bind *b = begin(s);
+    tensor t = {0};
+    dtype type;
+    pith_err e = {{0}};
+    assert_false(bind_has_packed(b, "a.weight")); /* not asked yet */
+    assert_int_equal(bind_packed(b, &type), 0);
+    assert_int_equal(type, DT_Q8);
+    assert_true(bind_has_packed(b, "a.weight"));
+    assert_false(bind_has_packed(b, "v"));
+    assert_false(bind_has_packed(b, "none"));
+    assert_int_equal(bind_weight(b, &t, 3, 40, "n,k", "a.weight"), 0);
+    assert_int_equal(t.type, DT_Q8);
+    assert_int_equal(t.panels, 1);
+    assert_int_equal(t.shape[0], 3);
+    assert_int_equal(t.shape[1], 40);
+    assert_int_equal(bind_parameters(b), 120);
+    bind_copy(b);
+    bind_copy(b);
+    assert_int_equal(bind_parameters(b), 0);
+    assert_int_equal(bind_vector(b, &t, 3, "n", "v"), 0);
+    assert_int_equal(t.panels, 0);
+    assert_int_equal(bind_parameters(b), 3);
+    assert_int_equal(bind_widest(b), 40);
+    assert_int_equal(bind_matrix(b, &t, 3, 40, "n,k", "embed.weight"), -1);
+    assert_int_equal(bind_finish(b, NULL, &e), -1);
+    assert_string_equal(e.msg, "embed.weight: shape [1,2,136], expected [3,40] (n,k): config.json and weights contradict each other");
+    bind_free(b);
+    static const struct {
+        uint64_t rows, cols;
+    } wrong[] = {{33, 40}, {0, 40}, {3, 32}, {3, 65}, {UINT64_MAX, 40}, {3, UINT64_MAX}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        b = begin(s);
+        assert_int_equal(bind_packed(b, &type), 0);
+        assert_int_equal(bind_weight(b, &t, wrong[i].rows, wrong[i].cols, "n,k", "a.weight"), -1);
+        bind_free(b);
+    }
+    safetensors_close(s);
+    static const char *const odd[][2] = {{"2", "q8"}, {"1", "q5"}, {"1", ""}, {"", "q8"}};
+    for (size_t i = 0; i < 4; i++) {
+        s = open_packed(odd[i][0], odd[i][1]);
+        b = begin(s);
+        e = (pith_err){{0}};
+        assert_int_equal(bind_packed(b, &type), -1);
+        assert_int_equal(bind_finish(b, NULL, &e), -1);
+        assert_non_null(strstr(e.msg, "which this version of pith does not know"));
+        bind_free(b);
+        safetensors_close(s);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_good), cmocka_unit_test(test_errors), cmocka_unit_test(test_tell), cmocka_unit_test(test_many)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_good), cmocka_unit_test(test_errors), cmocka_unit_test(test_tell), cmocka_unit_test(test_packed), cmocka_unit_test(test_many)};
     return cmocka_run_group_tests(tests, files_setup, files_teardown);
 }

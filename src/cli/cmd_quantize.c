@@ -7,6 +7,7 @@
 #include "base/path.h"
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 typedef struct values {
@@ -85,6 +86,7 @@ static int run_quantize(void *opts, int argc, char **argv)
     job j = {.src = argv[0], .dst = argv[1], .out = {.fd = -1}};
     guard_catch(GUARD_CATCH);
     uint64_t before = weights_size(j.src);
+    double start = cli_now();
     int status = quantize(&j, v, &e);
     if (status < 0) convert_out_say(&j.out, &e);
     guard_mapped(NULL, NULL, NULL);
@@ -95,6 +97,9 @@ static int run_quantize(void *opts, int argc, char **argv)
     printf("%s of weights became %s in ", cli_bytes(before, a), cli_bytes(weights_size(j.dst), b));
     cli_put_text(stdout, j.dst, strlen(j.dst), 0);
     putchar('\n');
+    struct rusage use;
+    getrusage(RUSAGE_SELF, &use);
+    cli_detail("packed, written and opened in %.3f s; peak memory %s", cli_now() - start, cli_bytes((uint64_t)use.ru_maxrss * 1024, a));
     return CLI_OK;
 }
 

@@ -8,7 +8,7 @@
 typedef struct op_ctx {
     const kernel_set *kernels;
     int threads;
-    dtype weights;    /* how op_weight_load packs: DT_Q8 or DT_Q4; 0: in the type that they have */
+    dtype weights;    /* how op_weight_load packs: DT_Q8 or DT_Q4; 0 (no weights' type): as they are */
     kernel_rows rows; /* work memory of op_linear with such weights: op_rows_layout */
 } op_ctx;
 
