@@ -37,13 +37,19 @@ typedef struct kernel_linear {
     int resume; /* with chain: it goes on from what y holds */
 } kernel_linear;
 
-/* Rows of activations in 8 bits (quant.h): K = 32 * groups. */
+/* Rows of activations in 8 bits (quant.h), cut in blocks of KERNEL_GROUPS groups: what a tile reads at a time lies together.
+ * Group g of row r is number kernel_rows_at(x, r, g) of ceil(groups / KERNEL_GROUPS) * rows * KERNEL_GROUPS. */
+enum { KERNEL_GROUPS = 16 };
 typedef struct kernel_rows {
-    int8_t *q;      /* [m][K] */
-    float *scale;   /* [m][groups] */
-    int32_t *sum;   /* [m][groups]: of a group's q */
-    size_t groups;
+    int8_t *q;    /* [.][32] */
+    float *scale; /* [.] */
+    int32_t *sum; /* [.]: of a group's q */
+    size_t groups, rows;
 } kernel_rows;
+static inline size_t kernel_rows_at(const kernel_rows *x, size_t r, size_t g)
+{
+    return (g / KERNEL_GROUPS * x->rows + r) * KERNEL_GROUPS + g % KERNEL_GROUPS;
+}
 
 /* Y[m][n] = X . W^T + bias for the panels p0 <= p < p1, as quant.h defines it; W is packed as DT_Q8 or DT_Q4. */
 typedef struct kernel_quant {
@@ -62,7 +68,7 @@ typedef struct kernel_set {
     int exact; /* returns generic's bits */
     int (*open)(pith_err *e); /* what must happen once before the first use, or NULL; idempotent, thread-safe */
     void (*linear)(const kernel_linear *a); /* takes up to 200 KB of stack */
-    /* Row i of m: x [m][ldx] to rows of 8 bits; k <= 32 * groups, what is beyond k is 0. */
+    /* x [m][ldx] to rows 0 .. m of 8 bits; k <= 32 * groups, what is beyond k is 0. */
     void (*quantize)(const float *x, size_t ldx, size_t m, size_t k, const kernel_rows *out);
     void (*linear_quant)(const kernel_quant *a); /* takes up to 100 KB of stack */
     /* One block of weights as DT_Q8 or DT_Q4, from x [32 outputs][ldx]. -1: one of them cannot be (quant.h). */

@@ -27,7 +27,6 @@ static inline __m256 halves(__m256i u)
 #define I __m256i
 #define I_BYTES(p) _mm256_loadu_si256((const void *)(p))
 #define I_STORE(p, i) _mm256_storeu_si256((void *)(p), i)
-#define I_SET1(i) _mm256_set1_epi32(i)
 #define I_FOUR(p) _mm256_castps_si256(_mm256_broadcast_ss((const float *)(const void *)(p)))
 #define I_FLOAT(i) _mm256_cvtepi32_ps(i)
 #define I_LOW(b) _mm256_and_si256(b, _mm256_set1_epi8(15))

@@ -21,7 +21,6 @@ enum { TILE_ROWS = 6, TILE_COLS = 16 };
 #define I int32x4_t
 #define I_BYTES(p) vreinterpretq_s32_u8(vld1q_u8((const void *)(p)))
 #define I_STORE(p, i) vst1q_u8((void *)(p), vreinterpretq_u8_s32(i))
-#define I_SET1(i) vdupq_n_s32(i)
 #define I_FOUR(p) vreinterpretq_s32_u8(vcombine_u8(four_bytes(p), four_bytes(p)))
 #define I_FLOAT(i) vcvtq_f32_s32(i)
 #define I_LOW(b) vandq_s32(b, vdupq_n_s32(0x0f0f0f0f))

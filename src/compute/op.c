@@ -227,8 +227,8 @@ typedef struct rows_job {
 static void rows_item(void *ctx, size_t i, int tid)
 {
     const rows_job *j = ctx;
-    size_t first = i * NORM_ROWS, g = j->a.x.groups;
-    kernel_rows out = {j->a.x.q + first * g * QUANT_GROUP, j->a.x.scale + first * g, j->a.x.sum + first * g, g};
+    size_t first = i * NORM_ROWS, at = kernel_rows_at(&j->a.x, first, 0);
+    kernel_rows out = {j->a.x.q + at * QUANT_GROUP, j->a.x.scale + at, j->a.x.sum + at, j->a.x.groups, j->a.x.rows};
     (void)tid;
     j->c->kernels->quantize(j->x + first * j->k, j->k, kernel_min(NORM_ROWS, j->m - first), j->k, &out);
 }
@@ -251,6 +251,7 @@ static void linear_quant(const op_ctx *c, const op_weight *w, const float *x, si
     rows_job j = {.c = c, .x = x, .m = m, .k = w->k, .act = act, .panels = kernel_ceil_div(w->n, KERNEL_PANEL)};
     j.a = (kernel_quant){.x = c->rows, .m = m, .n = w->n, .w = w->panels, .type = w->type, .bias = w->bias, .y = y, .ldy = w->n};
     j.a.x.groups = kernel_ceil_div(w->k, QUANT_GROUP);
+    j.a.x.rows = m;
     par_for(m * w->k < SMALL_WORK ? 1 : c->threads, kernel_ceil_div(m, NORM_ROWS), rows_item, &j);
     j.panel_group = kernel_ceil_div(kernel_ceil_div(j.panels, 4 * (size_t)c->threads), STREAM_PANELS) * STREAM_PANELS;
     par_for(m * w->n < SMALL_WORK / (w->k + 1) ? 1 : c->threads, kernel_ceil_div(j.panels, j.panel_group), linear_quant_item, &j);
@@ -258,7 +259,7 @@ static void linear_quant(const op_ctx *c, const op_weight *w, const float *x, si
 
 void op_rows_layout(op_ctx *c, size_t m, size_t k, arena *a)
 {
-    size_t groups = kernel_ceil_div(k, QUANT_GROUP);
+    size_t groups = kernel_ceil_div(k, QUANT_GROUP * KERNEL_GROUPS) * KERNEL_GROUPS;
     if (!c->weights) return;
     c->rows.q = arena_take(a, m, groups * QUANT_GROUP);
     c->rows.scale = arena_take(a, m, groups * sizeof *c->rows.scale);
