@@ -9,13 +9,14 @@
  *
  * Q8's q[s][j][i] is weight 4 s + i of the group, of output j. Q4's holds weight 4 s + i below and 16 + 4 s + i above.
  *
- * How weights become it. A group that a matrix does not fill is filled up with zeros first. Every operation below is one
- * rounding to float, to nearest even; sums run over the group's weights in order, from 0; F16() is that rounding to F16.
+ * How weights become it. A group that a matrix does not fill is filled up with zeros first, and outputs past n are zeros.
+ * Every operation below is one rounding to float, to nearest even; sums run over the group's weights in order, from 0;
+ * F16() is that rounding to F16.
  *
  * Q8: d = F16(amax / 127), amax the largest |w|; q = round(w / d), at most 127 either way; 0 where d is 0.
  *
- * Q4: low and high are the least and the largest w. The first pair is d = F16((high - low) / 15), m = F16(low). A pair
- * gives q = round((w - m) * (1 / d)), at least 0 and at most 15; 0 where d is 0. From
+ * Q4: low and high are the least and the largest w (of 0 and -0 the first). The first pair is d = F16((high - low) / 15),
+ * m = F16(low). A pair gives q = round((w - m) * (1 / d)), at least 0 and at most 15; 0 where d is 0. From
  *     E = sum of ((w - m) - d * q)^2,  A = sum of q,  B = sum of q^2,  C = sum of q * (w - low),  T = sum of (w - low)
  * least squares make the next one:
  *     D = 32 * B - A * A,  d' = (32 * C - A * T) / D,  m' = (T - d' * A) / 32 + low,  as F16 both.
