@@ -43,6 +43,7 @@ $(BUILD)/%.o: %.c Makefile
 	$(Q)$(CC) $(FLAGS) $(KERNEL_FLAGS) -c $< -o $@
 ifeq ($(ARCH),x86_64)
 $(BUILD)/src/compute/kernel_avx512vnni.o: KERNEL_FLAGS = -O3 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c
+$(BUILD)/src/compute/kernel_amx.o: KERNEL_FLAGS = -O3 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c -mamx-tile -mamx-int8
 $(BUILD)/src/compute/kernel_avx2.o: KERNEL_FLAGS = -O3 -mavx2 -mfma -mf16c
 $(BUILD)/src/compute/kernel_avx512.o: KERNEL_FLAGS = -O3 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c
 endif

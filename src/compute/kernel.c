@@ -39,6 +39,13 @@ static int cpu_has_avx512vnni(void)
     unsigned a, b, c, d;
     return cpu_has_avx512() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (c & bit_AVX512VNNI);
 }
+
+static int cpu_has_amx(void)
+{
+    const unsigned tiles = 3u << 17, need = 1u << 24 | 1u << 25; /* AMX-TILE, AMX-INT8 */
+    unsigned a, b, c, d;
+    return (os_state() & tiles) == tiles && cpu_has_avx512vnni() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & need) == need;
+}
 #endif
 
 #define KERNEL_SET(name, exact, condition) extern const kernel_set kernel_##name;
@@ -84,7 +91,7 @@ const kernel_set *kernel_best_exact(void)
 {
     size_t s = 0;
     const kernel_set *k;
-    while (!(k = usable(s)) || !k->exact) s++; /* generic ends it */
+    while (!(k = usable(s)) || !k->exact || (k->open && k->open(NULL))) s++; /* generic ends it */
     return k;
 }
 

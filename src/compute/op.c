@@ -253,7 +253,8 @@ static void linear_quant(const op_ctx *c, const op_weight *w, const float *x, si
     j.a.x.groups = kernel_ceil_div(w->k, QUANT_GROUP);
     j.a.x.rows = m;
     par_for(m * w->k < SMALL_WORK ? 1 : c->threads, kernel_ceil_div(m, NORM_ROWS), rows_item, &j);
-    j.panel_group = kernel_ceil_div(kernel_ceil_div(j.panels, 4 * (size_t)c->threads), STREAM_PANELS) * STREAM_PANELS;
+    size_t items = (m <= STREAM_ROWS ? 4 : 16) * (size_t)c->threads;
+    j.panel_group = kernel_ceil_div(kernel_ceil_div(j.panels, items), STREAM_PANELS) * STREAM_PANELS;
     par_for(m * w->n < SMALL_WORK / (w->k + 1) ? 1 : c->threads, kernel_ceil_div(j.panels, j.panel_group), linear_quant_item, &j);
 }
 
