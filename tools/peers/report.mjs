@@ -27,7 +27,7 @@ function machine(records, o) {
     s += `@node-llama-cpp/linux-x64 ${version(o, '@node-llama-cpp/linux-x64')} (llama.cpp ${llamaRelease(o)}), node ${process.version}\n`;
     for (const x of says) s += `${x}\n`;
     return s + `command: ${o.command}\nafter the first table: medians of interleaved runs, in brackets the slowest and the fastest; "x" is the median of the rounds' quotients, above 1: pith is faster. `
-        + `"others": cores that other processes kept busy meanwhile.\n\n`;
+        + `"others": cores that other processes kept busy meanwhile; rounds with more than 0.15 of them count only where there was no other.\n\n`;
 }
 
 function llamaRelease(o) {
@@ -46,6 +46,7 @@ function limitTable(found) {
 }
 
 function checks(records) {
+    if (!of(records, 'check').length) return '';
     let s = '### Do they compute the same?\n\n' + head('', 'found', 'at most');
     for (const r of of(records, 'check'))
         s += r.what.startsWith('greedy') ? row(r.what, r.figure, `of ${r.limit}`) : row(r.what, r.figure.toPrecision(2), r.limit);

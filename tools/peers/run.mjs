@@ -10,7 +10,7 @@ import { report } from './report.mjs';
 
 const text = { type: 'string' }, flag = { type: 'boolean', default: false };
 const { values: v } = parseArgs({ options: { pith: text, worker: text, packages: text, shared: text, budget: text, shape: text, reviews: text, threads: text,
-    only: text, jsonl: text, output: text, command: text, smoke: flag, prepare: flag, check: flag } });
+    only: text, patience: text, jsonl: text, output: text, command: text, smoke: flag, prepare: flag, check: flag, unchecked: flag } });
 const o = { ...v, budget: Number(v.budget), reviews: v.smoke ? 8 : Number(v.reviews), threads: v.threads.split(',').map(Number),
     note: (s) => process.stderr.write(`bench_peers: ${s}\n`) };
 const wanted = (section) => !o.only || o.only.split(',').includes(section);
@@ -48,27 +48,48 @@ async function oneRound(cell, times, repeats) {
     if (!cell.each) sums.forEach((t, i) => times[i].push(t));
 }
 
+const QUIET = 0.15; // cores that others may take in a round that counts
 const workers = (cell) => [...new Set(cell.sides.map((s) => s.worker).filter(Boolean))];
-const busy = (cell) => workers(cell).reduce((t, w) => t + w.processor(), process.cpuUsage().user * 1e-6 + process.cpuUsage().system * 1e-6);
+const own = (cell) => workers(cell).reduce((t, w) => t + w.processor(), process.cpuUsage().user * 1e-6 + process.cpuUsage().system * 1e-6);
+
+// Cores that other processes keep busy while `work` is done; new processes of our own are not told from them.
+async function othersDuring(cell, work) {
+    const t = now(), all = machineProcessor(), mine = own(cell);
+    await work();
+    return Math.max(0, (machineProcessor() - all - (own(cell) - mine)) / (now() - t));
+}
+
+let patience = o.smoke ? 0 : Number(o.patience);
+async function waitForQuiet(cell) {
+    for (let t = now(); patience > 0 && await othersDuring(cell, () => sleep(400)) > QUIET; t = now()) patience -= now() - t;
+}
 
 async function measure(cell, share) {
-    const times = cell.sides.map(() => []), repeats = cell.sides.map(() => 1);
+    const times = cell.sides.map(() => []), repeats = cell.sides.map(() => 1), others = [];
     for (const [i, side] of cell.warm ? cell.sides.entries() : []) {
         const t = await sample(side, 0, 1);
         if (!o.smoke && cell.sides[0].steps.length === 1) repeats[i] = Math.max(1, Math.min(50, Math.ceil(0.1 / t)));
     }
-    const begun = now(), all = machineProcessor(), own = busy(cell), most = o.smoke ? 1 : 9;
+    let spent = 0;
     for (let rounds = 1; ; rounds++) {
-        const t = now();
-        await oneRound(cell, times, repeats);
+        await waitForQuiet(cell);
+        const t = now(), round = cell.sides.map(() => []), busy = await othersDuring(cell, () => oneRound(cell, round, repeats));
         const last = now() - t, least = last < 2 && !o.smoke ? 5 : 1;
-        if (rounds >= most || (rounds >= least && now() - begun + last > share)) break;
+        round.forEach((list, i) => list.forEach((x) => { times[i].push(x); if (!i) others.push(busy); }));
+        spent += last;
+        if (rounds >= (o.smoke ? 1 : 9) || (rounds >= least && spent + last > share)) break;
     }
-    const wall = now() - begun, others = cell.sides.some((s) => s.start) ? null : Math.max(0, (machineProcessor() - all - (busy(cell) - own)) / wall);
-    const sides = cell.sides.map((s, i) => ({ engine: s.label, seconds: times[i], median: median(times[i]), least: Math.min(...times[i]), most: Math.max(...times[i]),
-        ratio: median(times[i].map((t, k) => t / times[0][k])), ...s.more }));
-    record({ section: cell.section, ...cell.key, sides, others });
-    o.note(`${cell.section} ${Object.values(cell.key).join(' ')}: ${sides.map((s) => `${s.engine} ${s.median.toPrecision(3)} s`).join(', ')} (${sides[0].seconds.length} x)`);
+    conclude(cell, times, others);
+}
+
+// Where some rounds were undisturbed, only they count.
+function conclude(cell, times, others) {
+    const started = cell.sides.some((s) => s.start), calm = others.map((x) => started || x <= QUIET), any = calm.includes(true);
+    const kept = times.map((list) => any ? list.filter((_, k) => calm[k]) : list), busy = others.filter((_, k) => !any || calm[k]);
+    const sides = cell.sides.map((s, i) => ({ engine: s.label, seconds: kept[i], median: median(kept[i]), least: Math.min(...kept[i]), most: Math.max(...kept[i]),
+        ratio: median(kept[i].map((t, k) => t / kept[0][k])), ...s.more }));
+    record({ section: cell.section, ...cell.key, sides, others: started ? null : median(busy), all: times });
+    o.note(`${cell.section} ${Object.values(cell.key).join(' ')}: ${sides.map((s) => `${s.engine} ${s.median.toPrecision(3)} s`).join(', ')} (${kept[0].length} of ${times[0].length}, others ${median(busy).toFixed(2)})`);
 }
 
 // ---- the cells ----
@@ -230,7 +251,7 @@ function limits() {
 async function runGroup(make, rest) {
     const group = await make();
     for (const cell of group.cells) {
-        const left = o.budget - (now() - started), due = group.cells.slice(group.cells.indexOf(cell)).reduce((t, c) => t + c.cost, 0) + rest;
+        const left = o.budget - (now() - started) + (Number(o.patience) - patience), due = group.cells.slice(group.cells.indexOf(cell)).reduce((t, c) => t + c.cost, 0) + rest;
         await cell.ahead?.();
         if (left > -0.1 * o.budget || o.smoke) await measure(cell, Math.max(0, left) * cell.cost / due);
         else record({ section: 'skipped', what: `${cell.section} ${Object.values(cell.key).join(' ')}` });
@@ -246,8 +267,8 @@ async function main() {
     const reviews = encoder && wanted('reviews') ? prepareReviews(o, 512) : null;
     if (o.prepare) return;
     if (encoder && wanted('reviews') && !reviews) record({ section: 'skipped', what: 'real lengths: no reviews or no tokenizer in the shared folder' });
-    if (encoder) await checkEncoder(encoder);
-    if (decoder) await checkDecoder(decoder, config.vocab_size);
+    if (encoder && !o.unchecked) await checkEncoder(encoder);
+    if (decoder && !o.unchecked) await checkDecoder(decoder, config.vocab_size);
     if (o.check) return;
     started = now();
     limits();
