@@ -69,6 +69,14 @@ export function machineProcessor() {
     return (user + nice + system + irq + soft) / 100;
 }
 
+// Reads a file, or all of a directory, so that it lies in the page cache.
+export function warm(file) {
+    if (fs.statSync(file).isDirectory()) return fs.readdirSync(file).forEach((f) => warm(path.join(file, f)));
+    const fd = fs.openSync(file), b = Buffer.allocUnsafe(1 << 23);
+    while (fs.readSync(fd, b) > 0);
+    fs.closeSync(fd);
+}
+
 // Seconds from the start of a process to the first thing it says.
 export function firstWord(command, args) {
     return new Promise((resolve, reject) => {

@@ -3,7 +3,7 @@
 // meets all of them. The time that is left is shared out by what a round of each cell is expected to take.
 import fs from 'node:fs';
 import { parseArgs } from 'node:util';
-import { engines, firstWord, machineProcessor, now, onceArgs, prepareDecoder, prepareEncoder, prepareReviews, runPith } from './engines.mjs';
+import { engines, firstWord, machineProcessor, now, onceArgs, prepareDecoder, prepareEncoder, prepareReviews, runPith, warm } from './engines.mjs';
 import { bytesPerToken } from './gguf.mjs';
 import { encoderOps, decoderOps } from './ops.mjs';
 import { report } from './report.mjs';
@@ -177,11 +177,11 @@ async function decoderGroup(format, files, dir, types, vocabulary, threads) {
 
 function startCells(encoder, decoder, form) {
     const ids = Array.from({ length: 16 }, (_, i) => 100 + 37 * i).join(','), t = String(most);
-    const once = (label, command, args) => ({ label, steps: [''], start: () => firstWord(command, args) });
-    const label = (name, dir) => once(name, o.pith, ['logits', '-m', dir, '-t', t, '--ids', ids]);
-    const token = (name, dir) => once(name, o.pith, ['generate', '-m', dir, '-t', t, '--ids', ids, '-n', '1', '--temp', '0', '--json', '-q']);
-    const ort = (f) => once(`ONNX Runtime ${f}`, ...onceArgs(o, 'ort', encoder.onnx[f], most, ids));
-    const llama = (f) => once(`llama.cpp ${f}`, ...onceArgs(o, 'llama', decoder.gguf[f], most, ids));
+    const once = (label, command, args, model) => ({ label, steps: [''], start: () => (model && warm(model), firstWord(command, args)) });
+    const label = (name, dir) => once(name, o.pith, ['logits', '-m', dir, '-t', t, '--ids', ids], dir);
+    const token = (name, dir) => once(name, o.pith, ['generate', '-m', dir, '-t', t, '--ids', ids, '-n', '1', '--temp', '0', '--json', '-q'], dir);
+    const ort = (f) => once(`ONNX Runtime ${f}`, ...onceArgs(o, 'ort', encoder.onnx[f], most, ids), encoder.onnx[f]);
+    const llama = (f) => once(`llama.cpp ${f}`, ...onceArgs(o, 'llama', decoder.gguf[f], most, ids), decoder.gguf[f]);
     const node = once('node alone', process.execPath, ['-e', 'console.log(1)']), cells = [];
     if (encoder) cells.push({ section: 'start', key: { to: 'label', threads: most }, cost: 8, sides: [label('pith f32, as downloaded', encoder.dir),
         label('pith f32, packed before', encoder.keep), ort(form.fp32), label('pith q8, packed before', encoder.q8), ort(form.int8), node] });
