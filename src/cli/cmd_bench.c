@@ -7,8 +7,10 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "base/path.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 typedef struct values {
@@ -16,6 +18,7 @@ typedef struct values {
     cli_model_opts m;
     int shape, wide, format, quick;
     double seconds;
+    const char *write;
 } values;
 
 enum { FORMAT_MD, FORMAT_CSV, FORMAT_JSONL };
@@ -27,6 +30,7 @@ static const cli_opt options[] = {
     {CLI_CHOICE, 0, "shape", "none|" SHAPES, "none", 0, "a model of this size with random weights instead",
      offsetof(values, shape), 0, 0},
     {CLI_FLAG, 0, "f32", 0, 0, 0, "random weights of F32, not BF16", offsetof(values, wide), 0, 0},
+    {CLI_FILE, 0, "write", "DIR", 0, 0, "only write the shape's model there, for other programs to measure", offsetof(values, write), 0, 0},
     CLI_COMPUTE_OPTIONS(values),
     {CLI_TITLE, 0, 0, 0, 0, 0, "Measuring", 0, 0, 0},
     {CLI_REAL, 0, "seconds", "S", "1", 0, "for each figure, at least", offsetof(values, seconds), 0, 600},
@@ -268,6 +272,13 @@ static int bench_model(bench *b, pith_err *e)
     return measure(b, e);
 }
 
+/* A directory that does not exist yet, so that no model is overwritten. */
+static int write_shape(const values *v, pith_err *e)
+{
+    if (mkdir(v->write, 0777)) return err_set(e, "%s: cannot be made (%s); give the name of a new directory", v->write, strerror(errno));
+    return shapes_write(v->shape - 1, v->wide, v->write, e);
+}
+
 /* Where a model of random weights lies while it is measured. */
 static char *make_shape(const values *v, pith_err *e)
 {
@@ -304,6 +315,8 @@ static int run_bench(void *opts, int argc, char **argv)
     pith_err e = {{0}};
     if (argc) return cli_usage("no arguments are expected; '%s' is one: give a model with -m", argv[0]);
     if (v->shape && v->m.model) return cli_usage("give either a model or a shape");
+    if (v->write && !v->shape) return cli_usage("--write needs a --shape");
+    if (v->write) return write_shape(v, &e) ? cli_error("%s", e.msg) : CLI_OK;
     char *dir = v->shape ? make_shape(v, &e) : NULL;
     if (dir) v->m.model = dir;
     else if (!v->m.model) v->m.model = "sentiment";
