@@ -11,7 +11,7 @@
 /* One matrix that loading packed. */
 typedef struct matrix {
     char *name;          /* that the model asks for */
-    const char *in_file; /* what that tensor is called there; NULL: it is another one, tied */
+    const safetensors_entry *from; /* that tensor in the file; NULL: it is another one, tied */
     dtype type;
     const void *panels;
     uint64_t bytes;
@@ -47,7 +47,7 @@ static void record(void *ctx, const char *name, const char *in_file, dtype type,
         j->failed = err_nomem(j->e, strlen(name) + 1, "a name");
         return;
     }
-    j->list[j->n++] = (matrix){strcpy(copy, name), in_file, type, panels, bytes};
+    j->list[j->n++] = (matrix){strcpy(copy, name), in_file ? safetensors_find(j->m->files, in_file) : NULL, type, panels, bytes};
 }
 
 /* The type that most bytes have, where it is not said. */
@@ -69,8 +69,7 @@ static void add_packed(job *j, const matrix *x)
 {
     const int quant = j->type == DT_Q8 || j->type == DT_Q4;
     size_t block = quant ? quant_block(j->type) : QUANT_PANEL * (j->type == DT_F32 ? 4 : 2);
-    const safetensors_entry *from = x->in_file ? safetensors_find(j->m->files, x->in_file) : NULL;
-    uint64_t rows = from ? from->t.shape[0] : j->m->dims.vocab, panels = rows / QUANT_PANEL + (rows % QUANT_PANEL != 0);
+    uint64_t rows = x->from ? x->from->t.shape[0] : j->m->dims.vocab, panels = rows / QUANT_PANEL + (rows % QUANT_PANEL != 0);
     uint64_t *shape = j->shapes[j->n_out];
     shape[0] = panels, shape[1] = panels ? x->bytes / block / panels : 0, shape[2] = block / 8;
     j->out[j->n_out++] = (pith_tensor){.name = x->name, .dtype = "U64", .shape = shape, .rank = 3, .data = x->panels, .nbytes = x->bytes};
@@ -87,7 +86,7 @@ static int list_tensors(job *j)
         return err_nomem(j->e, cap * sizeof *j->out, "a list of tensors");
     }
     for (size_t i = 0; i < j->n; i++) {
-        const safetensors_entry *from = j->list[i].in_file ? safetensors_find(j->m->files, j->list[i].in_file) : NULL;
+        const safetensors_entry *from = j->list[i].from;
         if (j->list[i].type != j->type) continue;
         if (from) taken[from - safetensors_at(j->m->files, 0)] = 1;
         add_packed(j, &j->list[i]);
@@ -101,19 +100,17 @@ static int list_tensors(job *j)
     return 0;
 }
 
-/* Spaces that make the header end on a cache line. */
+/* Spaces that make the header end on a cache line. It ends on 8 bytes without them, so eight of them are eight bytes more. */
 static int pad_header(const job *j, pith_pair *metadata, size_t n, char pad[64], pith_err *e)
 {
-    for (size_t k = 0; k < 64; k++) {
-        writer_plan p = {0};
-        memset(pad, ' ', 63);
-        pad[k] = 0;
-        if (writer_lay_out(&p, j->out, j->n_out, metadata, n, e)) return -1;
-        size_t odd = p.head_len % 64;
-        writer_plan_free(&p);
-        if (!odd) return 0;
-    }
-    return err_set(e, "the header cannot be made to end on a cache line");
+    writer_plan p = {0};
+    *pad = 0;
+    if (writer_lay_out(&p, j->out, j->n_out, metadata, n, e)) return -1;
+    size_t k = (64 - p.head_len % 64) % 64;
+    writer_plan_free(&p);
+    memset(pad, ' ', k);
+    pad[k] = 0;
+    return 0;
 }
 
 static int write_file(job *j, const char *type, const char *path, int replace)

@@ -90,16 +90,12 @@ static int add_file(sequences *s, const char *path, pith_err *e)
     char *line;
     size_t len;
     if (input_open(&in, path, e)) return -1;
-    int bad = 0;
-    while (!bad) {
-        if (!input_line(&in, &line, &len)) {
-            if (in.eof) break;
-            bad = input_fill(&in, e);
-            continue;
-        }
+    int bad = 0, more = 1;
+    while (!bad && (more = input_next(&in, &line, &len, e)) > 0) {
         if (len == 0 || (len == 1 && *line == '\r')) continue;
         if (add(s, line, len, e)) bad = err_where(e, "%.480s: line %llu", in.name, (unsigned long long)in.line);
     }
+    if (more < 0) bad = -1;
     if (!bad && s->n == 0) bad = err_set(e, "%.700s: there are no sequences, expected a JSON array of token ids a line", in.name);
     input_close(&in);
     return bad;

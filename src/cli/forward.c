@@ -424,13 +424,8 @@ static int from_file(forward *f, const char *path, FILE *out, pith_err *e)
     progress p;
     if (input_open(&in, path, e)) return -1;
     progress_start(&p, "prompts", 0);
-    int bad = 0;
-    while (!bad) {
-        if (!input_line(&in, &line, &len)) {
-            if (in.eof) break;
-            bad = input_fill(&in, e);
-            continue;
-        }
+    int bad = 0, more = 1;
+    while (!bad && (more = input_next(&in, &line, &len, e)) > 0) {
         if (len && line[len - 1] == '\r') len--;
         if (len == 0) continue;
         char *text = strndup(line, len); /* NUL-terminated, for the row */
@@ -442,6 +437,7 @@ static int from_file(forward *f, const char *path, FILE *out, pith_err *e)
         progress_update(&p, in.line, in.total ? (double)in.taken / (double)in.total : -1);
     }
     progress_clear(&p);
+    if (more < 0) bad = -1;
     if (!bad && f->n_rows == f->n_replayed) bad = err_set(e, "%.700s: there are no prompts, expected one a line", in.name);
     input_close(&in);
     return bad;

@@ -115,3 +115,12 @@ int input_line(input *in, char **line, size_t *len)
     in->line++;
     return 1;
 }
+
+int input_next(input *in, char **line, size_t *len, pith_err *e)
+{
+    while (!input_line(in, line, len)) {
+        if (in->eof) return 0;
+        if (input_fill(in, e)) return -1;
+    }
+    return 1;
+}

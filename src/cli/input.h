@@ -24,5 +24,7 @@ int input_fill(input *in, pith_err *e);
 /* The next line without its LF (a CR stays): 1 a line, valid until the next call; 0 more must be read first
  * (input_fill), or the end once eof is set; the last line may lack its LF. */
 int input_line(input *in, char **line, size_t *len);
+/* The next line, read for as it must be: 1; 0: the end; -1. */
+int input_next(input *in, char **line, size_t *len, pith_err *e);
 
 #endif

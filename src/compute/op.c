@@ -127,12 +127,12 @@ static int load(op_weight *p, const op_ctx *c, pack_job job, tensor w, tensor bi
     p->panels = panel_memory((size_t)bytes);
     if (!p->panels) return err_nomem(e, (size_t)bytes, "weights");
     if (p->type == DT_Q8 || p->type == DT_Q4)
-        return load_quant(p, c, w, e) ? -1 : bias.data ? op_vector_load(&p->bias, bias, e) : 0;
+        return load_quant(p, c, w, e) ? -1 : op_vector_load(&p->bias, bias, e);
     size_t panels = kernel_ceil_div(p->n, KERNEL_PANEL);
     job.w = p;
     job.group = kernel_ceil_div(panels, 4 * (size_t)c->threads);
     if (panels) par_for(c->threads, kernel_ceil_div(panels, job.group), pack_item, &job);
-    return bias.data ? op_vector_load(&p->bias, bias, e) : 0;
+    return op_vector_load(&p->bias, bias, e);
 }
 
 /* Panels as a file has them: used where they lie, if that is as aligned as kernels like. */
@@ -142,7 +142,7 @@ static int load_panels(op_weight *p, tensor w, tensor bias, pith_err *e)
     p->panels = p->borrowed ? (void *)(uintptr_t)w.data : panel_memory((size_t)w.nbytes);
     if (!p->panels) return err_nomem(e, (size_t)w.nbytes, "weights");
     if (!p->borrowed) memcpy(p->panels, w.data, (size_t)w.nbytes);
-    return bias.data ? op_vector_load(&p->bias, bias, e) : 0;
+    return op_vector_load(&p->bias, bias, e);
 }
 
 int op_weight_load(op_weight *p, const op_ctx *c, tensor w, tensor bias, pith_err *e)
@@ -198,6 +198,14 @@ static void activate(const kernel_set *k, op_act act, float *x, size_t n)
     }
 }
 
+/* The outputs of panels p0 .. p1 of m rows of n. */
+static void activate_panels(const kernel_set *k, op_act act, float *y, size_t m, size_t n, size_t p0, size_t p1)
+{
+    size_t first = p0 * KERNEL_PANEL, last = kernel_min(n, p1 * KERNEL_PANEL);
+    if (act == OP_ACT_NONE) return;
+    for (size_t r = 0; r < m; r++) activate(k, act, y + r * n + first, last - first);
+}
+
 static void linear_item(void *ctx, size_t i, int tid)
 {
     const linear_job *j = ctx;
@@ -210,9 +218,7 @@ static void linear_item(void *ctx, size_t i, int tid)
     a.p0 = i / j->row_items * j->panel_group;
     a.p1 = kernel_min(j->panels, a.p0 + j->panel_group);
     j->c->kernels->linear(&a);
-    if (j->act == OP_ACT_NONE) return;
-    size_t first = a.p0 * KERNEL_PANEL, last = kernel_min(a.n, a.p1 * KERNEL_PANEL);
-    for (size_t r = 0; r < a.m; r++) activate(j->c->kernels, j->act, a.y + r * a.ldy + first, last - first);
+    activate_panels(j->c->kernels, j->act, a.y, a.m, a.n, a.p0, a.p1);
 }
 
 typedef struct rows_job {
@@ -241,9 +247,7 @@ static void linear_quant_item(void *ctx, size_t i, int tid)
     a.p0 = i * j->panel_group;
     a.p1 = kernel_min(j->panels, a.p0 + j->panel_group);
     j->c->kernels->linear_quant(&a);
-    if (j->act == OP_ACT_NONE) return;
-    size_t first = a.p0 * KERNEL_PANEL, last = kernel_min(a.n, a.p1 * KERNEL_PANEL);
-    for (size_t r = 0; r < a.m; r++) activate(j->c->kernels, j->act, a.y + r * a.ldy + first, last - first);
+    activate_panels(j->c->kernels, j->act, a.y, a.m, a.n, a.p0, a.p1);
 }
 
 static void linear_quant(const op_ctx *c, const op_weight *w, const float *x, size_t m, float *y, op_act act)
