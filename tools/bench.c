@@ -80,7 +80,7 @@ typedef double peak_fn(size_t rounds);
 static peak_fn *peak_of(const char *name)
 {
 #if defined(__x86_64__)
-    if (!strcmp(name, "avx512")) return peak_avx512;
+    if (!strncmp(name, "avx512", 6) || !strcmp(name, "amx")) return peak_avx512; /* of floats, all of them the same */
     if (!strcmp(name, "avx2")) return peak_avx2;
 #elif defined(__aarch64__)
     return peak_neon;
