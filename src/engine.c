@@ -86,6 +86,7 @@ static int packed_type(pith_model *m, bind *b, const engine_source *o, pith_err 
 int engine_weights(pith_model *m, const char *dir, const char *architecture, const engine_source *o, pith_err *e)
 {
     const safetensors_options so = {.no_mmap = o->no_mmap, .header_only = o->tell != NULL};
+    m->op.kept = &m->kept;
     m->files = safetensors_open(dir, &so, e);
     if (!m->files) return -1;
     bind *b = bind_new(m->files, e);
@@ -159,6 +160,7 @@ void pith_model_close(pith_model *m)
 {
     if (!m) return;
     if (m->arch) m->arch->free(m->weights);
+    chunks_free(&m->kept);
     safetensors_close(m->files);
     tokenizer_free(m->tokenizer.t);
     json_free(m->config);

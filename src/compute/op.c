@@ -1,11 +1,9 @@
-#define _DEFAULT_SOURCE
 #include "compute/op.h"
 #include "base/par.h"
 #include "compute/quant.h"
 #include "compute/rope.h"
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 /* ROW_BLOCK: rows that one work item of a linear layer takes at most: what a kernel copies of X at once, a whole number
  * of its tiles, enough to reuse a panel while it lies in the cache (prefill of 512: 18% faster than with 192).
@@ -40,19 +38,37 @@ int op_act_find(const char *name, const char *where, op_act *out, pith_err *e)
     return err_set(e, "%s \"%.80s\" is not supported (supported: %s)", where, name, list);
 }
 
+/* An item is the panels that begin in one of the pieces which memory is cut in at multiples of `piece`. */
 typedef struct pack_job {
     op_weight *w;
     const void *src;
     void (*pack)(void *dst, const void *src, dtype type, size_t n, size_t k, size_t p0, size_t p1);
-    size_t group;
+    size_t panel, piece, before; /* bytes; before: of the first piece, those before the first panel */
 } pack_job;
+
+/* The first panel of item i. */
+static size_t pack_first(const pack_job *j, size_t i)
+{
+    return kernel_min(kernel_ceil_div(j->w->n, KERNEL_PANEL), i ? kernel_ceil_div(i * j->piece - j->before, j->panel) : 0);
+}
 
 static void pack_item(void *ctx, size_t i, int tid)
 {
     const pack_job *j = ctx;
-    size_t panels = kernel_ceil_div(j->w->n, KERNEL_PANEL);
     (void)tid;
-    j->pack(j->w->panels, j->src, j->w->type, j->w->n, j->w->k, i * j->group, kernel_min(panels, (i + 1) * j->group));
+    j->pack(j->w->panels, j->src, j->w->type, j->w->n, j->w->k, pack_first(j, i), pack_first(j, i + 1));
+}
+
+/* Pieces are huge pages, unless these are too few to share out: two threads that write to a new one at the same time would
+ * clear it twice. */
+static void pack(pack_job *j, int threads, size_t bytes)
+{
+    const size_t huge = (size_t)2 << 20, panels = kernel_ceil_div(j->w->n, KERNEL_PANEL);
+    if (!bytes) return;
+    j->panel = bytes / panels;
+    j->piece = bytes >= 2 * huge * (size_t)threads ? huge : kernel_ceil_div(panels, 4 * (size_t)threads) * j->panel;
+    j->before = j->piece == huge ? (uintptr_t)j->w->panels % huge : 0;
+    par_for(threads, kernel_ceil_div(j->before + bytes, j->piece), pack_item, j);
 }
 
 int op_vector_load(float **out, tensor t, pith_err *e)
@@ -65,18 +81,6 @@ int op_vector_load(float **out, tensor t, pith_err *e)
     if (tensor_read_f32(t, 0, n, *out))
         return err_set(e, "weights of dtype %s cannot be computed with", tensor_dtypes[t.type].name);
     return 0;
-}
-
-/* Panels are whole cache lines. A large matrix asks for large pages as far as it fills them: without, the pages' tables
- * cost a twelfth of the read bandwidth. */
-static void *panel_memory(size_t bytes)
-{
-    const size_t huge = (size_t)2 << 20;
-    void *p = aligned_alloc(bytes < 2 * huge ? 64 : huge, bytes ? bytes : 64);
-#ifdef MADV_HUGEPAGE
-    if (p && bytes >= 2 * huge) madvise(p, bytes / huge * huge, MADV_HUGEPAGE);
-#endif
-    return p;
 }
 
 typedef struct quant_job {
@@ -124,24 +128,24 @@ static int load(op_weight *p, const op_ctx *c, pack_job job, tensor w, tensor bi
     uint64_t bytes;
     if (kernel_panel_bytes(p->n, p->k, p->type, &bytes) || bytes > SIZE_MAX)
         return err_set(e, "a weight matrix of %zu x %zu does not fit memory", p->n, p->k);
-    p->panels = panel_memory((size_t)bytes);
+    p->panels = chunks_take(c->kept, (size_t)bytes);
+    p->borrowed = c->kept != NULL;
     if (!p->panels) return err_nomem(e, (size_t)bytes, "weights");
     if (p->type == DT_Q8 || p->type == DT_Q4)
         return load_quant(p, c, w, e) ? -1 : op_vector_load(&p->bias, bias, e);
-    size_t panels = kernel_ceil_div(p->n, KERNEL_PANEL);
     job.w = p;
-    job.group = kernel_ceil_div(panels, 4 * (size_t)c->threads);
-    if (panels) par_for(c->threads, kernel_ceil_div(panels, job.group), pack_item, &job);
+    pack(&job, c->threads, (size_t)bytes);
     return op_vector_load(&p->bias, bias, e);
 }
 
 /* Panels as a file has them: used where they lie, if that is as aligned as kernels like. */
-static int load_panels(op_weight *p, tensor w, tensor bias, pith_err *e)
+static int load_panels(op_weight *p, const op_ctx *c, tensor w, tensor bias, pith_err *e)
 {
     *p = (op_weight){.n = (size_t)w.shape[0], .k = (size_t)w.shape[1], .type = w.type, .borrowed = (uintptr_t)w.data % 64 == 0};
-    p->panels = p->borrowed ? (void *)(uintptr_t)w.data : panel_memory((size_t)w.nbytes);
+    p->panels = p->borrowed ? (void *)(uintptr_t)w.data : chunks_take(c->kept, (size_t)w.nbytes);
     if (!p->panels) return err_nomem(e, (size_t)w.nbytes, "weights");
     if (!p->borrowed) memcpy(p->panels, w.data, (size_t)w.nbytes);
+    p->borrowed |= c->kept != NULL;
     return op_vector_load(&p->bias, bias, e);
 }
 
@@ -149,7 +153,7 @@ int op_weight_load(op_weight *p, const op_ctx *c, tensor w, tensor bias, pith_er
 {
     *p = (op_weight){0};
     if (!w.data) return 0;
-    if (w.panels) return load_panels(p, w, bias, e);
+    if (w.panels) return load_panels(p, c, w, bias, e);
     dtype type = c->weights && w.shape[0] >= KERNEL_PANEL ? c->weights : w.type;
     *p = (op_weight){.n = (size_t)w.shape[0], .k = (size_t)w.shape[1], .type = type};
     return load(p, c, (pack_job){.src = w.data, .pack = kernel_pack}, w, bias, e);

@@ -3,11 +3,13 @@
 #ifndef COMPUTE_OP_H
 #define COMPUTE_OP_H
 #include "base/arena.h"
+#include "base/chunks.h"
 #include "compute/kernel.h"
 
 typedef struct op_ctx {
     const kernel_set *kernels;
     int threads;
+    chunks *kept;     /* where op_weight_load keeps what it packs; NULL: each by itself */
     dtype weights;    /* how op_weight_load packs: DT_Q8 or DT_Q4; 0 (no weights' type): as they are */
     kernel_rows rows; /* work memory of op_linear with such weights: op_rows_layout */
 } op_ctx;
@@ -18,7 +20,7 @@ typedef struct op_weight {
     float *bias;  /* [n] or NULL */
     size_t n, k;
     dtype type;
-    int borrowed; /* the panels lie in a mapped file */
+    int borrowed; /* the panels lie in a mapped file, or are kept with others */
 } op_weight;
 
 typedef enum op_act { OP_ACT_NONE, OP_ACT_GELU, OP_ACT_GELU_TANH, OP_ACT_RELU, OP_ACT_SILU, OP_ACT_TANH } op_act;

@@ -1,0 +1,18 @@
+/* chunks: memory that is taken piece by piece, never given back alone, and freed all at once: a model's weights. It comes in
+ * large chunks, so that small matrices lie in huge pages too. Not for several threads. */
+#ifndef BASE_CHUNKS_H
+#define BASE_CHUNKS_H
+#include "pith.h"
+#include <stddef.h>
+
+/* A zeroed struct is valid and empty. */
+typedef struct chunks {
+    struct chunk *newest;
+    size_t bytes;              /* of all of them */
+} chunks;
+
+/* `bytes` on a cache line; NULL: no memory. p NULL: memory of its own, for free(). What is never written takes none. */
+void *chunks_take(chunks *p, size_t bytes);
+void chunks_free(chunks *p);
+
+#endif
