@@ -176,9 +176,8 @@ static int load_head(causal_loader *l)
     }
     bind_ignore(l->w.b, "lm_head.weight"); /* some files keep a copy */
     if (op_weight_load(&d->head, l->w.op, d->embed, (tensor){0}, l->w.e)) return err_where(l->w.e, "model.embed_tokens.weight");
-    bind_loaded(l->w.b, "lm_head", d->head.type, d->head.panels, op_weight_bytes(&d->head));
     l->w.bytes += op_weight_bytes(&d->head);
-    return 0;
+    return bind_loaded(l->w.b, "lm_head", d->head.type, d->head.panels, op_weight_bytes(&d->head));
 }
 
 static int load_layers(causal_loader *l, void *layers, size_t size, causal_load_layer *load_layer)

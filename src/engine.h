@@ -54,7 +54,7 @@ int engine_config(pith_model *m, const char *dir, const char **architecture, pit
 typedef struct engine_source {
     int no_mmap;
     bind_tell_fn *tell;
-    bind_record_fn *record; /* is told every matrix and what it was packed to */
+    bind_record_fn *record; /* is told every matrix and what it was packed to; not 0: it ends there */
     void *ctx;
 } engine_source;
 int engine_weights(pith_model *m, const char *dir, const char *architecture, const engine_source *o, pith_err *e);

@@ -188,9 +188,8 @@ int model_linear(model_loader *l, op_weight *out, size_t rows, size_t cols, cons
     if (bind_weight(l->b, &w, rows, cols, why, "%s.weight", base)) return -1;
     if (biased && bind_vector(l->b, &bias, rows, why, "%s.bias", base)) return -1;
     if (op_weight_load(out, l->op, w, bias, l->e)) return err_where(l->e, "%s.weight", base);
-    bind_loaded(l->b, base, out->type, out->panels, op_weight_bytes(out) - (out->bias ? rows * sizeof *out->bias : 0));
     l->bytes += op_weight_bytes(out);
-    return 0;
+    return bind_loaded(l->b, base, out->type, out->panels, op_weight_bytes(out) - (out->bias ? rows * sizeof *out->bias : 0));
 }
 
 int model_vector(model_loader *l, float **out, size_t n, const char *why, const char *name)

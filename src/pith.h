@@ -457,8 +457,13 @@ PITH_API void pith_writer_free(pith_writer *w); /* if it was not finished, nothi
 /* Writes the weights of model directory `dir` to the .safetensors file `path`, packed as pith computes with them: in a
  * directory with dir's other files it opens by mapping, without work. type: "q8", "q4" (pith_model_options.dtype), or
  * "keep": as precise as they are. What is computed does not change with packing. Matrices that are not packed, vectors and
- * embeddings are copied. replace: as pith_writer_new. Only pith reads such files. */
-PITH_API int pith_quantize(const char *dir, const char *type, const char *path, int replace, pith_err *e);
+ * embeddings are copied. Only pith reads such files. o may be NULL. 0; 1: `stop` said so, and nothing stays; -1. */
+typedef struct pith_quantize_options {
+    int replace;             /* as pith_writer_new */
+    int (*stop)(void *ctx);  /* is asked between matrices and every few MB that are written; not 0: stop. NULL: none */
+    void *ctx;
+} pith_quantize_options;
+PITH_API int pith_quantize(const char *dir, const char *type, const char *path, const pith_quantize_options *o, pith_err *e);
 
 /* ---- verification: are these weights what they should be? ---- */
 

@@ -25,29 +25,33 @@ typedef struct job {
     pith_tensor *out;
     uint64_t (*shapes)[3];
     size_t n_out;
+    const pith_quantize_options *o;
     pith_err *e;
-    int failed;
+    int failed, stopped;
 } job;
 
-static void record(void *ctx, const char *name, const char *in_file, dtype type, const void *panels, uint64_t bytes)
+static int stopped(job *j)
+{
+    if (j->o->stop && !j->stopped) j->stopped = j->o->stop(j->o->ctx) != 0;
+    return j->stopped;
+}
+
+static int record(void *ctx, const char *name, const char *in_file, dtype type, const void *panels, uint64_t bytes)
 {
     job *j = ctx;
     if (j->n == j->cap) {
         size_t cap = j->cap ? 2 * j->cap : 64;
         matrix *p = realloc(j->list, cap * sizeof *p);
         if (!p) {
-            j->failed = err_nomem(j->e, cap * sizeof *p, "a list of matrices");
-            return;
+            return j->failed = err_nomem(j->e, cap * sizeof *p, "a list of matrices");
         }
         j->list = p;
         j->cap = cap;
     }
     char *copy = malloc(strlen(name) + 1);
-    if (!copy) {
-        j->failed = err_nomem(j->e, strlen(name) + 1, "a name");
-        return;
-    }
+    if (!copy) return j->failed = err_nomem(j->e, strlen(name) + 1, "a name");
     j->list[j->n++] = (matrix){strcpy(copy, name), in_file ? safetensors_find(j->m->files, in_file) : NULL, type, panels, bytes};
+    return stopped(j);
 }
 
 /* The type that most bytes have, where it is not said. */
@@ -113,28 +117,29 @@ static int pad_header(const job *j, pith_pair *metadata, size_t n, char pad[64],
     return 0;
 }
 
-static int write_file(job *j, const char *type, const char *path, int replace)
+static int write_file(job *j, const char *type, const char *path)
 {
-    enum { PIECE = 4 << 20 };
+    enum { PIECE = 16 << 20 };
     char pad[64];
     pith_pair metadata[] = {{BIND_LAYOUT_KEY, BIND_LAYOUT}, {BIND_TYPE_KEY, type}, {"pith.pad", pad}};
     if (pad_header(j, metadata, 3, pad, j->e)) return -1;
-    pith_writer *w = pith_writer_new(path, j->out, j->n_out, metadata, 3, replace, j->e);
+    pith_writer *w = pith_writer_new(path, j->out, j->n_out, metadata, 3, j->o->replace, j->e);
     int bad = !w;
     for (size_t i = 0; i < j->n_out && !bad; i++)
         for (uint64_t at = 0; at < j->out[i].nbytes && !bad; at += PIECE) {
             uint64_t left = j->out[i].nbytes - at;
-            bad = pith_writer_put(w, i, at, (const char *)j->out[i].data + at, left < PIECE ? (size_t)left : PIECE, j->e);
+            bad = stopped(j) || pith_writer_put(w, i, at, (const char *)j->out[i].data + at, left < PIECE ? (size_t)left : PIECE, j->e);
         }
     if (!bad) bad = pith_writer_finish(w, j->e);
     pith_writer_free(w);
     return bad;
 }
 
-int pith_quantize(const char *dir, const char *type, const char *path, int replace, pith_err *e)
+int pith_quantize(const char *dir, const char *type, const char *path, const pith_quantize_options *o, pith_err *e)
 {
+    const pith_quantize_options defaults = {0};
     pith_model *m = calloc(1, sizeof *m);
-    job j = {.m = m, .e = e};
+    job j = {.m = m, .o = o ? o : &defaults, .e = e};
     const char *architecture = NULL;
     if (!m) return err_nomem(e, sizeof *m, "model");
     int keep = !strcmp(type, "keep");
@@ -145,11 +150,12 @@ int pith_quantize(const char *dir, const char *type, const char *path, int repla
               engine_weights(m, dir, architecture, &(engine_source){.record = record, .ctx = &j}, e) || j.failed;
     par_fp_leave(mode);
     j.type = keep ? common_type(&j) : m->op.weights;
-    if (!bad) bad = list_tensors(&j) || write_file(&j, bind_type_name(j.type), path, replace);
+    if (!bad) bad = list_tensors(&j) || write_file(&j, bind_type_name(j.type), path);
     for (size_t i = 0; i < j.n; i++) free(j.list[i].name);
     free(j.list);
     free(j.out);
     free(j.shapes);
     pith_model_close(m);
-    return bad ? -1 : 0;
+    if (j.stopped && e) *e = (pith_err){0};
+    return j.stopped ? 1 : bad ? -1 : 0;
 }

@@ -14,6 +14,7 @@ typedef struct outfile {
     int fd;     /* of temp */
     int replace, there;
     unsigned mode; /* of the old file, if there */
+    uint64_t piece, piece_len; /* large, put last: on its way to the disk */
 } outfile;
 
 /* The target must be a regular file or not there at all; with replace 0, not there. A replaced one keeps its permissions;

@@ -38,11 +38,17 @@ typedef struct job {
     convert_out out;
 } job;
 
+static int stop(void *ctx)
+{
+    (void)ctx;
+    return guard_interrupted();
+}
+
 /* 0; 1: interrupted; -1. */
 static int fill(job *j, const char *type, pith_err *e)
 {
     char *path = path_join(j->out.place, "model.safetensors", e);
-    int status = path ? pith_quantize(j->src, type, path, 0, e) : -1;
+    int status = path ? pith_quantize(j->src, type, path, &(pith_quantize_options){.stop = stop}, e) : -1;
     free(path);
     for (size_t i = 0; i < j->files.n && !status; i++)
         status = guard_interrupted() ? 1 : convert_files_copy(&j->files, i, j->src, j->out.place, e);

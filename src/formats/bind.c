@@ -233,13 +233,14 @@ static int wrong(bind *b, const safetensors_entry *x, const char *name, const pi
     return err_set(&b->first, "%s%s: %s", name, called, why->msg);
 }
 
-void bind_loaded(const bind *b, const char *base, dtype type, const void *panels, uint64_t bytes)
+int bind_loaded(bind *b, const char *base, dtype type, const void *panels, uint64_t bytes)
 {
     char name[NAME_MAX_BYTES];
-    if (!b->record || !panels) return;
-    if (snprintf(name, sizeof name, "%s.weight", base) >= (int)sizeof name) return;
+    if (!b->record || !panels) return 0;
+    if (snprintf(name, sizeof name, "%s.weight", base) >= (int)sizeof name) return 0;
     const safetensors_entry *x = find(b, name);
-    b->record(b->record_ctx, name, x ? x->name : NULL, type, panels, bytes);
+    int bad = b->record(b->record_ctx, name, x ? x->name : NULL, type, panels, bytes);
+    return bad ? err_set(&b->first, "given up after %s", name) : 0;
 }
 
 /* Is x the matrix [rows][cols], packed? Then *t is it. */

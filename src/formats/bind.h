@@ -31,11 +31,11 @@ dtype bind_type_find(const char *name); /* 0: none of them */
 int bind_packed(bind *b, dtype *type);
 int bind_has_packed(const bind *b, const char *name); /* is this one there, packed? */
 
-/* From now on bind_loaded is told on. */
-typedef void bind_record_fn(void *ctx, const char *name, const char *in_file, dtype type, const void *panels, uint64_t bytes);
+/* From now on bind_loaded is told on; not 0: it fails. */
+typedef int bind_record_fn(void *ctx, const char *name, const char *in_file, dtype type, const void *panels, uint64_t bytes);
 void bind_record(bind *b, bind_record_fn *fn, void *ctx);
 /* The matrix `base`.weight was packed to these panels. */
-void bind_loaded(const bind *b, const char *base, dtype type, const void *panels, uint64_t bytes);
+int bind_loaded(bind *b, const char *base, dtype type, const void *panels, uint64_t bytes);
 
 /* Names that old checkpoints use: wherever a wanted name ends in `want` and is not there, the same name ending in
  * `have` is tried. Strings must outlive b. */
