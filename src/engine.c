@@ -83,10 +83,15 @@ static int packed_type(pith_model *m, bind *b, const engine_source *o, pith_err 
                    is, bind_type_name(asked));
 }
 
+/* As they are packed, so that a matrix is not in memory twice. */
+static void drop(void *ctx, const void *w, size_t bytes) { safetensors_drop(((pith_model *)ctx)->files, w, bytes); }
+
 int engine_weights(pith_model *m, const char *dir, const char *architecture, const engine_source *o, pith_err *e)
 {
     const safetensors_options so = {.no_mmap = o->no_mmap, .header_only = o->tell != NULL};
     m->op.kept = &m->kept;
+    m->op.packed = drop;
+    m->op.packed_ctx = m;
     m->files = safetensors_open(dir, &so, e);
     if (!m->files) return -1;
     bind *b = bind_new(m->files, e);

@@ -11,7 +11,7 @@ struct pith_tokenizer {
 struct pith_model {
     const model_arch *arch;
     void *weights; /* the architecture's own */
-    chunks kept;   /* what it packed */
+    chunk_list kept;/* what it packed */
     model_dims dims;
     op_ctx op;
     size_t widest; /* columns of its matrices, at most */

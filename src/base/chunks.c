@@ -1,5 +1,6 @@
 #define _DEFAULT_SOURCE
 #include "base/chunks.h"
+#include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -25,7 +26,7 @@ static void *pages(size_t bytes)
     return p;
 }
 
-static chunk *grow(chunks *p, size_t bytes)
+static chunk *grow(chunk_list *p, size_t bytes)
 {
     /* The first pieces tell how much is to come: chunks grow from a few of them to MOST. */
     size_t size = bytes > p->bytes ? bytes : p->bytes;
@@ -45,7 +46,7 @@ static chunk *grow(chunks *p, size_t bytes)
     return c;
 }
 
-void *chunks_take(chunks *p, size_t bytes)
+void *chunks_take(chunk_list *p, size_t bytes)
 {
     if (bytes > SIZE_MAX / 2) return NULL;
     bytes = bytes ? (bytes + LINE - 1) / LINE * LINE : LINE;
@@ -58,12 +59,12 @@ void *chunks_take(chunks *p, size_t bytes)
     return at;
 }
 
-void chunks_free(chunks *p)
+void chunks_free(chunk_list *p)
 {
     for (chunk *c = p->newest, *next; c; c = next) {
         next = c->next;
         free(c->at);
         free(c);
     }
-    *p = (chunks){0};
+    *p = (chunk_list){0};
 }

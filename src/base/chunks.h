@@ -2,17 +2,16 @@
  * large chunks, so that small matrices lie in huge pages too. Not for several threads. */
 #ifndef BASE_CHUNKS_H
 #define BASE_CHUNKS_H
-#include "pith.h"
 #include <stddef.h>
 
 /* A zeroed struct is valid and empty. */
-typedef struct chunks {
+typedef struct chunk_list {
     struct chunk *newest;
-    size_t bytes;              /* of all of them */
-} chunks;
+    size_t bytes; /* of all of them */
+} chunk_list;
 
 /* `bytes` on a cache line; NULL: no memory. p NULL: memory of its own, for free(). What is never written takes none. */
-void *chunks_take(chunks *p, size_t bytes);
-void chunks_free(chunks *p);
+void *chunks_take(chunk_list *p, size_t bytes);
+void chunks_free(chunk_list *p);
 
 #endif

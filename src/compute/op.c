@@ -38,8 +38,16 @@ int op_act_find(const char *name, const char *where, op_act *out, pith_err *e)
     return err_set(e, "%s \"%.80s\" is not supported (supported: %s)", where, name, list);
 }
 
+/* Panels p0 .. p1 of w [n][k], in `type`, have been packed. */
+static void tell_packed(const op_ctx *c, const void *w, dtype type, size_t n, size_t k, size_t p0, size_t p1)
+{
+    const size_t row = k * tensor_dtypes[type].bits / 8, first = p0 * KERNEL_PANEL, last = kernel_min(n, p1 * KERNEL_PANEL);
+    if (c->packed && first < last) c->packed(c->packed_ctx, (const char *)w + first * row, (last - first) * row);
+}
+
 /* An item is the panels that begin in one of the pieces which memory is cut in at multiples of `piece`. */
 typedef struct pack_job {
+    const op_ctx *c;
     op_weight *w;
     const void *src;
     void (*pack)(void *dst, const void *src, dtype type, size_t n, size_t k, size_t p0, size_t p1);
@@ -55,20 +63,23 @@ static size_t pack_first(const pack_job *j, size_t i)
 static void pack_item(void *ctx, size_t i, int tid)
 {
     const pack_job *j = ctx;
+    const op_weight *w = j->w;
+    const size_t p0 = pack_first(j, i), p1 = pack_first(j, i + 1);
     (void)tid;
-    j->pack(j->w->panels, j->src, j->w->type, j->w->n, j->w->k, pack_first(j, i), pack_first(j, i + 1));
+    j->pack(w->panels, j->src, w->type, w->n, w->k, p0, p1);
+    if (j->pack == kernel_pack) tell_packed(j->c, j->src, w->type, w->n, w->k, p0, p1);
 }
 
 /* Pieces are huge pages, unless these are too few to share out: two threads that write to a new one at the same time would
  * clear it twice. */
-static void pack(pack_job *j, int threads, size_t bytes)
+static void pack(pack_job *j, size_t bytes)
 {
-    const size_t huge = (size_t)2 << 20, panels = kernel_ceil_div(j->w->n, KERNEL_PANEL);
+    const size_t huge = (size_t)2 << 20, threads = (size_t)j->c->threads, panels = kernel_ceil_div(j->w->n, KERNEL_PANEL);
     if (!bytes) return;
     j->panel = bytes / panels;
-    j->piece = bytes >= 2 * huge * (size_t)threads ? huge : kernel_ceil_div(panels, 4 * (size_t)threads) * j->panel;
+    j->piece = bytes >= 2 * huge * threads ? huge : kernel_ceil_div(panels, 4 * threads) * j->panel;
     j->before = j->piece == huge ? (uintptr_t)j->w->panels % huge : 0;
-    par_for(threads, kernel_ceil_div(j->before + bytes, j->piece), pack_item, j);
+    par_for(j->c->threads, kernel_ceil_div(j->before + bytes, j->piece), pack_item, j);
 }
 
 int op_vector_load(float **out, tensor t, pith_err *e)
@@ -84,7 +95,7 @@ int op_vector_load(float **out, tensor t, pith_err *e)
 }
 
 typedef struct quant_job {
-    const kernel_set *kernels;
+    const op_ctx *c;
     op_weight *w;
     tensor src;
     size_t group;
@@ -97,16 +108,16 @@ typedef struct quant_job {
 static void quant_item(void *ctx, size_t i, int tid)
 {
     const quant_job *j = ctx;
-    size_t panels = kernel_ceil_div(j->w->n, KERNEL_PANEL);
+    const size_t p0 = i * j->group, p1 = kernel_min(kernel_ceil_div(j->w->n, KERNEL_PANEL), p0 + j->group);
     (void)tid;
-    j->bad[i].failed = quant_pack(j->kernels, j->w->panels, j->src, j->w->type, i * j->group, kernel_min(panels, (i + 1) * j->group),
-                                  &j->bad[i].row, &j->bad[i].col);
+    j->bad[i].failed = quant_pack(j->c->kernels, j->w->panels, j->src, j->w->type, p0, p1, &j->bad[i].row, &j->bad[i].col);
+    tell_packed(j->c, j->src.data, j->src.type, j->w->n, j->w->k, p0, p1);
 }
 
 static int load_quant(op_weight *p, const op_ctx *c, tensor w, pith_err *e)
 {
     size_t panels = kernel_ceil_div(p->n, KERNEL_PANEL), items = kernel_ceil_div(panels, 4);
-    quant_job j = {.kernels = c->kernels, .w = p, .src = w, .group = 4};
+    quant_job j = {.c = c, .w = p, .src = w, .group = 4};
     j.bad = calloc(items, sizeof *j.bad);
     if (!j.bad) return err_nomem(e, items * sizeof *j.bad, "quantising weights");
     par_for(c->threads, items, quant_item, &j);
@@ -133,8 +144,9 @@ static int load(op_weight *p, const op_ctx *c, pack_job job, tensor w, tensor bi
     if (!p->panels) return err_nomem(e, (size_t)bytes, "weights");
     if (p->type == DT_Q8 || p->type == DT_Q4)
         return load_quant(p, c, w, e) ? -1 : op_vector_load(&p->bias, bias, e);
+    job.c = c;
     job.w = p;
-    pack(&job, c->threads, (size_t)bytes);
+    pack(&job, (size_t)bytes);
     return op_vector_load(&p->bias, bias, e);
 }
 

@@ -9,7 +9,10 @@
 typedef struct op_ctx {
     const kernel_set *kernels;
     int threads;
-    chunks *kept;     /* where op_weight_load keeps what it packs; NULL: each by itself */
+    chunk_list *kept; /* where op_weight_load keeps what it packs; NULL: each by itself */
+    /* Told which bytes of a matrix are packed and wanted no more, from any thread; NULL: nobody asks. */
+    void (*packed)(void *ctx, const void *w, size_t bytes);
+    void *packed_ctx;
     dtype weights;    /* how op_weight_load packs: DT_Q8 or DT_Q4; 0 (no weights' type): as they are */
     kernel_rows rows; /* work memory of op_linear with such weights: op_rows_layout */
 } op_ctx;

@@ -355,6 +355,12 @@ void safetensors_metadata_at(const safetensors *s, size_t i, size_t pair, const 
 
 void safetensors_release(const safetensors *s, const safetensors_entry *x) { mapped_release(&s->files[x->file].m, x->offset, x->t.nbytes); }
 
+void safetensors_drop(const safetensors *s, const void *addr, size_t n)
+{
+    for (size_t i = 0; i < s->n_files; i++)
+        if (mapped_holds(&s->files[i].m, addr)) mapped_release(&s->files[i].m, (uint64_t)((const char *)addr - s->files[i].m.map), n);
+}
+
 const char *safetensors_mapped_at(const safetensors *s, const void *addr)
 {
     for (size_t i = 0; i < s->n_files; i++)

@@ -41,6 +41,8 @@ size_t safetensors_warnings(const safetensors *s);
 const char *safetensors_warning(const safetensors *s, size_t i);
 /* Tells the kernel that a tensor's pages are not needed any more (after packing); no-op without a mapping. */
 void safetensors_release(const safetensors *s, const safetensors_entry *t);
+/* The same of n bytes at an address, wherever it is; from any thread. */
+void safetensors_drop(const safetensors *s, const void *addr, size_t n);
 /* Is `addr` inside one of the mappings? The file's name, else NULL. Async-signal-safe: for a SIGBUS handler. */
 const char *safetensors_mapped_at(const safetensors *s, const void *addr);
 
