@@ -1,5 +1,5 @@
 /* pith_quantize is stopped at each point where it asks: nothing stays, and what was there before does. */
-#define _DEFAULT_SOURCE
+#define _GNU_SOURCE
 #include "util.h"
 #include "pith.h"
 #include <dirent.h>

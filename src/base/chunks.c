@@ -19,9 +19,10 @@ typedef struct chunk {
 static void *pages(size_t bytes)
 {
     const int large = bytes >= 2 * HUGE;
-    void *p = aligned_alloc(large ? HUGE : LINE, (bytes + LINE - 1) / LINE * LINE);
+    void *p = NULL;
+    if (posix_memalign(&p, large ? HUGE : LINE, bytes)) return NULL;
 #ifdef MADV_HUGEPAGE
-    if (p && large) madvise(p, bytes / HUGE * HUGE, MADV_HUGEPAGE);
+    if (large) madvise(p, bytes / HUGE * HUGE, MADV_HUGEPAGE);
 #endif
     return p;
 }
