@@ -70,7 +70,7 @@ typedef struct cli_model_opts {
      offsetof(T, m.threads), 0, 65536},                                                                                \
     {CLI_STRING, 0, "kernels", "SET", 0, "PITH_KERNELS", "kernel set by name; default: the best this CPU runs",        \
      offsetof(T, m.kernels), 0, 0},                                                                                    \
-    {CLI_CHOICE, 0, "dtype", "auto|q8|q4", "auto", 0, "compute with 8.5 or 5 bits a weight: faster, less exact",          \
+    {CLI_CHOICE, 0, "dtype", "auto|q8|q4", "auto", 0, "compute with 8.125 or 4.5 bits a weight: faster, less exact",      \
      offsetof(T, m.dtype), 0, 0},                                                                                      \
     {CLI_FLAG, 0, "no-mmap", 0, 0, 0, "read the weights instead of mapping the files", offsetof(T, m.no_mmap), 0, 0}
 

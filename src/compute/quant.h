@@ -19,8 +19,8 @@
  *
  * Q8: d = F16(amax / 127); q = cut(round(w / d)); 0 where d is 0.
  *
- * Q4: d = F16(amax / 119) (a range a little short of 127 lets zeros lie past it). Where d is 0, so are all q, z and s - 1.
- * Elsewhere y = w * (1 / d), cut at -127 and 127, and for each group, with all sums over its 32 weights:
+ * Q4: d = F16(amax / 119) (a range a little short of 127 leaves room for a group's codes past its weights). y = w * (1 / d), cut
+ * at -127 and 127; 0 where d is 0. Then for each group, with all sums over its 32 weights:
  *   1. Fits in float. low and high are the least and the largest y (of 0 and -0 the first); the first pair is
  *      t = (high - low) / 15, m = low. A pair gives q = round((y - m) * (1 / t)), at least 0 and at most 15; 0 where t is 0. From
  *          E = sum of ((y - m) - t * q)^2,  A = sum of q,  B = sum of q^2,  C = sum of q * (y - low),  T = sum of (y - low)
