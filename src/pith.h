@@ -50,7 +50,7 @@ typedef struct pith_model_options {
     int threads;         /* workers for packing and for sessions; 0: as many as processors */
     const char *kernels; /* kernel set by name; NULL: the environment's PITH_KERNELS, else the best exact one */
     int no_mmap;         /* read the weights instead of mapping them */
-    /* Matrices are computed with as: "q8" (8 bits and a scale for each 32 weights: 8.5 bits a weight) or "q4" (5 bits),
+    /* Matrices are computed with as: "q8" (8 bits and a scale for each 128 weights: 8.125 bits a weight) or "q4" (4.5 bits),
      * with activations rounded to 8 bits; NULL or "auto": as they are in the files, exactly. */
     const char *dtype;
     int pin; /* from now on each worker of this process stays on one processor (Linux) */

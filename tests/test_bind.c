@@ -182,10 +182,10 @@ static void test_many(void **state)
 /* Two matrices of 3 x 40 packed as Q8, one of them under the name of an embedding. */
 static safetensors *open_packed(const char *layout, const char *type)
 {
-    static char data[2 * 2176 + 12];
+    static char data[2 * 2112 + 12];
     char text[600];
     snprintf(text, sizeof text, "{\"__metadata__\":{\"pith.layout\":\"%s\",\"pith.weights\":\"%s\"},"
-             T("a.weight", "U64", "1,2,136", 0, 2176) "," T("embed.weight", "U64", "1,2,136", 2176, 4352) "," T("v", "F32", "3", 4352, 4364) "}", layout, type);
+             T("a.weight", "U64", "1,33,8", 0, 2112) "," T("embed.weight", "U64", "1,33,8", 2112, 4224) "," T("v", "F32", "3", 4224, 4236) "}", layout, type);
     return files_open(files_st("packed.safetensors", text, 0, data, sizeof data), NULL);
 }
 
@@ -196,7 +196,7 @@ static void test_packed(void **state)
     for (size_t i = 0; i < 5; i++) assert_string_equal(bind_type_name(bind_type_find(names[i])), names[i]);
     assert_int_equal(bind_type_find("q5"), 0);
     assert_string_equal(bind_type_name(DT_U64), "");
-    safetensors *s = open_packed("1", "q8");
+    safetensors *s = open_packed("2", "q8");
     bind *b = begin(s);
     tensor t = {0};
     dtype type;
@@ -222,7 +222,7 @@ static void test_packed(void **state)
     assert_int_equal(bind_widest(b), 40);
     assert_int_equal(bind_matrix(b, &t, 3, 40, "n,k", "embed.weight"), -1);
     assert_int_equal(bind_finish(b, NULL, &e), -1);
-    assert_string_equal(e.msg, "embed.weight: shape [1,2,136], expected [3,40] (n,k): config.json and weights contradict each other");
+    assert_string_equal(e.msg, "embed.weight: shape [1,33,8], expected [3,40] (n,k): config.json and weights contradict each other");
     bind_free(b);
     static const struct {
         uint64_t rows, cols;
@@ -234,7 +234,7 @@ static void test_packed(void **state)
         bind_free(b);
     }
     safetensors_close(s);
-    static const char *const odd[][2] = {{"2", "q8"}, {"1", "q5"}, {"1", ""}, {"", "q8"}};
+    static const char *const odd[][2] = {{"1", "q8"}, {"2", "q5"}, {"2", ""}, {"", "q8"}};
     for (size_t i = 0; i < 4; i++) {
         s = open_packed(odd[i][0], odd[i][1]);
         b = begin(s);

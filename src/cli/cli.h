@@ -71,7 +71,7 @@ typedef struct cli_model_opts {
     {CLI_FLAG, 0, "pin", 0, 0, 0, "keep each worker on one processor", offsetof(T, m.pin), 0, 0},                      \
     {CLI_STRING, 0, "kernels", "SET", 0, "PITH_KERNELS", "kernel set by name; default: the best this CPU runs",        \
      offsetof(T, m.kernels), 0, 0},                                                                                    \
-    {CLI_CHOICE, 0, "dtype", "auto|q8|q4", "auto", 0, "compute with 8.5 or 5 bits a weight: faster, less exact",          \
+    {CLI_CHOICE, 0, "dtype", "auto|q8|q4", "auto", 0, "compute with 8.125 or 4.5 bits a weight: faster, less exact",      \
      offsetof(T, m.dtype), 0, 0},                                                                                      \
     {CLI_FLAG, 0, "no-mmap", 0, 0, 0, "read the weights instead of mapping the files", offsetof(T, m.no_mmap), 0, 0}
 

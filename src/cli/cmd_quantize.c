@@ -17,7 +17,7 @@ typedef struct values {
 
 static const cli_opt options[] = {
     {CLI_TITLE, 0, 0, 0, 0, 0, "Weights", 0, 0, 0},
-    {CLI_CHOICE, 0, "type", "q8|q4|keep", "q8", 0, "8.5 or 5 bits a weight, or as precise as they are", offsetof(values, type), 0, 0},
+    {CLI_CHOICE, 0, "type", "q8|q4|keep", "q8", 0, "8.125 or 4.5 bits a weight, or as precise as they are", offsetof(values, type), 0, 0},
     {CLI_TITLE, 0, 0, 0, 0, 0, "Output", 0, 0, 0},
     {CLI_FLAG, 0, "force", 0, 0, 0, "replace a model directory that is there", offsetof(values, force), 0, 0},
     CLI_GLOBAL_OPTIONS(values),

@@ -37,19 +37,15 @@ typedef struct kernel_linear {
     int resume; /* with chain: it goes on from what y holds */
 } kernel_linear;
 
-/* Rows of activations in 8 bits (quant.h), cut in blocks of KERNEL_GROUPS groups: what a tile reads at a time lies together.
- * Group g of row r is number kernel_rows_at(x, r, g) of ceil(groups / KERNEL_GROUPS) * rows * KERNEL_GROUPS. */
-enum { KERNEL_GROUPS = 16 };
+/* Rows of activations in 8 bits (quant.h): of block b of k, row r is number kernel_rows_at(x, r, b), so that the rows that a
+ * tile reads lie together. What is past k in the last block is 0. */
 typedef struct kernel_rows {
-    int8_t *q;    /* [.][32] */
-    float *scale; /* [.] */
-    int32_t *sum; /* [.]: of a group's q */
-    size_t groups, rows;
+    int8_t *q;    /* [blocks][rows][128] */
+    float *scale; /* [blocks][rows] */
+    int16_t *sum; /* [blocks][rows][4]: of the q of a group of 32 */
+    size_t groups, rows; /* groups of 32 that k has; rows that there is room for */
 } kernel_rows;
-static inline size_t kernel_rows_at(const kernel_rows *x, size_t r, size_t g)
-{
-    return (g / KERNEL_GROUPS * x->rows + r) * KERNEL_GROUPS + g % KERNEL_GROUPS;
-}
+static inline size_t kernel_rows_at(const kernel_rows *x, size_t r, size_t b) { return b * x->rows + r; }
 
 /* Y[m][n] = X . W^T + bias for the panels p0 <= p < p1, as quant.h defines it; W is packed as DT_Q8 or DT_Q4. */
 typedef struct kernel_quant {
@@ -68,11 +64,11 @@ typedef struct kernel_set {
     int exact; /* returns generic's bits */
     int (*open)(pith_err *e); /* what must happen once before the first use, or NULL; idempotent, thread-safe */
     void (*linear)(const kernel_linear *a); /* takes up to 200 KB of stack */
-    /* x [m][ldx] to rows 0 .. m of 8 bits; k <= 32 * groups, what is beyond k is 0. */
+    /* x [m][ldx] to rows 0 .. m of 8 bits; groups are k's. */
     void (*quantize)(const float *x, size_t ldx, size_t m, size_t k, const kernel_rows *out);
     void (*linear_quant)(const kernel_quant *a); /* takes up to 100 KB of stack */
-    /* One block of weights as DT_Q8 or DT_Q4, from x [32 outputs][ldx]. -1: one of them cannot be (quant.h). */
-    int (*pack_block)(void *block, dtype type, const float *x, size_t ldx);
+    /* One block of so many groups of weights as DT_Q8 or DT_Q4, from x [32 outputs][ldx]. -1: one of them cannot be (quant.h). */
+    int (*pack_block)(void *block, dtype type, size_t groups, const float *x, size_t ldx);
     /* y[i] = fma((x[i] - mean) * (1/sqrtf(var + eps)), gamma[i], beta[i]); mean over n, then the mean of the squares of
      * x - mean (one fma each); y may be x */
     void (*layernorm)(const float *x, const float *gamma, const float *beta, float eps, float *y, size_t n);

@@ -35,11 +35,9 @@ static inline __m256 halves(__m256i u)
 #define V_HALVES(p) _mm256_cvtph_ps(_mm_loadu_si128((const void *)(p)))
 #define QUANT_ROWS 2
 /* |w| times x with w's sign: pairs stay below 2^15, which an offset of 128 would not. */
-#define Q8_OFFSET 0
-#define Q8_WEIGHTS(b) (b)
+#define CODE_OFFSET 0
 #define PAIRS(u, x) _mm256_madd_epi16(_mm256_maddubs_epi16(u, x), _mm256_set1_epi16(1))
-#define Q8_DOT(acc, w, x) _mm256_add_epi32(acc, PAIRS(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w)))
-#define Q4_DOT(acc, w, x) _mm256_add_epi32(acc, PAIRS(w, x))
+#define DOT(acc, w, x) _mm256_add_epi32(acc, PAIRS(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w)))
 #include "compute/kernel_portable.inc"
 
 extern const kernel_set kernel_avx2;

@@ -115,7 +115,10 @@ static void linear(const kernel_linear *a)
 
 static void quantize(const float *x, size_t ldx, size_t m, size_t k, const kernel_rows *out) { rest->quantize(x, ldx, m, k, out); }
 static void linear_quant(const kernel_quant *a) { rest->linear_quant(a); }
-static int pack_block(void *block, dtype type, const float *x, size_t ldx) { return rest->pack_block(block, type, x, ldx); }
+static int pack_block(void *block, dtype type, size_t groups, const float *x, size_t ldx)
+{
+    return rest->pack_block(block, type, groups, x, ldx);
+}
 static void layernorm(const float *x, const float *gamma, const float *beta, float eps, float *y, size_t n)
 {
     rest->layernorm(x, gamma, beta, eps, y, n);

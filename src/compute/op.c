@@ -253,7 +253,7 @@ static void rows_item(void *ctx, size_t i, int tid)
 {
     const rows_job *j = ctx;
     size_t first = i * NORM_ROWS, at = kernel_rows_at(&j->a.x, first, 0);
-    kernel_rows out = {j->a.x.q + at * QUANT_GROUP, j->a.x.scale + at, j->a.x.sum + at, j->a.x.groups, j->a.x.rows};
+    kernel_rows out = {j->a.x.q + at * QUANT_BLOCK, j->a.x.scale + at, j->a.x.sum + at * QUANT_GROUPS, j->a.x.groups, j->a.x.rows};
     (void)tid;
     j->c->kernels->quantize(j->x + first * j->k, j->k, kernel_min(NORM_ROWS, j->m - first), j->k, &out);
 }
@@ -283,11 +283,11 @@ static void linear_quant(const op_ctx *c, const op_weight *w, const float *x, si
 
 void op_rows_layout(op_ctx *c, size_t m, size_t k, arena *a)
 {
-    size_t groups = kernel_ceil_div(k, QUANT_GROUP * KERNEL_GROUPS) * KERNEL_GROUPS;
+    size_t blocks = kernel_ceil_div(k, QUANT_BLOCK);
     if (!c->weights) return;
-    c->rows.q = arena_take(a, m, groups * QUANT_GROUP);
-    c->rows.scale = arena_take(a, m, groups * sizeof *c->rows.scale);
-    c->rows.sum = arena_take(a, m, groups * sizeof *c->rows.sum);
+    c->rows.q = arena_take(a, m, blocks * QUANT_BLOCK);
+    c->rows.scale = arena_take(a, m, blocks * sizeof *c->rows.scale);
+    c->rows.sum = arena_take(a, m, blocks * QUANT_GROUPS * sizeof *c->rows.sum);
 }
 
 /* Rows of one block of op_each_rows; m: all at once. */

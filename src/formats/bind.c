@@ -247,10 +247,11 @@ int bind_loaded(bind *b, const char *base, dtype type, const void *panels, uint6
 static int take_packed(bind *b, const safetensors_entry *x, const uint64_t *want, tensor *t)
 {
     const int quant = b->packed == DT_Q8 || b->packed == DT_Q4;
-    const uint64_t rows = want[0], cols = want[1], per = quant ? QUANT_GROUP : 1;
-    const uint64_t block = quant ? quant_block(b->packed) : QUANT_PANEL * (b->packed == DT_F32 ? 4 : 2);
-    const uint64_t shape[] = {rows / QUANT_PANEL + (rows % QUANT_PANEL != 0), cols / per + (cols % per != 0), block / 8};
-    if (!b->packed || x->t.type != DT_U64 || x->t.rank != 3 || memcmp(x->t.shape, shape, sizeof shape)) return 0;
+    const uint64_t panels = want[0] / QUANT_PANEL + (want[0] % QUANT_PANEL != 0), unit = quant ? 64 : QUANT_PANEL * (b->packed == DT_F32 ? 4 : 2);
+    uint64_t bytes = 0;
+    if (!b->packed || kernel_panel_bytes(want[0], want[1], b->packed, &bytes)) return 0;
+    const uint64_t shape[] = {panels, quant ? bytes / (panels ? panels : 1) / unit : want[1], unit / 8};
+    if (x->t.type != DT_U64 || x->t.rank != 3 || memcmp(x->t.shape, shape, sizeof shape)) return 0;
     uint64_t *kept = b->shapes[b->n_shapes++ % (sizeof b->shapes / sizeof b->shapes[0])];
     memcpy(kept, want, 2 * sizeof *kept);
     *t = (tensor){.data = x->t.data, .shape = kept, .rank = 2, .nbytes = x->t.nbytes, .type = b->packed, .panels = 1};

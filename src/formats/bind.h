@@ -22,12 +22,12 @@ void bind_tell(bind *b, bind_tell_fn *fn, void *ctx);
 /* What files that pith_quantize wrote say of themselves: their matrices are packed for this layout. A file of several
  * shards is asked for its first. */
 #define BIND_LAYOUT_KEY "pith.layout"
-#define BIND_LAYOUT "1"
+#define BIND_LAYOUT "2"
 #define BIND_TYPE_KEY "pith.weights"
 const char *bind_type_name(dtype type); /* "q8", ...; "" */
 dtype bind_type_find(const char *name); /* 0: none of them */
 /* The type that matrices are packed as (DT_Q8, ...); 0: none are. -1: packed in a way this version does not know. Matrices
- * are then found (bind_weight) packed, as U64 [panels][groups or columns][rest], or as they are. */
+ * are then found (bind_weight) packed, as U64 [panels][cache lines or columns][rest], or as they are. */
 int bind_packed(bind *b, dtype *type);
 int bind_has_packed(const bind *b, const char *name); /* is this one there, packed? */
 
