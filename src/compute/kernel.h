@@ -43,8 +43,10 @@ typedef struct kernel_rows {
     int8_t *q;    /* [blocks][rows][128] */
     float *scale; /* [blocks][rows] */
     int16_t *sum; /* [blocks][rows][4]: of the q of a group of 32 */
-    size_t groups, rows; /* groups of 32 that k has; rows that there is room for */
+    size_t groups, rows; /* groups of 32 that k has; rows that there is room for: kernel_room() */
 } kernel_rows;
+/* Room for m rows: kernels that take many at once read, but do not use, what follows the last one. */
+static inline size_t kernel_room(size_t m) { return m <= 8 ? m : kernel_ceil_div(m, 16) * 16; }
 static inline size_t kernel_rows_at(const kernel_rows *x, size_t r, size_t b) { return b * x->rows + r; }
 
 /* Y[m][n] = X . W^T + bias for the panels p0 <= p < p1, as quant.h defines it; W is packed as DT_Q8 or DT_Q4. */

@@ -274,7 +274,7 @@ static void linear_quant(const op_ctx *c, const op_weight *w, const float *x, si
     rows_job j = {.c = c, .x = x, .m = m, .k = w->k, .act = act, .panels = kernel_ceil_div(w->n, KERNEL_PANEL)};
     j.a = (kernel_quant){.x = c->rows, .m = m, .n = w->n, .w = w->panels, .type = w->type, .bias = w->bias, .y = y, .ldy = w->n};
     j.a.x.groups = kernel_ceil_div(w->k, QUANT_GROUP);
-    j.a.x.rows = m;
+    j.a.x.rows = kernel_room(m);
     par_for(m * w->k < SMALL_WORK ? 1 : c->threads, kernel_ceil_div(m, NORM_ROWS), rows_item, &j);
     size_t items = (m <= STREAM_ROWS ? 4 : 16) * (size_t)c->threads;
     j.panel_group = kernel_ceil_div(kernel_ceil_div(j.panels, items), STREAM_PANELS) * STREAM_PANELS;
@@ -285,6 +285,7 @@ void op_rows_layout(op_ctx *c, size_t m, size_t k, arena *a)
 {
     size_t blocks = kernel_ceil_div(k, QUANT_BLOCK);
     if (!c->weights) return;
+    m = kernel_room(m);
     c->rows.q = arena_take(a, m, blocks * QUANT_BLOCK);
     c->rows.scale = arena_take(a, m, blocks * sizeof *c->rows.scale);
     c->rows.sum = arena_take(a, m, blocks * QUANT_GROUPS * sizeof *c->rows.sum);

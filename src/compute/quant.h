@@ -40,7 +40,8 @@
  * Activations are quantised too, per row and block (kernel_set.quantize): amax = the largest |x|;
  *   a = amax / 127, q = round(x * (127 / amax));  amax below 2^-100: a = 0, q = 0;  amax NaN or infinite: a = NaN, q = 0.
  * With D the exact integer sum of the products of a block's codes (Q8: q, Q4: s * q + z) with those of the activations, which is
- * below 2^21, the result is one fp32 chain over blocks, ascending: y = 0;  y = fma(D, a * d, y);  then y + bias. */
+ * below 2^21, the result is one fp32 chain over blocks, ascending: y = 0;  y = fma(D * d, a, y);  then y + bias.
+ * (d is applied first because D * d with a d of 11 bits can be made from the integer by one fused operation: kernel_amx.c.) */
 #ifndef COMPUTE_QUANT_H
 #define COMPUTE_QUANT_H
 #include "compute/kernel.h"
