@@ -231,8 +231,9 @@ static void *packed(const kernel_set *set, dtype type, uint64_t *bytes)
 
 static kernel_rows rows_memory(size_t m)
 {
-    size_t groups = kernel_ceil_div(WIDE_K, QUANT_GROUP * KERNEL_GROUPS) * KERNEL_GROUPS;
-    return (kernel_rows){memory(m * groups * QUANT_GROUP), memory(m * groups * sizeof(float)), memory(m * groups * sizeof(int32_t)), WIDE_K / QUANT_GROUP, m};
+    size_t room = kernel_room(m), blocks = kernel_ceil_div(WIDE_K, QUANT_BLOCK);
+    return (kernel_rows){memory(room * blocks * QUANT_BLOCK), memory(room * blocks * sizeof(float)), memory(room * blocks * QUANT_GROUPS * sizeof(int16_t)),
+                         kernel_ceil_div(WIDE_K, QUANT_GROUP), room};
 }
 
 static void rows_free(kernel_rows *r) { free(r->q), free(r->scale), free(r->sum); }
