@@ -222,7 +222,7 @@ static void *packed(const kernel_set *set, dtype type, uint64_t *bytes)
         memcpy(w + i, (char *)&f + 2, 2);
     }
     if (kernel_panel_bytes(WIDE_N, WIDE_K, type, bytes)) exit(1);
-    void *panels = memory(*bytes);
+    void *panels = memory((size_t)*bytes);
     if (type == DT_BF16) kernel_pack(panels, w, type, WIDE_N, WIDE_K, 0, WIDE_N / KERNEL_PANEL);
     else if (quant_pack(set, panels, (tensor){.data = w, .type = DT_BF16, .shape = shape, .rank = 2, .nbytes = 2 * n}, type, 0, WIDE_N / KERNEL_PANEL, &row, &col)) exit(1);
     free(w);

@@ -20,6 +20,11 @@ static inline size_t kernel_ceil_div(size_t a, size_t b) { return a / b + (a % b
 /* n rounded up to whole panels. */
 static inline size_t kernel_pad(size_t n) { return kernel_ceil_div(n, KERNEL_PANEL) * KERNEL_PANEL; }
 
+/* Rows a multiple of 2048 bytes apart fight for the same cache sets; linear has to copy such an X. */
+enum { KERNEL_FIGHTS = 512 };
+/* How far apart rows of n floats are better. */
+static inline size_t kernel_stride(size_t n) { return n % KERNEL_FIGHTS ? n : n + KERNEL_PANEL; }
+
 /* Y[m][n] = X[m][k] . W[n][k]^T + bias[n], for the panels p0 <= p < p1 of W (outputs 32*p0 .. min(n, 32*p1)).
  * W is packed: F32 [ceil(n/32)][k][32]; F16 and BF16 the same with lane order 0,16,1,17,...,15,31, so that one
  * 64-byte load holds outputs j and j+16 side by side. Lanes past n are zero in W and not written in Y. */

@@ -125,7 +125,7 @@ void kv_layout(kv_work *w, const op_ctx *c, size_t n_seq, size_t max_new, size_t
 {
     size_t group = n_head / n_kv_head;
     w->rows = kernel_min(max_new, TILE_TOKENS) > group ? kernel_min(max_new, TILE_TOKENS) : group;
-    w->ld = kernel_pad(most + 1); /* and a sink */
+    w->ld = kernel_stride(kernel_pad(most + 1)); /* and a sink */
     w->scores = arena_take(a, (size_t)c->threads * w->rows, w->ld * sizeof(float));
     w->first_tile = arena_take(a, n_seq + 1, sizeof *w->first_tile);
 }

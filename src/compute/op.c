@@ -539,7 +539,7 @@ void op_attention_layout(op_attention_work *w, const op_ctx *c, size_t n_tok, si
     w->keys = arena_take(a, key_row(n_tok, n_seq), n_head * head_dim * sizeof(float));
     w->values = arena_take(a, n_tok, n_head * kernel_pad(head_dim) * sizeof(float));
     w->max_len = max_len;
-    w->ld_scores = kernel_pad(max_len) + KERNEL_PANEL; /* not a power of two, whose rows would fight for cache sets */
+    w->ld_scores = kernel_stride(kernel_pad(max_len));
     w->scores = arena_take(a, (size_t)c->threads * rows, w->ld_scores * sizeof(float));
     w->first_tile = arena_take(a, n_seq + 1, sizeof(size_t));
 }
