@@ -144,7 +144,7 @@ async function encoderGroup(name, files, dir, form, reviews) {
     return group;
 }
 
-const bits = { bf16: 16, q8: 8.5, q4: 5, BF16: 16, F16: 16, Q8_0: 8.5, Q4_0: 4.5, Q4_1: 5 };
+const bits = { bf16: 16, q8: 8.125, q4: 4.5, BF16: 16, F16: 16, Q8_0: 8.5, Q4_0: 4.5, Q4_1: 5 };
 
 // Fewer threads take longer and matter less: they get a third of the rounds.
 function decoderCells(all, format, threads, dir) {
