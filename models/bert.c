@@ -244,7 +244,7 @@ static void *bert_load(json cfg, const char *architecture, bind *b, const op_ctx
 
 typedef struct work {
     float *x, *q, *k, *v, *a; /* [n_tok][hidden] */
-    float *f;                 /* [n_tok][intermediate] */
+    float *t, *f;             /* [scratch rows][hidden], [.][intermediate] */
     float *first, *pooled;    /* [n_seq][hidden] */
     op_attention_work attention;
 } work;
@@ -256,7 +256,8 @@ static void *bert_layout(const void *model, const op_ctx *op, const model_extent
     float **wide[] = {&w->x, &w->q, &w->k, &w->v, &w->a};
     for (size_t i = 0; i < sizeof wide / sizeof wide[0]; i++)
         *wide[i] = arena_take(a, x->n_tok, m->hidden * sizeof(float));
-    w->f = arena_take(a, x->n_tok, m->intermediate * sizeof(float));
+    w->t = arena_take(a, op_rows_scratch(op, x->n_tok), m->hidden * sizeof(float));
+    w->f = arena_take(a, op_rows_scratch(op, x->n_tok), m->intermediate * sizeof(float));
     w->first = arena_take(a, x->n_seq, m->hidden * sizeof(float));
     w->pooled = arena_take(a, x->n_seq, m->hidden * sizeof(float));
     op_attention_layout(&w->attention, op, x->n_tok, x->n_seq, x->max_len, m->n_head, m->hidden / m->n_head, a);
@@ -275,6 +276,35 @@ static void embed(const bert *m, const op_ctx *op, work *w, const model_batch *b
     op_add_layernorm(op, w->x, NULL, m->embedding_norm.gamma, m->embedding_norm.beta, m->eps, w->x, batch->n_tok, h);
 }
 
+typedef struct rows_job {
+    const bert *m;
+    const work *w;
+    const layer *before, *after; /* the layer that ends with these rows, and the one that begins; or NULL */
+} rows_job;
+
+/* Everything between two attentions. */
+static void forward_rows(void *ctx, const op_rows *r)
+{
+    const rows_job *j = ctx;
+    const bert *m = j->m;
+    const work *w = j->w;
+    const layer *y = j->before, *z = j->after;
+    size_t h = m->hidden, n = r->m, at = r->first * h;
+    float *x = w->x + at, *t = w->t + r->scratch * h, *f = w->f + r->scratch * m->intermediate;
+    if (y) {
+        op_linear(r->op, &y->out, w->a + at, n, t, OP_ACT_NONE);
+        op_add_layernorm(r->op, x, t, y->attention_norm.gamma, y->attention_norm.beta, m->eps, x, n, h);
+        op_linear(r->op, &y->up, x, n, f, m->act);
+        op_linear(r->op, &y->down, f, n, t, OP_ACT_NONE);
+        op_add_layernorm(r->op, x, t, y->output_norm.gamma, y->output_norm.beta, m->eps, x, n, h);
+    }
+    if (z) {
+        op_linear(r->op, &z->q, x, n, w->q + at, OP_ACT_NONE);
+        op_linear(r->op, &z->k, x, n, w->k + at, OP_ACT_NONE);
+        op_linear(r->op, &z->v, x, n, w->v + at, OP_ACT_NONE);
+    }
+}
+
 static void bert_forward(const void *model, const op_ctx *op, void *memory, const model_batch *batch, float *logits,
                          float *hidden)
 {
@@ -284,17 +314,11 @@ static void bert_forward(const void *model, const op_ctx *op, void *memory, cons
     float scale = 1.0f / sqrtf((float)head_dim);
 
     embed(m, op, w, batch);
-    for (size_t i = 0; i < m->n_layer; i++) {
-        const layer *y = &m->layers[i];
-        op_linear(op, &y->q, w->x, n, w->q, OP_ACT_NONE);
-        op_linear(op, &y->k, w->x, n, w->k, OP_ACT_NONE);
-        op_linear(op, &y->v, w->x, n, w->v, OP_ACT_NONE);
-        op_attention(op, &w->attention, w->q, w->k, w->v, batch->start, batch->n_seq, m->n_head, head_dim, scale, w->a);
-        op_linear(op, &y->out, w->a, n, w->q, OP_ACT_NONE);
-        op_add_layernorm(op, w->x, w->q, y->attention_norm.gamma, y->attention_norm.beta, m->eps, w->x, n, h);
-        op_linear(op, &y->up, w->x, n, w->f, m->act);
-        op_linear(op, &y->down, w->f, n, w->q, OP_ACT_NONE);
-        op_add_layernorm(op, w->x, w->q, y->output_norm.gamma, y->output_norm.beta, m->eps, w->x, n, h);
+    for (size_t i = 0; i <= m->n_layer; i++) {
+        rows_job j = {m, w, i ? &m->layers[i - 1] : NULL, i < m->n_layer ? &m->layers[i] : NULL};
+        op_each_rows(op, n, forward_rows, &j);
+        if (j.after)
+            op_attention(op, &w->attention, w->q, w->k, w->v, batch->start, batch->n_seq, m->n_head, head_dim, scale, w->a);
     }
     if (hidden) memcpy(hidden, w->x, n * h * sizeof(float));
     if (!logits) return;

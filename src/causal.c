@@ -246,13 +246,14 @@ void causal_free(causal *d)
 void causal_layout(causal_work *w, size_t mlp, const causal *d, const op_ctx *op, const model_extent *x, arena *a)
 {
     size_t q = d->n_head * d->head_dim, kv = d->n_kv_head * d->head_dim, half = d->head_dim / 2;
+    size_t scratch = op_rows_scratch(op, x->n_tok);
     const struct {
         float **p;
         size_t rows, cols;
     } buffers[] = {{&w->x, x->n_tok, d->hidden}, {&w->h, x->n_tok, d->hidden},  {&w->q, x->n_tok, q},
                    {&w->a, x->n_tok, q},         {&w->k, x->n_tok, kv},         {&w->v, x->n_tok, kv},
                    {&w->cosine, x->n_tok, half}, {&w->sine, x->n_tok, half},    {&w->freq, 1, half},
-                   {&w->gate, x->n_tok, mlp},    {&w->up, x->n_tok, mlp},       {&w->last, x->n_out, d->hidden}};
+                   {&w->gate, scratch, mlp},     {&w->up, scratch, mlp},        {&w->last, x->n_out, d->hidden}};
     for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++)
         *buffers[i].p = arena_take(a, buffers[i].rows, buffers[i].cols * sizeof(float));
     kv_layout(&w->attention, op, x->n_seq, x->max_len, x->most, d->n_head, d->n_kv_head, a);
@@ -282,17 +283,37 @@ void causal_begin(const op_ctx *op, const causal *d, causal_work *w, const model
     angles(d, w, b);
 }
 
+typedef struct rows_job {
+    const causal *d;
+    const causal_attention *attention;
+    const causal_mlp *mlp;
+    const causal_work *w;
+} rows_job;
+
+static void attend_rows(void *ctx, const op_rows *r)
+{
+    const rows_job *j = ctx;
+    const causal *d = j->d;
+    const causal_attention *y = j->attention;
+    const causal_work *w = j->w;
+    size_t n = r->m, half = d->head_dim / 2;
+    const float *h = w->h + r->first * d->hidden, *cosine = w->cosine + r->first * half, *sine = w->sine + r->first * half;
+    float *q = w->q + r->first * d->n_head * d->head_dim;
+    float *k = w->k + r->first * d->n_kv_head * d->head_dim, *v = w->v + r->first * d->n_kv_head * d->head_dim;
+    op_linear(r->op, &y->q, h, n, q, OP_ACT_NONE);
+    op_linear(r->op, &y->k, h, n, k, OP_ACT_NONE);
+    op_linear(r->op, &y->v, h, n, v, OP_ACT_NONE);
+    if (y->q_norm) op_rmsnorm(r->op, q, y->q_norm, d->eps, q, n * d->n_head, d->head_dim);
+    if (y->k_norm) op_rmsnorm(r->op, k, y->k_norm, d->eps, k, n * d->n_kv_head, d->head_dim);
+    op_rope(r->op, cosine, sine, q, n, d->n_head, d->head_dim);
+    op_rope(r->op, cosine, sine, k, n, d->n_kv_head, d->head_dim);
+}
+
 void causal_attend(const op_ctx *op, const causal *d, const causal_attention *y, size_t i, causal_work *w,
                     const model_batch *b)
 {
     size_t n = b->n_tok;
-    op_linear(op, &y->q, w->h, n, w->q, OP_ACT_NONE);
-    op_linear(op, &y->k, w->h, n, w->k, OP_ACT_NONE);
-    op_linear(op, &y->v, w->h, n, w->v, OP_ACT_NONE);
-    if (y->q_norm) op_rmsnorm(op, w->q, y->q_norm, d->eps, w->q, n * d->n_head, d->head_dim);
-    if (y->k_norm) op_rmsnorm(op, w->k, y->k_norm, d->eps, w->k, n * d->n_kv_head, d->head_dim);
-    op_rope(op, w->cosine, w->sine, w->q, n, d->n_head, d->head_dim);
-    op_rope(op, w->cosine, w->sine, w->k, n, d->n_kv_head, d->head_dim);
+    op_each_rows(op, n, attend_rows, &(rows_job){d, y, NULL, w});
     kv_attend(op, &w->attention, &(kv_attention){.cache = b->cache, .start = b->start, .n_seq = b->n_seq,
                                                  .n_head = d->n_head, .layer = i, .window = y->window, .scale = d->scale,
                                                  .softcap = d->softcap, .sinks = y->sinks, .q = w->q, .k = w->k,
@@ -300,12 +321,20 @@ void causal_attend(const op_ctx *op, const causal *d, const causal_attention *y,
     op_linear(op, &y->o, w->a, n, w->h, OP_ACT_NONE);
 }
 
+static void feed_rows(void *ctx, const op_rows *r)
+{
+    const rows_job *j = ctx;
+    size_t n = r->m, at = r->first * j->d->hidden, wide = j->d->intermediate;
+    float *h = j->w->h + at, *gate = j->w->gate + r->scratch * wide, *up = j->w->up + r->scratch * wide;
+    op_linear(r->op, &j->mlp->gate, h, n, gate, j->d->act);
+    op_linear(r->op, &j->mlp->up, h, n, up, OP_ACT_NONE);
+    op_mul(r->op, gate, up, n * wide);
+    op_linear(r->op, &j->mlp->down, up, n, h, OP_ACT_NONE);
+}
+
 void causal_feed(const op_ctx *op, const causal *d, const causal_mlp *y, causal_work *w, size_t n)
 {
-    op_linear(op, &y->gate, w->h, n, w->gate, d->act);
-    op_linear(op, &y->up, w->h, n, w->up, OP_ACT_NONE);
-    op_mul(op, w->gate, w->up, n * d->intermediate);
-    op_linear(op, &y->down, w->up, n, w->h, OP_ACT_NONE);
+    op_each_rows(op, n, feed_rows, &(rows_job){d, NULL, y, w});
 }
 
 void causal_end(const op_ctx *op, const causal *d, causal_work *w, const model_batch *b, float *logits, float *hidden)

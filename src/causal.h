@@ -89,7 +89,7 @@ typedef struct causal_work {
     float *k, *v;         /* [n_tok][n_kv_head * head_dim] */
     float *cosine, *sine; /* [n_tok][head_dim / 2] */
     float *freq;          /* [head_dim / 2] of a sequence that needs its own */
-    float *gate, *up;     /* [n_tok][intermediate] */
+    float *gate, *up;     /* [scratch rows][intermediate] */
     float *last;          /* [n_out][hidden] */
     kv_work attention;
 } causal_work;

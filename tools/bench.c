@@ -1,16 +1,17 @@
-/* bench: what the kernels reach on this machine, beside the FMA peak measured in the same run; Markdown on stdout.
+/* bench: what the kernels reach on this machine, beside the peaks and the read bandwidth measured in the same run; Markdown on stdout.
  * It measures internals, so it includes the kernel table; every set that this CPU can run is walked.
  *
  * One core is measured in the thread's processor time, so that other loads on the machine count little; two threads
  * in wall time, beside one thread in wall time. Clocks move (turbo, power limits): every GEMM run has a short sample of
  * the peak right before and after it. "of peak" is best run over best sample; "same clock" is the median of run over
  * its two neighbours. */
-#define _POSIX_C_SOURCE 200809L
+#define _DEFAULT_SOURCE
 #include "base/par.h"
-#include "compute/kernel.h"
+#include "compute/quant.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 static double seconds(clockid_t clock)
@@ -69,6 +70,21 @@ static volatile float sink;
 #include <immintrin.h>
 PEAK(peak_avx512, __m512, 24, _mm512_set1_ps, _mm512_fmadd_ps, __attribute__((target("avx512f"))))
 PEAK(peak_avx2, __m256, 12, _mm256_set1_ps, _mm256_fmadd_ps, __attribute__((target("avx2,fma"))))
+/* GOP/s; gcc keeps the accumulators in registers only around assembler. */
+__attribute__((target("avx512f,avx512vnni"))) static double peak_bytes(size_t rounds)
+{
+    __m512i c[12], a = _mm512_set1_epi8((char)rand()), b = _mm512_set1_epi8((char)rand()), all = a;
+    _Pragma("GCC unroll 12") for (int i = 0; i < 12; i++) c[i] = a;
+    double t = now();
+    for (size_t r = 0; r < rounds; r++) {
+        _Pragma("GCC unroll 12") for (int i = 0; i < 12; i++)
+            __asm__ volatile("vpdpbusd %2, %1, %0" : "+v"(c[i]) : "v"(a), "v"(b));
+    }
+    t = now() - t;
+    _Pragma("GCC unroll 12") for (int i = 0; i < 12; i++) all = _mm512_add_epi32(all, c[i]);
+    sink = (float)_mm512_reduce_add_epi32(all);
+    return 1e-9 * (double)rounds * 12 * 128 / t;
+}
 #elif defined(__aarch64__)
 #include <arm_neon.h>
 #define NEON_FMA(c, a, b) vfmaq_f32(b, c, a)
@@ -187,7 +203,164 @@ static void gemm_table(void)
         }
 }
 
-/* ---- everything that is not GEMM ---- */
+/* ---- products with 8 and 4 bits, and products of one row with any weights ---- */
+
+enum { WIDE_N = 5632, WIDE_K = 2048, WIDE_M = 512 };
+static const struct {
+    dtype type;
+    const char *name;
+} packed_types[] = {{DT_BF16, "BF16"}, {DT_Q8, "Q8"}, {DT_Q4, "Q4"}};
+
+/* A matrix [WIDE_N][WIDE_K] as panels of this type. */
+static void *packed(const kernel_set *set, dtype type, uint64_t *bytes)
+{
+    uint64_t shape[2] = {WIDE_N, WIDE_K};
+    size_t n = (size_t)WIDE_N * WIDE_K, row, col;
+    uint16_t *w = memory(n * sizeof *w);
+    for (size_t i = 0; i < n; i++) {
+        float f = random_float();
+        memcpy(w + i, (char *)&f + 2, 2);
+    }
+    if (kernel_panel_bytes(WIDE_N, WIDE_K, type, bytes)) exit(1);
+    void *panels = memory(*bytes);
+    if (type == DT_BF16) kernel_pack(panels, w, type, WIDE_N, WIDE_K, 0, WIDE_N / KERNEL_PANEL);
+    else if (quant_pack(set, panels, (tensor){.data = w, .type = DT_BF16, .shape = shape, .rank = 2, .nbytes = 2 * n}, type, 0, WIDE_N / KERNEL_PANEL, &row, &col)) exit(1);
+    free(w);
+    return panels;
+}
+
+static kernel_rows rows_memory(size_t m)
+{
+    size_t groups = kernel_ceil_div(WIDE_K, QUANT_GROUP * KERNEL_GROUPS) * KERNEL_GROUPS;
+    return (kernel_rows){memory(m * groups * QUANT_GROUP), memory(m * groups * sizeof(float)), memory(m * groups * sizeof(int32_t)), WIDE_K / QUANT_GROUP, m};
+}
+
+static void rows_free(kernel_rows *r) { free(r->q), free(r->scale), free(r->sum); }
+
+/* One core. The byte products' peak is that of vpdpbusd; AMX has more. */
+static void quant_table(void)
+{
+    float *x = random_floats((size_t)WIDE_M * WIDE_K), *y = memory(sizeof *y * WIDE_M * WIDE_N);
+    kernel_rows rows = rows_memory(WIDE_M);
+    const double gop = 2e-9 * WIDE_M * (double)WIDE_N * WIDE_K;
+    const kernel_set *set;
+    printf("\n## Linear, weights of 8 and 4 bits: m %d, n %d, k %d, one core\n\n| set | weights | GOP/s | of the vpdpbusd peak |\n|---|---|---|---|\n", WIDE_M, WIDE_N, WIDE_K);
+    memset(y, 0, sizeof *y * WIDE_M * WIDE_N);
+    for (size_t i = 0; (set = kernel_at(i)); i++)
+        for (size_t t = 1; t < 3 && peak_of(set->name); t++) {
+            uint64_t bytes;
+            void *panels = packed(set, packed_types[t].type, &bytes);
+            double best = 1e9, peak = 0;
+            set->quantize(x, WIDE_K, WIDE_M, WIDE_K, &rows);
+            for (int run = 0; run < 5; run++) {
+#if defined(__x86_64__)
+                double p = __builtin_cpu_supports("avx512vnni") ? peak_bytes(50000) : 0;
+                if (p > peak) peak = p;
+#endif
+                double c = cpu();
+                set->linear_quant(&(kernel_quant){.x = rows, .m = WIDE_M, .n = WIDE_N, .w = panels, .type = packed_types[t].type, .p1 = WIDE_N / KERNEL_PANEL, .y = y, .ldy = WIDE_N});
+                c = cpu() - c;
+                if (c < best) best = c;
+            }
+            printf("| %s | %s | %.0f | ", set->name, packed_types[t].name, gop / best);
+            if (peak > 0) printf("%.0f %% of %.0f", 100 * gop / best / peak, peak);
+            printf(" |\n");
+            free(panels);
+        }
+    rows_free(&rows);
+    free(x), free(y);
+}
+
+/* Copies of one matrix one after the other, more than a cache holds. */
+typedef struct gemv {
+    const kernel_set *set;
+    const char *memory;
+    size_t bytes, copies, streams;
+    dtype type;
+    const float *x;
+    kernel_rows rows;
+    float *y;
+} gemv;
+enum { GEMV_PANELS = 16, GEMV_ITEMS = WIDE_N / KERNEL_PANEL / GEMV_PANELS, GEMV_BYTES = 768 << 20 };
+
+static void gemv_item(void *ctx, size_t i, int tid)
+{
+    const gemv *g = ctx;
+    const void *w = g->memory + i / GEMV_ITEMS * g->bytes;
+    size_t p0 = i % GEMV_ITEMS * GEMV_PANELS, p1 = p0 + GEMV_PANELS;
+    (void)tid;
+    if (g->type == DT_BF16) g->set->linear(&(kernel_linear){.x = g->x, .ldx = WIDE_K, .m = 1, .k = WIDE_K, .n = WIDE_N, .w = w, .type = g->type, .p0 = p0, .p1 = p1, .y = g->y, .ldy = WIDE_N});
+    else g->set->linear_quant(&(kernel_quant){.x = g->rows, .m = 1, .n = WIDE_N, .w = w, .type = g->type, .p0 = p0, .p1 = p1, .y = g->y, .ldy = WIDE_N});
+}
+
+/* The same bytes, read only. */
+static void read_item(void *ctx, size_t i, int tid)
+{
+    typedef uint64_t wide __attribute__((vector_size(16), aligned(16)));
+    const gemv *g = ctx;
+    size_t n = g->bytes / GEMV_ITEMS / 1024 * 1024, part = n / g->streams;
+    const char *p = g->memory + i / GEMV_ITEMS * g->bytes + i % GEMV_ITEMS * n;
+    wide a = {0}, b = {0}, c = {0}, d = {0};
+    (void)tid;
+    for (size_t at = 0; at < part; at += 64)
+        for (size_t s = 0; s < g->streams; s++) {
+            const wide *q = (const wide *)(const void *)(p + s * part + at);
+            __builtin_prefetch((const char *)q + 2048);
+            a ^= q[0], b ^= q[1], c ^= q[2], d ^= q[3];
+        }
+    a ^= b ^ c ^ d;
+    sink = (float)(a[0] ^ a[1]);
+}
+
+static double gemv_rate(gemv *g, int threads, par_fn *fn)
+{
+    double t = now();
+    par_for(threads, g->copies * GEMV_ITEMS, fn, g);
+    return 1e-9 * (double)(g->bytes * g->copies) / (now() - t);
+}
+
+static void gemv_row(gemv *g, const char *name, int threads)
+{
+    double most = 0, read = 0;
+    for (int run = 0; run < 4; run++) {
+        double r = gemv_rate(g, threads, gemv_item);
+        if (r > most) most = r;
+        for (g->streams = 1; g->streams <= 4; g->streams += 3)
+            if ((r = gemv_rate(g, threads, read_item)) > read) read = r;
+    }
+    printf("| %s | %s | %d | %.1f | %.0f %% of %.1f |\n", g->set->name, name, threads, most, 100 * most / read, read);
+    fflush(stdout);
+}
+
+static void gemv_table(void)
+{
+    const size_t huge = 2 << 20;
+    char *all = aligned_alloc(huge, GEMV_BYTES);
+    float *x = random_floats(WIDE_K), *y = memory(sizeof *y * WIDE_N);
+    if (!all) exit(1);
+#ifdef MADV_HUGEPAGE
+    madvise(all, GEMV_BYTES, MADV_HUGEPAGE);
+#endif
+    printf("\n## One row: k %d, %d MB of weights\n\n| set | weights | threads | GB/s | of the read bandwidth |\n|---|---|---|---|---|\n", WIDE_K, GEMV_BYTES >> 20);
+    for (size_t t = 0; t < 3; t++) {
+        gemv g = {.memory = all, .type = packed_types[t].type, .x = x, .rows = rows_memory(1), .y = y};
+        uint64_t bytes;
+        void *panels = packed(kernel_best_exact(), g.type, &bytes);
+        g.bytes = (size_t)bytes, g.copies = GEMV_BYTES / (size_t)bytes;
+        for (size_t i = 0; i < g.copies; i++) memcpy(all + i * g.bytes, panels, g.bytes);
+        free(panels);
+        for (size_t i = 0; (g.set = kernel_at(i)); i++) {
+            if (!peak_of(g.set->name) || !g.set->exact) continue;
+            g.set->quantize(x, WIDE_K, 1, WIDE_K, &g.rows);
+            gemv_row(&g, packed_types[t].name, 1);
+            if (par_cpus() > 1) gemv_row(&g, packed_types[t].name, par_cpus());
+        }
+        rows_free(&g.rows);
+    }
+    free(all), free(x), free(y);
+}
+
+/* ---- everything that is not linear ---- */
 
 enum { WIDTH = 768, ROWS = 64 };
 typedef struct rows {
@@ -257,7 +430,8 @@ static void cpu_name(char *out, size_t cap)
     if (f) fclose(f);
 }
 
-int main(void)
+/* With the name of a table: only that. */
+int main(int argc, char **argv)
 {
     char name[256], date[32];
     time_t t = time(NULL);
@@ -265,8 +439,11 @@ int main(void)
     cpu_name(name, sizeof name);
     printf("# pith %s kernels on %s (%d processors), %s\n", PITH_VERSION, name, par_cpus(), date);
     unsigned long mode = par_fp_enter();
-    gemm_table();
-    row_table();
+    int all = argc < 2;
+    if (all || !strcmp(argv[1], "gemm")) gemm_table();
+    if (all || !strcmp(argv[1], "quant")) quant_table();
+    if (all || !strcmp(argv[1], "gemv")) gemv_table();
+    if (all || !strcmp(argv[1], "rows")) row_table();
     par_fp_leave(mode);
     return 0;
 }

@@ -7,6 +7,8 @@
 enum { TILE_TOKENS = 32 };
 /* Below this many floats to store, or multiplications, a parallel region costs more than it gives. */
 static const size_t SMALL_STORE = 1 << 14, SMALL_WORK = 1 << 15;
+/* Three parallel regions for one pay from so much more work on. */
+static const size_t SPLIT_WORK = 16;
 
 /* ---- cache ---- */
 
@@ -133,6 +135,7 @@ typedef struct job {
     const kv_work *w;
     const kv_attention *a;
     size_t n_kv_head, head_dim, group;
+    size_t key_parts; /* of attend_split */
 } job;
 
 static void store_item(void *ctx, size_t i, int tid)
@@ -167,18 +170,22 @@ static void weigh(const job *j, float *x, size_t n, size_t head)
     k->softmax(x, scale, n);
 }
 
-/* y = sum over keys [from, to) of p[key] V[key], one chain, for m rows; resume: y holds the chain so far. */
+/* y = sum over keys [from, to) of p[key] V[key], one chain, for m rows; resume: y holds the chain so far. The 32
+ * dimensions from d on. */
+static void values_panel(const job *j, const kv_cache *c, const char *values, size_t from, size_t to, const float *p, size_t ldp,
+                         size_t m, float *y, size_t ldy, int resume, size_t d)
+{
+    if (to <= from) return;
+    j->c->kernels->linear(&(kernel_linear){
+        .x = p + from, .ldx = ldp, .m = m, .k = to - from, .n = kernel_min(KERNEL_PANEL, j->head_dim - d),
+        .w = values + (d * c->cap + from * KERNEL_PANEL) * width(&c->shape), .type = type_of(c), .p0 = 0, .p1 = 1, .y = y + d,
+        .ldy = ldy, .chain = 1, .resume = resume});
+}
+
 static void values_product(const job *j, const kv_cache *c, const char *values, size_t from, size_t to, const float *p,
                            size_t ldp, size_t m, float *y, size_t ldy, int resume)
 {
-    if (to <= from) return;
-    for (size_t d = 0; d < j->head_dim; d += KERNEL_PANEL) {
-        kernel_linear pv = {.x = p + from, .ldx = ldp, .m = m, .k = to - from, .n = kernel_min(KERNEL_PANEL, j->head_dim - d),
-                            .w = values + (d * c->cap + from * KERNEL_PANEL) * width(&c->shape), .type = type_of(c),
-                            .p0 = 0, .p1 = 1,
-                            .y = y + d, .ldy = ldy, .chain = 1, .resume = resume};
-        j->c->kernels->linear(&pv);
-    }
+    for (size_t d = 0; d < j->head_dim; d += KERNEL_PANEL) values_panel(j, c, values, from, to, p, ldp, m, y, ldy, resume, d);
 }
 
 static size_t first_key(const kv_attention *a, size_t position)
@@ -234,16 +241,84 @@ static void attend_group(const job *j, const kv_cache *c, size_t kv_head, size_t
     values_product(j, c, value_head(c, a->layer, kv_head), from, pos + 1, scores, ld, j->group, a->y + at, d, 0);
 }
 
-static void attend_item(void *ctx, size_t i, int tid)
+/* ---- one new token a sequence, and fewer groups of heads than threads: threads split the keys, then the values ---- */
+
+/* Item i of n_seq * n_kv_head groups, and part p of its keys, rows or values. */
+typedef struct part {
+    const kv_cache *c;
+    size_t kv_head, head, from, end, p; /* keys from .. end */
+    size_t at;                          /* of the group's first q and y */
+    float *scores;
+} part;
+
+static part part_of(const job *j, size_t i, size_t parts)
+{
+    size_t group = i / parts, s = group / j->n_kv_head;
+    part x = {.c = j->a->cache[s], .kv_head = group % j->n_kv_head, .p = i % parts};
+    x.head = x.kv_head * j->group;
+    x.from = first_key(j->a, x.c->n);
+    x.end = x.c->n + 1;
+    x.at = (j->a->start[s] * j->a->n_head + x.head) * j->head_dim;
+    x.scores = j->w->scores + group * j->w->rows * j->w->ld;
+    return x;
+}
+
+static void split_keys(void *ctx, size_t i, int tid)
 {
     const job *j = ctx;
-    const kv_attention *a = j->a;
-    size_t tile = i / j->n_kv_head, h = i % j->n_kv_head, lo = 0, hi = a->n_seq;
+    part x = part_of(j, i, j->key_parts);
+    size_t first = x.from / KERNEL_PANEL, n = kernel_ceil_div(x.end, KERNEL_PANEL) - first, d = j->head_dim;
+    (void)tid;
+    j->c->kernels->linear(&(kernel_linear){
+        .x = j->a->q + x.at, .ldx = d, .m = j->group, .k = d, .n = x.end, .w = key_head(x.c, j->a->layer, x.kv_head),
+        .type = type_of(x.c), .p0 = first + n * x.p / j->key_parts, .p1 = first + n * (x.p + 1) / j->key_parts,
+        .y = x.scores, .ldy = j->w->ld});
+}
+
+static void split_rows(void *ctx, size_t i, int tid)
+{
+    const job *j = ctx;
+    part x = part_of(j, i, j->group);
+    (void)tid;
+    weigh(j, x.scores + x.p * j->w->ld + x.from, x.end - x.from, x.head + x.p);
+}
+
+static void split_values(void *ctx, size_t i, int tid)
+{
+    const job *j = ctx;
+    size_t d = j->head_dim;
+    part x = part_of(j, i, kernel_ceil_div(d, KERNEL_PANEL));
+    (void)tid;
+    values_panel(j, x.c, value_head(x.c, j->a->layer, x.kv_head), x.from, x.end, x.scores, j->w->ld, j->group, j->a->y + x.at, d, 0,
+                 x.p * KERNEL_PANEL);
+}
+
+static void attend_split(job *j, size_t groups)
+{
+    int threads = j->c->threads;
+    j->key_parts = (size_t)threads;
+    par_for(threads, groups * j->key_parts, split_keys, j);
+    par_for(threads, groups * j->group, split_rows, j);
+    par_for(threads, groups * kernel_ceil_div(j->head_dim, KERNEL_PANEL), split_values, j);
+}
+
+/* The sequence that has this tile. */
+static size_t tile_sequence(const job *j, size_t tile)
+{
+    size_t lo = 0, hi = j->a->n_seq;
     while (hi - lo > 1) {
         size_t mid = lo + (hi - lo) / 2;
         if (j->w->first_tile[mid] <= tile) lo = mid;
         else hi = mid;
     }
+    return lo;
+}
+
+static void attend_item(void *ctx, size_t i, int tid)
+{
+    const job *j = ctx;
+    const kv_attention *a = j->a;
+    size_t tile = i / j->n_kv_head, h = i % j->n_kv_head, lo = tile_sequence(j, tile);
     size_t skip = (tile - j->w->first_tile[lo]) * TILE_TOKENS, token = a->start[lo] + skip;
     size_t m = kernel_min(TILE_TOKENS, a->start[lo + 1] - token), pos = a->cache[lo]->n + skip;
     float *scores = j->w->scores + (size_t)tid * j->w->rows * j->w->ld;
@@ -257,7 +332,7 @@ static void attend_item(void *ctx, size_t i, int tid)
 void kv_attend(const op_ctx *c, const kv_work *w, const kv_attention *a)
 {
     const kv_shape *s = &a->cache[0]->shape;
-    job j = {c, w, a, s->n_kv_head, s->head_dim, a->n_head / s->n_kv_head};
+    job j = {c, w, a, s->n_kv_head, s->head_dim, a->n_head / s->n_kv_head, 1};
     size_t tiles = 0;
     for (size_t i = 0; i < a->n_seq; i++) {
         w->first_tile[i] = tiles;
@@ -265,8 +340,10 @@ void kv_attend(const op_ctx *c, const kv_work *w, const kv_attention *a)
     }
     w->first_tile[a->n_seq] = tiles;
     size_t stored = 2 * a->start[a->n_seq] * s->n_kv_head * s->head_dim, work = 0;
-    for (size_t i = 0; i < a->n_seq && work < SMALL_WORK; i++)
+    for (size_t i = 0; i < a->n_seq && work < SMALL_WORK * SPLIT_WORK; i++)
         work += (a->start[i + 1] - a->start[i]) * (a->cache[i]->n + 1) * a->n_head * s->head_dim;
     par_for(stored < SMALL_STORE ? 1 : c->threads, a->n_seq * s->n_kv_head, store_item, &j);
-    par_for(work < SMALL_WORK ? 1 : c->threads, tiles * s->n_kv_head, attend_item, &j);
+    int decode = a->start[a->n_seq] == a->n_seq && tiles == a->n_seq;
+    if (decode && work >= SMALL_WORK * SPLIT_WORK && tiles * s->n_kv_head < (size_t)c->threads) attend_split(&j, tiles * s->n_kv_head);
+    else par_for(work < SMALL_WORK ? 1 : c->threads, tiles * s->n_kv_head, attend_item, &j);
 }

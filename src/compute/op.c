@@ -11,6 +11,9 @@
  * of its tiles, enough to reuse a panel while it lies in the cache (prefill of 512: 18% faster than with 192).
  * PANEL_GROUP: panels it takes at least; a call copies its rows of X, which fewer panels do not pay for. */
 enum { ROW_BLOCK = 140, PANEL_GROUP = 6, ATTENTION_ROWS = 64, NORM_ROWS = 32, MAP_FLOATS = 1 << 14 };
+/* LEAST_ROWS: with fewer for each thread, threads share the rows and split the panels: too few rows do not pay for
+ * reading all weights. PANELS_HOT: what is activated at once, while it lies in the cache. */
+enum { LEAST_ROWS = 64, PANELS_HOT = 24 };
 /* Up to this many rows, what counts is to stream the weights: an item takes so many panels, or a multiple. */
 enum { STREAM_ROWS = 8, STREAM_PANELS = 4 };
 /* Below this many multiplications a parallel region costs more than it gives. */
@@ -272,6 +275,42 @@ void op_rows_layout(op_ctx *c, size_t m, size_t k, arena *a)
     c->rows.sum = arena_take(a, m, blocks * QUANT_GROUPS * sizeof *c->rows.sum);
 }
 
+/* Rows of one block of op_each_rows; m: all at once. */
+static size_t rows_block(const op_ctx *c, size_t m)
+{
+    size_t threads = (size_t)c->threads, blocks = kernel_ceil_div(kernel_ceil_div(m, ROW_BLOCK), threads) * threads;
+    return c->weights || m < threads * LEAST_ROWS ? m : kernel_ceil_div(m, blocks);
+}
+
+typedef struct each_job {
+    const op_ctx *c;
+    op_ctx one;
+    size_t m, block;
+    op_rows_fn *fn;
+    void *ctx;
+} each_job;
+
+static void each_item(void *ctx, size_t i, int tid)
+{
+    const each_job *j = ctx;
+    size_t first = i * j->block;
+    j->fn(j->ctx, &(op_rows){&j->one, first, kernel_min(j->block, j->m - first), (size_t)tid * j->block});
+}
+
+void op_each_rows(const op_ctx *c, size_t m, op_rows_fn *fn, void *ctx)
+{
+    each_job j = {c, *c, m, rows_block(c, m), fn, ctx};
+    j.one.threads = 1;
+    if (j.block < m) par_for(c->threads, kernel_ceil_div(m, j.block), each_item, &j);
+    else if (m) fn(ctx, &(op_rows){c, 0, m, 0});
+}
+
+size_t op_rows_scratch(const op_ctx *c, size_t m)
+{
+    size_t threads = (size_t)c->threads;
+    return c->weights ? m : kernel_min(m + threads, threads * ROW_BLOCK); /* blocks are rounded up */
+}
+
 void op_linear(const op_ctx *c, const op_weight *w, const float *x, size_t m, float *y, op_act act)
 {
     linear_job j = {.c = c, .act = act, .panels = kernel_ceil_div(w->n, KERNEL_PANEL)};
@@ -286,7 +325,8 @@ void op_linear(const op_ctx *c, const op_weight *w, const float *x, size_t m, fl
     j.row_block = m <= ROW_BLOCK ? m : kernel_ceil_div(m, kernel_ceil_div(m, ROW_BLOCK));
     j.row_items = kernel_ceil_div(m, j.row_block);
     /* Enough items that no worker waits long for the last one. */
-    size_t groups = threads > 1 ? kernel_ceil_div(4 * threads, j.row_items) : 1;
+    size_t groups = threads > 1 ? kernel_ceil_div(4 * threads, j.row_items) : 1, hot = kernel_ceil_div(j.panels, PANELS_HOT);
+    if (act != OP_ACT_NONE && m > STREAM_ROWS && groups < hot) groups = hot;
     size_t least = m <= STREAM_ROWS ? STREAM_PANELS : PANEL_GROUP;
     j.panel_group = kernel_ceil_div(j.panels, kernel_min(groups, kernel_ceil_div(j.panels, least)));
     if (m <= STREAM_ROWS) j.panel_group = kernel_ceil_div(j.panel_group, STREAM_PANELS) * STREAM_PANELS;
@@ -483,7 +523,7 @@ void op_attention_layout(op_attention_work *w, const op_ctx *c, size_t n_tok, si
     w->keys = arena_take(a, key_row(n_tok, n_seq), n_head * head_dim * sizeof(float));
     w->values = arena_take(a, n_tok, n_head * kernel_pad(head_dim) * sizeof(float));
     w->max_len = max_len;
-    w->ld_scores = kernel_pad(max_len);
+    w->ld_scores = kernel_pad(max_len) + KERNEL_PANEL; /* not a power of two, whose rows would fight for cache sets */
     w->scores = arena_take(a, (size_t)c->threads * rows, w->ld_scores * sizeof(float));
     w->first_tile = arena_take(a, n_seq + 1, sizeof(size_t));
 }

@@ -39,6 +39,17 @@ int op_vector_load(float **out, tensor t, pith_err *e);
 
 /* Takes what op_linear needs for m rows of at most k from the arena, where weights are quantised; else nothing. */
 void op_rows_layout(op_ctx *c, size_t m, size_t k, arena *a);
+/* Some of a batch's rows, for ops that need no others: what one writes is still in the cache as the next one reads it. */
+typedef struct op_rows {
+    const op_ctx *op; /* to call them with */
+    size_t first, m;
+    size_t scratch; /* of op_rows_scratch: the first of m rows that nobody else writes meanwhile */
+} op_rows;
+typedef void op_rows_fn(void *ctx, const op_rows *r);
+/* Calls fn for all m rows: in blocks, each on one thread; or at once, where there are few or weights are quantised. */
+void op_each_rows(const op_ctx *c, size_t m, op_rows_fn *fn, void *ctx);
+/* How many rows its scratch has, for m rows or fewer. */
+size_t op_rows_scratch(const op_ctx *c, size_t m);
 /* Y[m][n] = act(X[m][k] . W^T + bias) */
 void op_linear(const op_ctx *c, const op_weight *w, const float *x, size_t m, float *y, op_act act);
 /* Y[i] = layernorm(X[i] + R[i]) for m rows of n; r may be NULL, y may be x. X is overwritten with X + R. */
