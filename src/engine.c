@@ -144,6 +144,7 @@ pith_model *pith_model_open(const char *dir, const pith_model_options *o, pith_e
     }
     const char *architecture = NULL, *kernels = o->kernels ? o->kernels : getenv("PITH_KERNELS");
     m->op.threads = o->threads > 0 ? o->threads : par_cpus();
+    if (o->pin) par_pin();
     m->op.kernels = kernel_find(kernels, e);
     unsigned long mode = par_fp_enter();
     int failed = !m->op.kernels || engine_dtype(o->dtype, &m->op.weights, e) || engine_config(m, dir, &architecture, e) ||

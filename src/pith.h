@@ -53,6 +53,7 @@ typedef struct pith_model_options {
     /* Matrices are computed with as: "q8" (8 bits and a scale for each 128 weights: 8.125 bits a weight) or "q4" (4.5 bits),
      * with activations rounded to 8 bits; NULL or "auto": as they are in the files, exactly. */
     const char *dtype;
+    int pin; /* from now on each worker of this process stays on one processor (Linux) */
 } pith_model_options;
 
 /* dir: config.json, *.safetensors, tokenizer files (may be absent: then only token ids can be computed).

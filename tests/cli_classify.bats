@@ -220,6 +220,7 @@ print('\n'.join(' '.join(random.choice(w) for _ in range(random.choice([0, 1, 3,
         done; done
     done
     [ "$n" -ge 8 ]
+    [ "$("$PITH" classify -q -m m --json --pin --threads 3 <t.txt | sha256sum)" = "$want" ]
     [ "$("$PITH" classify -q -m m --json --no-mmap <t.txt | sha256sum)" = "$want" ]
     [ "$(while read -r l; do echo "$l"; done <t.txt | "$PITH" classify -q -m m --json | sha256sum)" = "$want" ]
 }

@@ -1,6 +1,5 @@
 /* Ops over rows, heads and threads against the same formulas in double. */
 #include "util.h"
-#include "base/par.h"
 #include "compute/op.h"
 #include <math.h>
 
@@ -108,58 +107,10 @@ static void test_activation_names(void **state)
     assert_non_null(strstr(e.msg, "config.json: hidden_act \"mish\" is not supported (supported: gelu,"));
 }
 
-/* par_for: every index once, on a worker in range, in round-to-nearest without flush-to-zero. */
-typedef struct count_ctx {
-    int seen[1000];
-    int bad;
-    volatile float tiny;
-} count_ctx;
-static void count_item(void *ctx, size_t i, int tid)
-{
-    count_ctx *c = ctx;
-    c->seen[i]++;
-    if (tid < 0 || tid >= 3 || c->tiny * 0.5f == 0.0f) c->bad = 1;
-}
-static void test_par_for(void **state)
-{
-    (void)state;
-    count_ctx c = {.tiny = 1e-38f};
-    par_for(3, 1000, count_item, &c);
-    for (size_t i = 0; i < 1000; i++) assert_int_equal(c.seen[i], 1);
-    assert_int_equal(c.bad, 0);
-    par_for(3, 0, count_item, &c);
-    assert_true(par_cpus() >= 1);
-}
-
-#if defined(__x86_64__)
-#include <xmmintrin.h>
-static void test_fp_mode(void **state)
-{
-    (void)state;
-    unsigned before = _mm_getcsr();
-    _mm_setcsr(before | 0x8040 | 0x6000); /* flush to zero, denormals are zero, round toward zero */
-    unsigned hostile = _mm_getcsr();
-    unsigned long mode = par_fp_enter();
-    assert_int_equal(_mm_getcsr() & 0xe040, 0);
-    count_ctx c = {.tiny = 1e-38f};
-    par_for(3, 100, count_item, &c);
-    assert_int_equal(c.bad, 0);
-    par_fp_leave(mode);
-    assert_int_equal(_mm_getcsr() & 0xffc0, hostile & 0xffc0);
-    _mm_setcsr(before);
-}
-#else
-static void test_fp_mode(void **state)
-{
-    (void)state;
-    skip();
-}
-#endif
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_linear),           cmocka_unit_test(test_attention), cmocka_unit_test(test_add_layernorm),
-        cmocka_unit_test(test_activation_names), cmocka_unit_test(test_par_for),   cmocka_unit_test(test_fp_mode)};
+        cmocka_unit_test(test_activation_names)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,10 @@
+#define _GNU_SOURCE
 #include "base/par.h"
 #include <omp.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 #if defined(__x86_64__)
 #include <xmmintrin.h>
 #endif
@@ -10,50 +15,220 @@ int par_cpus(void)
     return n < 1 ? 1 : n < p ? n : p;
 }
 
-#if defined(__x86_64__)
-/* 0x1f80: all exceptions masked, round to nearest, FTZ and DAZ off. */
-unsigned long par_fp_enter(void)
-{
-    unsigned old = _mm_getcsr();
-    _mm_setcsr(0x1f80);
-    return old;
-}
-void par_fp_leave(unsigned long mode) { _mm_setcsr((unsigned)mode); }
-#elif defined(__aarch64__)
-unsigned long par_fp_enter(void)
-{
-    unsigned long old;
-    __asm__ volatile("mrs %0, fpcr" : "=r"(old));
-    __asm__ volatile("msr fpcr, %0" : : "r"(0UL));
-    return old;
-}
-void par_fp_leave(unsigned long mode) { __asm__ volatile("msr fpcr, %0" : : "r"(mode)); }
-#else
-#include <fenv.h>
-unsigned long par_fp_enter(void)
-{
-    int old = fegetround();
-    fesetround(FE_TONEAREST);
-    return (unsigned long)old;
-}
-void par_fp_leave(unsigned long mode) { fesetround((int)mode); }
+/* ---- waiting ---- */
+
+/* Seconds to wait awake: a job follows the other within microseconds, and to be woken takes fifty. More is a gain of some
+ * percent on a machine of one's own, and a loss of a quarter beside a busy process, which the time is taken from. */
+static const double PATIENCE = 25e-6;
+
+/* A number of items that threads wait for. */
+typedef struct gate {
+    _Alignas(64) atomic_size_t items;
+    atomic_int sleepers;
+    pthread_cond_t changed;
+} gate;
+
+/* Workers of one calling thread. They stay in one parallel region for as long as that thread lives, and wait for jobs. */
+typedef struct team {
+    pthread_t host; /* the region's first thread */
+    pthread_t *worker; /* [workers] */
+    int threads, workers; /* as asked, with the caller; as OpenMP gave, without */
+#ifdef __linux__
+    cpu_set_t cpus; /* the caller's when the team began */
+    int cpu, pinned; /* where the workers were placed for */
 #endif
+    pthread_mutex_t lock; /* of those who sleep */
+    /* The job. It does not change while anyone holds an item of it. Without fn: who takes an item leaves. */
+    par_fn *fn;
+    void *ctx;
+    size_t n;
+    gate left, unfinished; /* not taken; not done */
+} team;
+
+static void relax(void)
+{
+#if defined(__x86_64__)
+    _mm_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb");
+#endif
+}
+
+static int is_empty(gate *g) { return atomic_load(&g->items) == 0; }
+
+static void gate_wait(team *t, gate *g, int empty)
+{
+    double start = omp_get_wtime();
+    do {
+        for (int i = 0; i < 20; i++) {
+            if (is_empty(g) == empty) return;
+            relax();
+        }
+    } while (omp_get_wtime() - start < PATIENCE);
+    pthread_mutex_lock(&t->lock);
+    atomic_fetch_add(&g->sleepers, 1);
+    while (is_empty(g) != empty) pthread_cond_wait(&g->changed, &t->lock);
+    atomic_fetch_sub(&g->sleepers, 1);
+    pthread_mutex_unlock(&t->lock);
+}
+
+/* After a change. Who goes to sleep either has counted itself before, or sees the change. */
+static void gate_wake(team *t, gate *g)
+{
+    if (!atomic_load(&g->sleepers)) return;
+    pthread_mutex_lock(&t->lock);
+    pthread_cond_broadcast(&g->changed);
+    pthread_mutex_unlock(&t->lock);
+}
+
+/* ---- teams ---- */
+
+static _Thread_local team *mine;
+static _Thread_local int busy; /* this thread runs an item */
+static atomic_int pinned;
+static pthread_key_t at_exit;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+void par_pin(void) { atomic_store(&pinned, 1); }
+
+/* Linux may wake a worker on its caller's processor and leave both there while another idles (measured: for 20 ms and
+ * longer). So workers keep off it; unless the user told OpenMP where they belong. */
+static void place(team *t)
+{
+#ifdef __linux__
+    int cpu = sched_getcpu(), pin = atomic_load(&pinned), next = -1;
+    cpu_set_t rest = t->cpus, one;
+    if (cpu < 0 || (cpu == t->cpu && pin == t->pinned) || omp_get_proc_bind() != omp_proc_bind_false) return;
+    t->cpu = cpu, t->pinned = pin;
+    CPU_CLR((size_t)cpu, &rest);
+    if (!CPU_COUNT(&rest)) return;
+    for (int i = 0; i < t->workers; i++) {
+        do next = (next + 1) % CPU_SETSIZE;
+        while (!CPU_ISSET((size_t)next, &rest));
+        CPU_ZERO(&one);
+        CPU_SET((size_t)next, &one);
+        pthread_setaffinity_np(t->worker[i], sizeof one, pin ? &one : &rest);
+    }
+#else
+    (void)t;
+#endif
+}
+
+/* Runs items until all are taken. 0: the team is closed. Who takes one holds the job: a thread that comes late finds
+ * none left, or an item of the next job. */
+static int work(team *t, int tid)
+{
+    size_t left = atomic_load(&t->left.items);
+    while (left) {
+        if (!atomic_compare_exchange_weak(&t->left.items, &left, left - 1)) continue;
+        if (!t->fn) return 0;
+        t->fn(t->ctx, t->n - left, tid);
+        if (atomic_fetch_sub(&t->unfinished.items, 1) == 1) gate_wake(t, &t->unfinished);
+        left = atomic_load(&t->left.items);
+    }
+    return 1;
+}
+
+static void publish(team *t, par_fn *fn, void *ctx, size_t n)
+{
+    t->fn = fn, t->ctx = ctx, t->n = n;
+    atomic_store(&t->unfinished.items, n);
+    atomic_store(&t->left.items, n);
+    gate_wake(t, &t->left);
+}
+
+static void *host(void *arg)
+{
+    team *t = arg;
+#pragma omp parallel num_threads(t->threads - 1)
+    {
+        int i = omp_get_thread_num();
+        busy = 1;
+        par_fp_enter();
+        t->worker[i] = pthread_self();
+#pragma omp barrier
+        if (i == 0) {
+            t->workers = omp_get_num_threads();
+            atomic_store(&t->unfinished.items, 0);
+            gate_wake(t, &t->unfinished);
+        }
+        while (work(t, i + 1)) gate_wait(t, &t->left, 0);
+    }
+    return NULL;
+}
+
+static void team_free(void *arg)
+{
+    team *t = arg;
+    if (!t) return;
+    if (t->workers) {
+        publish(t, NULL, NULL, (size_t)t->workers);
+        pthread_join(t->host, NULL);
+    }
+    pthread_cond_destroy(&t->left.changed);
+    pthread_cond_destroy(&t->unfinished.changed);
+    pthread_mutex_destroy(&t->lock);
+    free(t->worker);
+    free(t);
+}
+
+/* NULL where memory or a thread is not to be had. */
+static team *team_new(int threads)
+{
+    team *t = aligned_alloc(_Alignof(team), sizeof *t);
+    if (!t) return NULL;
+    *t = (team){.threads = threads, .worker = calloc((size_t)threads, sizeof *t->worker)};
+    pthread_mutex_init(&t->lock, NULL);
+    pthread_cond_init(&t->left.changed, NULL);
+    pthread_cond_init(&t->unfinished.changed, NULL);
+#ifdef __linux__
+    t->cpu = -1;
+    if (sched_getaffinity(0, sizeof t->cpus, &t->cpus)) CPU_ZERO(&t->cpus);
+#endif
+    atomic_store(&t->unfinished.items, 1);
+    if (t->worker && !pthread_create(&t->host, NULL, host, t)) {
+        gate_wait(t, &t->unfinished, 1);
+        return t;
+    }
+    team_free(t);
+    return NULL;
+}
+
+/* A child of fork has none of its parent's workers. */
+static void forget(void)
+{
+    mine = NULL;
+    pthread_setspecific(at_exit, NULL);
+}
+static void prepare(void)
+{
+    pthread_key_create(&at_exit, team_free);
+    pthread_atfork(NULL, NULL, forget);
+}
+
+static team *find_team(int threads)
+{
+    if (mine && mine->threads == threads) return mine;
+    pthread_once(&once, prepare);
+    team_free(mine);
+    mine = team_new(threads);
+    pthread_setspecific(at_exit, mine);
+    return mine;
+}
 
 void par_for(int threads, size_t n, par_fn *fn, void *ctx)
 {
-    if (threads <= 1 || n <= 1) {
-        unsigned long mode = par_fp_enter();
+    unsigned long mode = par_fp_enter();
+    team *t = threads > 1 && n > 1 && !busy ? find_team(threads) : NULL;
+    if (t) {
+        busy = 1;
+        place(t);
+        publish(t, fn, ctx, n);
+        work(t, 0);
+        gate_wait(t, &t->unfinished, 1);
+        busy = 0;
+    } else {
         for (size_t i = 0; i < n; i++) fn(ctx, i, 0);
-        par_fp_leave(mode);
-        return;
     }
-    if ((size_t)threads > n) threads = (int)n;
-#pragma omp parallel num_threads(threads)
-    {
-        unsigned long mode = par_fp_enter();
-        int tid = omp_get_thread_num();
-#pragma omp for schedule(dynamic, 1)
-        for (size_t i = 0; i < n; i++) fn(ctx, i, tid);
-        par_fp_leave(mode);
-    }
+    par_fp_leave(mode);
 }

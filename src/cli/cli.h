@@ -48,7 +48,7 @@ typedef struct cli_model_opts {
     const char *model, *kernels;
     int dtype;
     uint64_t threads;
-    int no_mmap;
+    int no_mmap, pin;
 } cli_model_opts;
 
 #define CLI_GLOBAL_OPTIONS(T)                                                                                          \
@@ -68,6 +68,7 @@ typedef struct cli_model_opts {
 #define CLI_COMPUTE_OPTIONS(T)                                                                                         \
     {CLI_SIZE, 't', "threads", "N", "0", "PITH_THREADS", "workers; 0: one for each processor",                         \
      offsetof(T, m.threads), 0, 65536},                                                                                \
+    {CLI_FLAG, 0, "pin", 0, 0, 0, "keep each worker on one processor", offsetof(T, m.pin), 0, 0},                      \
     {CLI_STRING, 0, "kernels", "SET", 0, "PITH_KERNELS", "kernel set by name; default: the best this CPU runs",        \
      offsetof(T, m.kernels), 0, 0},                                                                                    \
     {CLI_CHOICE, 0, "dtype", "auto|q8|q4", "auto", 0, "compute with 8.125 or 4.5 bits a weight: faster, less exact",      \

@@ -244,7 +244,7 @@ static void no_model(job *j, const char *why)
 static int open_model(job *j, pith_err *e)
 {
     const values *v = j->v;
-    pith_model_options o = {.threads = (int)v->m.threads, .kernels = v->m.kernels, .no_mmap = v->m.no_mmap};
+    pith_model_options o = {.threads = (int)v->m.threads, .kernels = v->m.kernels, .no_mmap = v->m.no_mmap, .pin = v->m.pin};
     if (!(j->l.path = strdup(j->path))) return err_nomem(e, strlen(j->path), "a path");
     guard_mapped(j->path, NULL, NULL);
     j->l.model = pith_model_open(j->path, &o, e);

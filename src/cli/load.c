@@ -132,7 +132,8 @@ int load_open(load *l, const cli_model_opts *o, pith_err *e)
     l->path = load_path(o->model, e);
     if (!l->path) return -1;
     static const char *const types[] = {NULL, "q8", "q4"};
-    pith_model_options mo = {.threads = (int)o->threads, .kernels = o->kernels, .no_mmap = o->no_mmap, .dtype = types[o->dtype]};
+    pith_model_options mo = {.threads = (int)o->threads, .kernels = o->kernels, .no_mmap = o->no_mmap, .dtype = types[o->dtype],
+                             .pin = o->pin};
     guard_mapped(l->path, NULL, NULL);
     l->model = pith_model_open(l->path, &mo, e);
     if (!l->model) return -1;

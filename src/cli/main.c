@@ -4,7 +4,6 @@
 #include "cli/guard.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -77,21 +76,8 @@ static void hold_standard_files(void)
         if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", mode[fd]) != fd) return;
 }
 
-/* By default libgomp's idle workers spin for milliseconds; on a busy machine they keep each other from the processor
- * (measured: 5 times the wall time). It reads its settings before main, so the program starts over with them set.
- * Where that fails the work is done all the same. */
-static void limit_spinning(char **argv)
-{
-    char self[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (n <= 0 || getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY") || setenv("GOMP_SPINCOUNT", "1000", 1)) return;
-    self[n] = 0;
-    execv(self, argv);
-}
-
 int main(int argc, char **argv)
 {
-    limit_spinning(argv);
     hold_standard_files();
     guard_install();
     if (argc < 2) {
