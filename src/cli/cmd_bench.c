@@ -43,7 +43,8 @@ static const char notes[] =
     "Each row is the median of repeated runs, with the fastest and the slowest. Encoders: sequences of one length at once,\n"
     "without padding. Models that write: prefill is the time to the first token of a prompt, decode the time for each new\n"
     "token. A row's rate is told as a share of the machine's limit for it: float arithmetic of the FMA peak, 8-bit\n"
-    "weights of the peak of byte products, decode of the read bandwidth. The limits are the best of many short samples.\n"
+    "weights of the peak of byte products (of tiles, where the CPU has AMX), decode of the read bandwidth. The limits are the\n"
+    "best of many short samples.\n"
     "\n"
     "  pith bench -m path/to/model\n"
     "  pith bench --shape tinyllama-1.1b --dtype q8 --format csv\n";

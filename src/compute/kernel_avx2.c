@@ -34,6 +34,8 @@ static inline __m256 halves(__m256i u)
 #define V_MUL(a, b) _mm256_mul_ps(a, b)
 #define V_HALVES(p) _mm256_cvtph_ps(_mm_loadu_si128((const void *)(p)))
 #define QUANT_ROWS 2
+#define QUANT_FEW 2
+#define QUANT_STREAMS(rows) ((rows) == 1 ? 2 : 1)
 /* |w| times x with w's sign: pairs stay below 2^15, which an offset of 128 would not. */
 #define CODE_OFFSET 0
 #define PAIRS(u, x) _mm256_madd_epi16(_mm256_maddubs_epi16(u, x), _mm256_set1_epi16(1))

@@ -28,6 +28,8 @@ enum { TILE_ROWS = 6, TILE_COLS = 16 };
 #define V_MUL(a, b) vmulq_f32(a, b)
 #define V_HALVES(p) vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16((const void *)(p))))
 #define QUANT_ROWS 2
+#define QUANT_FEW 2
+#define QUANT_STREAMS(rows) ((rows) == 1 ? 2 : 1)
 #define CODE_OFFSET 0
 #define DOT(acc, w, x) dot(acc, w, x)
 
