@@ -299,9 +299,8 @@ static void forward_rows(void *ctx, const op_rows *r)
         op_add_layernorm(r->op, x, t, y->output_norm.gamma, y->output_norm.beta, m->eps, x, n, h);
     }
     if (z) {
-        op_linear(r->op, &z->q, x, n, w->q + at, OP_ACT_NONE);
-        op_linear(r->op, &z->k, x, n, w->k + at, OP_ACT_NONE);
-        op_linear(r->op, &z->v, x, n, w->v + at, OP_ACT_NONE);
+        const op_into to[] = {{&z->q, w->q + at, OP_ACT_NONE}, {&z->k, w->k + at, OP_ACT_NONE}, {&z->v, w->v + at, OP_ACT_NONE}};
+        op_linears(r->op, to, 3, x, n);
     }
 }
 

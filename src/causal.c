@@ -299,9 +299,8 @@ static void attend_rows(void *ctx, const op_rows *r)
     const float *h = w->h + r->first * d->hidden, *cosine = w->cosine + r->first * half, *sine = w->sine + r->first * half;
     float *q = w->q + r->first * d->n_head * d->head_dim;
     float *k = w->k + r->first * d->n_kv_head * d->head_dim, *v = w->v + r->first * d->n_kv_head * d->head_dim;
-    op_linear(r->op, &y->q, h, n, q, OP_ACT_NONE);
-    op_linear(r->op, &y->k, h, n, k, OP_ACT_NONE);
-    op_linear(r->op, &y->v, h, n, v, OP_ACT_NONE);
+    const op_into to[] = {{&y->q, q, OP_ACT_NONE}, {&y->k, k, OP_ACT_NONE}, {&y->v, v, OP_ACT_NONE}};
+    op_linears(r->op, to, 3, h, n);
     if (y->q_norm) op_rmsnorm(r->op, q, y->q_norm, d->eps, q, n * d->n_head, d->head_dim);
     if (y->k_norm) op_rmsnorm(r->op, k, y->k_norm, d->eps, k, n * d->n_kv_head, d->head_dim);
     op_rope(r->op, cosine, sine, q, n, d->n_head, d->head_dim);
@@ -325,8 +324,8 @@ static void feed_rows(void *ctx, const op_rows *r)
     const rows_job *j = ctx;
     size_t n = r->m, at = r->first * j->d->hidden, wide = j->d->intermediate;
     float *h = j->w->h + at, *gate = j->w->gate + r->scratch * wide, *up = j->w->up + r->scratch * wide;
-    op_linear(r->op, &j->mlp->gate, h, n, gate, j->d->act);
-    op_linear(r->op, &j->mlp->up, h, n, up, OP_ACT_NONE);
+    const op_into to[] = {{&j->mlp->gate, gate, j->d->act}, {&j->mlp->up, up, OP_ACT_NONE}};
+    op_linears(r->op, to, 2, h, n);
     op_mul(r->op, gate, up, n * wide);
     op_linear(r->op, &j->mlp->down, up, n, h, OP_ACT_NONE);
 }

@@ -231,9 +231,12 @@ static void *packed(const kernel_set *set, dtype type, uint64_t *bytes)
 
 static kernel_rows rows_memory(size_t m)
 {
-    size_t room = kernel_room(m), blocks = kernel_ceil_div(WIDE_K, QUANT_BLOCK);
-    return (kernel_rows){memory(room * blocks * QUANT_BLOCK), memory(room * blocks * sizeof(float)), memory(room * blocks * QUANT_GROUPS * sizeof(int16_t)),
-                         kernel_ceil_div(WIDE_K, QUANT_GROUP), room};
+    kernel_rows r = {.groups = WIDE_K / QUANT_GROUP, .rows = kernel_room(m)};
+    size_t blocks = kernel_ceil_div(r.groups, QUANT_GROUPS) * r.rows;
+    r.q = memory(blocks * QUANT_BLOCK);
+    r.scale = memory(blocks * sizeof *r.scale);
+    r.sum = memory(blocks * QUANT_GROUPS * sizeof *r.sum);
+    return r;
 }
 
 static void rows_free(kernel_rows *r) { free(r->q), free(r->scale), free(r->sum); }

@@ -43,7 +43,8 @@ static const char notes[] =
     "Each row is the median of repeated runs, with the fastest and the slowest. Encoders: sequences of one length at once,\n"
     "without padding. Models that write: prefill is the time to the first token of a prompt, decode the time for each new\n"
     "token. A row's rate is told as a share of the machine's limit for it: float arithmetic of the FMA peak, 8-bit\n"
-    "weights of the peak of byte products, decode of the read bandwidth. The limits are the best of many short samples.\n"
+    "weights of the peak of byte products (of tiles, where the CPU has AMX), decode of the read bandwidth. The limits are the\n"
+    "best of many short samples.\n"
     "\n"
     "  pith bench -m path/to/model\n"
     "  pith bench --shape tinyllama-1.1b --dtype q8 --format csv\n";
@@ -253,14 +254,16 @@ static void show_limits(const bench *b)
     const limits *m = &b->most;
     char p[32], w[32];
     if (b->v->format == FORMAT_JSONL)
-        printf("{\"work\":\"limits\",\"threads\":%d,\"vectors\":\"%s\",\"read_gb_s\":%.2f,\"fma_gflop_s\":%.1f,\"int8_gop_s\":%.1f,\"kernels\":\"%s\",\"load_ms\":%.1f}\n",
-               m->threads, m->vectors, m->read, m->fma, m->int8, pith_model_kernels(b->l.model), 1e3 * b->l.seconds);
+        printf("{\"work\":\"limits\",\"threads\":%d,\"vectors\":\"%s\",\"read_gb_s\":%.2f,\"fma_gflop_s\":%.1f,\"int8_gop_s\":%.1f,\"vector_int8_gop_s\":%.1f,\"kernels\":\"%s\",\"load_ms\":%.1f}\n",
+               m->threads, m->vectors, m->read, m->fma, m->int8, m->vector_int8, pith_model_kernels(b->l.model), 1e3 * b->l.seconds);
     if (b->v->format != FORMAT_MD) return;
     printf("%s, %s parameters, %s in memory, kernels %s, %d thread%s, loaded in %.0f ms\n", pith_model_type(b->l.model),
            cli_count(pith_model_parameters(b->l.model), p), cli_bytes(pith_model_weight_bytes(b->l.model), w),
            pith_model_kernels(b->l.model), m->threads, m->threads == 1 ? "" : "s", 1e3 * b->l.seconds);
-    printf("limits: %.1f GB/s read (%s), %.0f GFLOP/s (FMA, %s), %.0f GOP/s (%s)\n\n", m->read, m->walk, m->fma, m->vectors, m->int8,
+    printf("limits: %.1f GB/s read (%s), %.0f GFLOP/s (FMA, %s), %.0f GOP/s (%s)", m->read, m->walk, m->fma, m->vectors, m->int8,
            *m->dot ? m->dot : "8-bit products unknown");
+    if (m->int8 > m->vector_int8) printf(", %.0f GOP/s (%s)", m->vector_int8, m->vector_dot);
+    printf("\n\n");
 }
 
 static int bench_model(bench *b, pith_err *e)

@@ -6,6 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#if defined(__x86_64__) && defined(__linux__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 enum { STREAMS_MAX = 4 };
 typedef struct walk {
@@ -73,6 +78,7 @@ typedef struct machine {
     read_fn *read;
     peak_fn *fma, *int8;
     double flop, ops; /* of one round */
+    peak_fn *tiles;   /* AMX */
 } machine;
 
 READ(read_plain, )
@@ -85,21 +91,52 @@ PEAK(fma_avx2, 32, 12, "vfmadd231ps %2, %1, %0", "x", TARGET("avx2,fma"))
 PEAK(int8_avx512, 64, 12, "vpdpbusd %2, %1, %0", "v", TARGET("avx512f,avx512vnni"))
 PEAK(int8_avx2, 32, 12, "vpmaddubsw %2, %1, %%ymm15\n\tvpmaddwd %2, %%ymm15, %%ymm15\n\tvpaddd %%ymm15, %0, %0", "x", TARGET("avx2"))
 
+#if defined(__linux__)
+/* Products of 16 x 16 x 64 into four tiles in turn. */
+static void int8_tiles(size_t rounds)
+{
+    static const struct {
+        uint8_t palette, start, reserved[14];
+        uint16_t row_bytes[16];
+        uint8_t rows[16];
+    } c = {.palette = 1, .row_bytes = {64, 64, 64, 64, 64, 64}, .rows = {16, 16, 16, 16, 16, 16}};
+    __asm__ volatile("ldtilecfg %0" : : "m"(c));
+    for (size_t r = 0; r < rounds; r++)
+        __asm__ volatile("tdpbssd %tmm5, %tmm4, %tmm0\n\ttdpbssd %tmm5, %tmm4, %tmm1\n\t"
+                         "tdpbssd %tmm5, %tmm4, %tmm2\n\ttdpbssd %tmm5, %tmm4, %tmm3");
+    __asm__ volatile("tilerelease");
+}
+
+/* The system is asked for the state of tiles, which it refuses where there are none. */
+static peak_fn *find_tiles(void)
+{
+    enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18, AMX_TILE_AND_INT8 = 3 << 24 };
+    unsigned a, b, c, d;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & AMX_TILE_AND_INT8) != AMX_TILE_AND_INT8) return NULL;
+    return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) ? NULL : int8_tiles;
+}
+#else
+static peak_fn *find_tiles(void) { return NULL; }
+#endif
+enum { TILES_OPS = 4 * 2 * 16 * 16 * 64 };
+
 static machine find(void)
 {
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vnni"))
-        return (machine){"avx512", "vpdpbusd", read_avx512, fma_avx512, int8_avx512, 12 * 32, 12 * 128};
+        return (machine){"avx512", "vpdpbusd", read_avx512, fma_avx512, int8_avx512, 12 * 32, 12 * 128, find_tiles()};
     if (__builtin_cpu_supports("avx512f"))
-        return (machine){"avx512", "vpmaddubsw", read_avx512, fma_avx512, int8_avx2, 12 * 32, 12 * 64};
+        return (machine){"avx512", "vpmaddubsw", read_avx512, fma_avx512, int8_avx2, 12 * 32, 12 * 64, NULL};
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        return (machine){"avx2", "vpmaddubsw", read_avx2, fma_avx2, int8_avx2, 12 * 16, 12 * 64};
-    return (machine){"plain", "", read_plain, NULL, NULL, 0, 0};
+        return (machine){"avx2", "vpmaddubsw", read_avx2, fma_avx2, int8_avx2, 12 * 16, 12 * 64, NULL};
+    return (machine){"plain", "", read_plain, NULL, NULL, 0, 0, NULL};
 }
 #elif defined(__aarch64__)
+enum { TILES_OPS = 0 };
 PEAK(fma_neon, 16, 16, "fmla %0.4s, %1.4s, %2.4s", "w", )
-static machine find(void) { return (machine){"neon", "", read_plain, fma_neon, NULL, 16 * 8, 0}; }
+static machine find(void) { return (machine){"neon", "", read_plain, fma_neon, NULL, 16 * 8, 0, NULL}; }
 #else
-static machine find(void) { return (machine){"plain", "", read_plain, NULL, NULL, 0, 0}; }
+enum { TILES_OPS = 0 };
+static machine find(void) { return (machine){"plain", "", read_plain, NULL, NULL, 0, 0, NULL}; }
 #endif
 
 typedef struct sample {
@@ -174,9 +211,10 @@ static double measure_peak(sample *s, peak_fn *peak, double work, int threads)
 limits limits_measure(int threads)
 {
     sample s = {.m = find()};
-    limits out = {.threads = threads, .vectors = s.m.vectors, .dot = s.m.dot, .walk = ""};
+    limits out = {.threads = threads, .vectors = s.m.vectors, .dot = s.m.dot, .vector_dot = s.m.dot, .walk = ""};
     measure_read(&s, &out);
     out.fma = measure_peak(&s, s.m.fma, s.m.flop, threads);
-    out.int8 = measure_peak(&s, s.m.int8, s.m.ops, threads);
+    out.vector_int8 = out.int8 = measure_peak(&s, s.m.int8, s.m.ops, threads);
+    if (s.m.tiles) out.int8 = measure_peak(&s, s.m.tiles, TILES_OPS, threads), out.dot = "tdpbssd";
     return out;
 }

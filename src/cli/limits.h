@@ -10,6 +10,8 @@ typedef struct limits {
     double fma;          /* GFLOP/s: fused multiply-adds of float, on registers alone */
     double int8;         /* GOP/s: multiply-adds of 8-bit integers to 32 bits, on registers alone; 0: not known here */
     const char *dot;     /* the instruction of int8 */
+    double vector_int8;  /* the same on vectors, where int8 is of tiles (AMX) */
+    const char *vector_dot;
 } limits;
 
 /* Takes about two seconds and up to 1 GiB of memory for a while. */

@@ -12,6 +12,8 @@ enum { ROW_BLOCK = 140, PANEL_GROUP = 6, ATTENTION_ROWS = 64, NORM_ROWS = 32, MA
 /* LEAST_ROWS: with fewer for each thread, threads share the rows and split the panels: too few rows do not pay for
  * reading all weights. PANELS_HOT: what is activated at once, while it lies in the cache. */
 enum { LEAST_ROWS = 64, PANELS_HOT = 24 };
+/* The same two with quantised weights, which are multiplied with faster than they come from memory unless rows are many. */
+enum { ROW_BLOCK_QUANT = 128 };
 /* Up to this many rows, what counts is to stream the weights: an item takes so many panels, or a multiple. */
 enum { STREAM_ROWS = 8, STREAM_PANELS = 4 };
 /* Below this many multiplications a parallel region costs more than it gives. */
@@ -269,13 +271,21 @@ static void linear_quant_item(void *ctx, size_t i, int tid)
     activate_panels(j->c->kernels, j->act, a.y, a.m, a.n, a.p0, a.p1);
 }
 
-static void linear_quant(const op_ctx *c, const op_weight *w, const float *x, size_t m, float *y, op_act act)
+/* x in 8 bits into c->rows, for weights of that k. */
+static void quantize_rows(const op_ctx *c, const float *x, size_t m, size_t k)
 {
-    rows_job j = {.c = c, .x = x, .m = m, .k = w->k, .act = act, .panels = kernel_ceil_div(w->n, KERNEL_PANEL)};
+    rows_job j = {.c = c, .x = x, .m = m, .k = k, .a = {.x = c->rows}};
+    j.a.x.groups = kernel_ceil_div(k, QUANT_GROUP);
+    j.a.x.rows = kernel_room(m);
+    par_for(m * k < SMALL_WORK ? 1 : c->threads, kernel_ceil_div(m, NORM_ROWS), rows_item, &j);
+}
+
+static void linear_quant(const op_ctx *c, const op_weight *w, size_t m, float *y, op_act act)
+{
+    rows_job j = {.c = c, .m = m, .k = w->k, .act = act, .panels = kernel_ceil_div(w->n, KERNEL_PANEL)};
     j.a = (kernel_quant){.x = c->rows, .m = m, .n = w->n, .w = w->panels, .type = w->type, .bias = w->bias, .y = y, .ldy = w->n};
     j.a.x.groups = kernel_ceil_div(w->k, QUANT_GROUP);
     j.a.x.rows = kernel_room(m);
-    par_for(m * w->k < SMALL_WORK ? 1 : c->threads, kernel_ceil_div(m, NORM_ROWS), rows_item, &j);
     size_t items = (m <= STREAM_ROWS ? 4 : 16) * (size_t)c->threads;
     j.panel_group = kernel_ceil_div(kernel_ceil_div(j.panels, items), STREAM_PANELS) * STREAM_PANELS;
     par_for(m * w->n < SMALL_WORK / (w->k + 1) ? 1 : c->threads, kernel_ceil_div(j.panels, j.panel_group), linear_quant_item, &j);
@@ -289,13 +299,17 @@ void op_rows_layout(op_ctx *c, size_t m, size_t k, arena *a)
     c->rows.q = arena_take(a, m, blocks * QUANT_BLOCK);
     c->rows.scale = arena_take(a, m, blocks * sizeof *c->rows.scale);
     c->rows.sum = arena_take(a, m, blocks * QUANT_GROUPS * sizeof *c->rows.sum);
+    c->rows.groups = blocks * QUANT_GROUPS;
 }
 
 /* Rows of one block of op_each_rows; m: all at once. */
 static size_t rows_block(const op_ctx *c, size_t m)
 {
-    size_t threads = (size_t)c->threads, blocks = kernel_ceil_div(kernel_ceil_div(m, ROW_BLOCK), threads) * threads;
-    return c->weights || m < threads * LEAST_ROWS ? m : kernel_ceil_div(m, blocks);
+    size_t most = c->weights ? ROW_BLOCK_QUANT : ROW_BLOCK, least = c->weights ? ROW_BLOCK_QUANT : LEAST_ROWS;
+    size_t threads = (size_t)c->threads, blocks = kernel_ceil_div(kernel_ceil_div(m, most), threads) * threads;
+    size_t block = kernel_ceil_div(m, blocks ? blocks : 1);
+    if (m < threads * least) return m;
+    return c->weights ? kernel_ceil_div(block, KERNEL_PANEL) * KERNEL_PANEL : block; /* whole tiles */
 }
 
 typedef struct each_job {
@@ -309,8 +323,10 @@ typedef struct each_job {
 static void each_item(void *ctx, size_t i, int tid)
 {
     const each_job *j = ctx;
-    size_t first = i * j->block;
-    j->fn(j->ctx, &(op_rows){&j->one, first, kernel_min(j->block, j->m - first), (size_t)tid * j->block});
+    size_t first = i * j->block, scratch = (size_t)tid * j->block, groups = scratch * j->c->rows.groups;
+    op_ctx one = j->one;
+    if (one.weights) one.rows.q += groups * QUANT_GROUP, one.rows.scale += groups / QUANT_GROUPS, one.rows.sum += groups;
+    j->fn(j->ctx, &(op_rows){&one, first, kernel_min(j->block, j->m - first), scratch});
 }
 
 void op_each_rows(const op_ctx *c, size_t m, op_rows_fn *fn, void *ctx)
@@ -324,15 +340,33 @@ void op_each_rows(const op_ctx *c, size_t m, op_rows_fn *fn, void *ctx)
 size_t op_rows_scratch(const op_ctx *c, size_t m)
 {
     size_t threads = (size_t)c->threads;
-    return c->weights ? m : kernel_min(m + threads, threads * ROW_BLOCK); /* blocks are rounded up */
+    if (c->weights) return kernel_min(m, threads * ROW_BLOCK_QUANT);
+    return kernel_min(m + threads, threads * ROW_BLOCK); /* blocks are rounded up */
+}
+
+static int is_quantised(const op_weight *w) { return w->type == DT_Q8 || w->type == DT_Q4; }
+
+void op_linears(const op_ctx *c, const op_into *to, size_t n, const float *x, size_t m)
+{
+    size_t k = 0; /* that c->rows holds */
+    for (size_t i = 0; i < n; i++) {
+        const op_weight *w = to[i].w;
+        if (!m || !w->n || !is_quantised(w)) {
+            op_linear(c, w, x, m, to[i].y, to[i].act);
+            continue;
+        }
+        if (w->k != k) quantize_rows(c, x, m, k = w->k);
+        linear_quant(c, w, m, to[i].y, to[i].act);
+    }
 }
 
 void op_linear(const op_ctx *c, const op_weight *w, const float *x, size_t m, float *y, op_act act)
 {
     linear_job j = {.c = c, .act = act, .panels = kernel_ceil_div(w->n, KERNEL_PANEL)};
     if (!m || !w->n) return;
-    if (w->type == DT_Q8 || w->type == DT_Q4) {
-        linear_quant(c, w, x, m, y, act);
+    if (is_quantised(w)) {
+        quantize_rows(c, x, m, w->k);
+        linear_quant(c, w, m, y, act);
         return;
     }
     j.a = (kernel_linear){.x = x, .ldx = w->k, .m = m, .k = w->k, .n = w->n, .w = w->panels, .type = w->type,

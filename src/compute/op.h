@@ -51,12 +51,19 @@ typedef struct op_rows {
     size_t scratch; /* of op_rows_scratch: the first of m rows that nobody else writes meanwhile */
 } op_rows;
 typedef void op_rows_fn(void *ctx, const op_rows *r);
-/* Calls fn for all m rows: in blocks, each on one thread; or at once, where there are few or weights are quantised. */
+/* Calls fn for all m rows: in blocks, each on one thread; or at once, where there are few. */
 void op_each_rows(const op_ctx *c, size_t m, op_rows_fn *fn, void *ctx);
 /* How many rows its scratch has, for m rows or fewer. */
 size_t op_rows_scratch(const op_ctx *c, size_t m);
 /* Y[m][n] = act(X[m][k] . W^T + bias) */
 void op_linear(const op_ctx *c, const op_weight *w, const float *x, size_t m, float *y, op_act act);
+/* The same of several weights and one x, which is quantised only once. */
+typedef struct op_into {
+    const op_weight *w;
+    float *y;
+    op_act act;
+} op_into;
+void op_linears(const op_ctx *c, const op_into *to, size_t n, const float *x, size_t m);
 /* Y[i] = layernorm(X[i] + R[i]) for m rows of n; r may be NULL, y may be x. X is overwritten with X + R. */
 void op_add_layernorm(const op_ctx *c, float *x, const float *r, const float *gamma, const float *beta, float eps,
                       float *y, size_t m, size_t n);
