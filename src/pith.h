@@ -222,6 +222,29 @@ typedef struct pith_word {
 PITH_API int pith_explain(pith_session *s, const char *text, size_t len, int label, const pith_classify_options *o,
                           pith_word **words, size_t *n_words, pith_err *e);
 
+/* ---- embeddings ---- */
+
+typedef enum pith_pooling { PITH_POOLING_AUTO, PITH_POOLING_CLS, PITH_POOLING_MEAN, PITH_POOLING_MAX } pith_pooling;
+
+/* A zeroed struct is what the directory says: modules.json and the files it names (sentence-transformers), else the mean
+ * of the tokens, not normalised. */
+typedef struct pith_embed_options {
+    pith_pooling pooling;  /* final hidden states to one vector: the first token's, the mean or the maximum of all */
+    int normalize;         /* to length 1: 0 as the directory says, 1 yes, -1 no */
+    size_t dimensions;     /* only the first so many, cut before normalising; 0: all */
+    size_t max_length;     /* tokens; 0: as the directory says (max_seq_length), else pith_model_max_length */
+    size_t batch_tokens;   /* upper bound of tokens in one forward; 0: 8192 */
+    int strict;            /* invalid UTF-8 is an error */
+    int no_parse_special;
+} pith_embed_options;
+
+/* Width of a vector; 0: the model gives none (it is causal). */
+PITH_API size_t pith_model_embedding_size(const pith_model *m);
+/* vectors [n][dimensions or embedding size]; n_tokens [n], what the model saw of each, may be NULL; truncated [n], 1 where
+ * that is not all, may be NULL. Texts are packed by length; what one gets does not depend on the others. */
+PITH_API int pith_embed(pith_session *s, const pith_text *texts, size_t n, const pith_embed_options *o, float *vectors,
+                        size_t *n_tokens, uint8_t *truncated, pith_err *e);
+
 /* ---- generation ---- */
 
 typedef struct pith_logit_bias {
