@@ -278,23 +278,36 @@ static int explain_group(pith_session *s, const char *text, size_t len, pith_wor
     return failed;
 }
 
+int pith_words(pith_session *s, const char *text, size_t len, const pith_classify_options *o, pith_word **words,
+               size_t *n_words, pith_err *e)
+{
+    job j = {.s = s};
+    size_t bytes;
+    *words = NULL;
+    *n_words = 0;
+    if (set_options(&j, o, e) || seen_bytes(&j, text, len, &bytes, e)) return -1;
+    size_t n = find_words(text, bytes, NULL, 0);
+    *words = malloc((n ? n : 1) * sizeof **words);
+    if (!*words) return err_nomem(e, n * sizeof **words, "words");
+    *n_words = find_words(text, bytes, *words, n);
+    return 0;
+}
+
 int pith_explain(pith_session *s, const char *text, size_t len, int label, const pith_classify_options *o,
                  pith_word **words, size_t *n_words, pith_err *e)
 {
-    job j = {.s = s};
+    size_t labels = (size_t)s->m->dims.n_labels, n;
+    pith_word *w;
     *words = NULL;
     *n_words = 0;
-    if (set_options(&j, o, e)) return -1;
-    size_t labels = (size_t)s->m->dims.n_labels, bytes;
-    if (label < 0 || (size_t)label >= labels) return err_set(e, "label %d: the model has %zu", label, labels);
-    if (seen_bytes(&j, text, len, &bytes, e)) return -1;
-    size_t n = find_words(text, bytes, NULL, 0);
-    pith_word *w = malloc((n ? n : 1) * sizeof *w);
+    if (pith_words(s, text, len, o, &w, &n, e)) return -1;
     float *values = malloc(2 * labels * sizeof *values);
     pith_text t = {.text = text, .len = len};
     pith_result r = {.scores = values, .logits = values ? values + labels : NULL};
-    int failed = !w || !values ? err_nomem(e, n * sizeof *w, "words") : pith_classify(s, &t, 1, o, &r, e);
-    if (!failed) find_words(text, bytes, w, n);
+    int failed = 0;
+    if (label < 0 || (size_t)label >= labels) failed = err_set(e, "label %d: the model has %zu", label, labels);
+    else if (!values) failed = err_nomem(e, 2 * labels * sizeof *values, "scores");
+    else failed = pith_classify(s, &t, 1, o, &r, e);
     for (size_t i = 0; i < n && !failed; i += EXPLAIN_GROUP)
         failed = explain_group(s, text, len, w + i, n - i < EXPLAIN_GROUP ? n - i : EXPLAIN_GROUP, label, r.scores[label], o, e);
     free(values);
