@@ -18,7 +18,7 @@ typedef struct slot {
     kv_cache cache;
     int32_t *ids;     /* [n] prompt and answer; the first cache.n are in the cache */
     size_t n, cap;
-    size_t n_answer, max_answer;
+    size_t n_answer, max_answer, n_reused;
     size_t n_top;
     int logprobs, ignore_eos, shift;
     sample_state sample;
@@ -246,6 +246,7 @@ static int begin(pith_generator *g, slot *s, const pith_request *r, const int32_
         return -1;
     }
     for (size_t i = 0; i < n; i++) sample_see(&s->sample, ids[i], 0);
+    s->n_reused = keep;
     g->stats.reused_tokens += keep;
     s->used = ++g->clock;
     s->busy = 1;
@@ -307,7 +308,7 @@ static void fail(slot *s, const char *why)
 static void advance(pith_generator *g, slot *s, const float *logits)
 {
     pith_err why = {{0}};
-    pith_token t = {.id = -1};
+    pith_token t = {.id = -1, .n_reused = s->n_reused};
     int stopped = 0, eos = 0;
     if (sample_next(&s->sample, g->m->op.kernels, &g->work, logits, &t.id, &why)) {
         fail(s, why.msg);

@@ -221,6 +221,9 @@ typedef struct pith_word {
 } pith_word;
 PITH_API int pith_explain(pith_session *s, const char *text, size_t len, int label, const pith_classify_options *o,
                           pith_word **words, size_t *n_words, pith_err *e);
+/* Only the words that pith_explain asks about, each with influence 0. */
+PITH_API int pith_words(pith_session *s, const char *text, size_t len, const pith_classify_options *o,
+                        pith_word **words, size_t *n_words, pith_err *e);
 
 /* ---- embeddings ---- */
 
@@ -296,6 +299,7 @@ typedef struct pith_token {
     float logprob;
     const pith_logprob *top; /* [n_top], most probable first */
     size_t n_top;
+    size_t n_reused;    /* tokens of the prompt that were found in the cache */
     pith_finish finish; /* not NONE: the last call for this request */
     const char *error;  /* why, if finish is ERROR; id is -1 then */
 } pith_token;

@@ -14,9 +14,10 @@ typedef struct worker_options {
     const char *dir;
     pith_model_options model;
     pith_generator_options generator;
-    size_t max_batch_tokens;   /* of jobs over texts in one forward */
-    size_t max_queue;          /* jobs that wait */
-    metrics *metrics;
+    size_t max_batch_tokens;   /* of jobs over texts in one forward; 0: 2048 */
+    size_t max_queue;          /* jobs that wait; 0: 256 */
+    metrics *metrics;          /* NULL: none */
+    size_t index;              /* of the model in them */
 } worker_options;
 
 /* Loads the model, computes once (so that nothing is opened later), starts the thread. */
@@ -44,13 +45,14 @@ struct job {
     /* NULL: done; "": given up, the client has gone; else why not, and *status (400, 500, 503). Exactly once. */
     void (*on_end)(void *ctx, const char *error, int status);
     double deadline;  /* CLOCK_MONOTONIC; 0: none. After it a waiting job ends with 503 */
+    double arrived;   /* CLOCK_MONOTONIC: when the request came, for the metrics; 0: when it was put */
 
     /* JOB_WRITE: n answers to one prompt. request.ids and all it points to must live until on_end; request.on_token and
      * .ctx are the worker's. Answer i has seed request.sampling.seed + i. */
     pith_request request;
     size_t n;
     int (*on_token)(void *ctx, size_t answer, const pith_token *t); /* not 0: this answer ends */
-    size_t n_cached; /* filled before the first on_token: tokens of the prompt that the cache had */
+    size_t n_cached; /* filled before the first on_token: tokens of the prompt that the cache had, of answer 0 */
 
     /* The others. */
     const pith_text *texts;
@@ -67,7 +69,9 @@ struct job {
     /* the worker's own */
     job *next;
     double queued;
-    size_t running, tokens;
+    int started, over, status;
+    char *error;
+    void *state;
 };
 
 /* 0; -1: the queue is full, or the worker is closing. */
