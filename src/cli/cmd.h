@@ -4,6 +4,6 @@
 #include "cli/cli.h"
 
 extern const cli_verb cmd_bench, cmd_chat, cmd_classify, cmd_convert, cmd_eval, cmd_generate, cmd_inspect, cmd_logits,
-    cmd_perplexity, cmd_quantize, cmd_template, cmd_tokenize, cmd_verify, cmd_version;
+    cmd_perplexity, cmd_quantize, cmd_serve, cmd_template, cmd_tokenize, cmd_verify, cmd_version;
 
 #endif

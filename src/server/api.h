@@ -33,6 +33,8 @@ typedef struct api_route {
 /* Finds the route, checks key and content type, parses the body, calls the handler: on the api thread. Answers 401, 404,
  * 405 (with Allow), 415, 400 itself. */
 void api_serve(server *s, http_exchange *x);
+/* A path as metrics and logs call it: the route's own; "other" where there is none. Static. */
+const char *api_route_name(const char *path);
 /* An error's body in the style of a path. */
 char *api_error_body(const char *path, int status, const char *message, const char *param, const char *code, size_t *len);
 

@@ -50,7 +50,6 @@ struct http {
     struct MHD_Daemon *daemon;
     int fd;
     unsigned port;
-    char *unix_path;
     uint32_t salt, n_ids; /* of request ids */
     seat idle;            /* the list's head */
     size_t n_seats;
@@ -618,13 +617,11 @@ http *http_open(const http_options *o, pith_err *e)
         free(h);
         return NULL;
     }
-    if (o->unix_path && !(h->unix_path = strdup(o->unix_path))) err_nomem(e, strlen(o->unix_path), "a path");
     pthread_mutex_init(&h->lock, NULL);
-    if ((!o->unix_path || h->unix_path) && start(h, e) == 0) return h;
+    if (start(h, e) == 0) return h;
     close(h->fd);
     if (o->unix_path) unlink(o->unix_path);
     pthread_mutex_destroy(&h->lock);
-    free(h->unix_path);
     free(h);
     return NULL;
 }
@@ -637,7 +634,7 @@ void http_drain(http *h)
     if (atomic_exchange(&h->draining, 1)) return;
     MHD_quiesce_daemon(h->daemon);
     shutdown(h->fd, SHUT_RDWR); /* from now on connecting is refused; closed later, for accept may be at work on it */
-    if (h->unix_path) unlink(h->unix_path);
+    if (h->o.unix_path) unlink(h->o.unix_path);
 }
 
 void http_close(http *h)
@@ -656,6 +653,5 @@ void http_close(http *h)
     MHD_stop_daemon(h->daemon);
     close(h->fd);
     pthread_mutex_destroy(&h->lock);
-    free(h->unix_path);
     free(h);
 }
