@@ -496,8 +496,8 @@ static const char *rewrite(const variant *v)
     assert_non_null(at);
     snprintf(made, sizeof made, "%.*s%s%s", (int)(at - config), config, v->architecture, at + strlen(v->was));
     free(config);
-    snprintf(path, sizeof path, "%s/config.json", v->name);
-    files_write(path, made, strlen(made));
+    snprintf(file, sizeof file, "%s/config.json", v->name);
+    files_write(file, made, strlen(made));
     write_tokenizer(v->name, WORDS);
     for (size_t i = 0; i < n; i++) free(names[i]);
     return files_path(v->name);
