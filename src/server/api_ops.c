@@ -11,15 +11,15 @@ static void status(api_call *c, int code, const char *text)
     api_answer(c, code, "application/json", b, (size_t)n);
 }
 
-void api_health(api_call *c) { status(c, 200, "ok"); }
+void api_ops_health(api_call *c) { status(c, 200, "ok"); }
 
-void api_ready(api_call *c)
+void api_ops_ready(api_call *c)
 {
     if (server_ready(c->s)) status(c, 200, "ready");
     else status(c, 503, "not ready");
 }
 
-void api_metrics(api_call *c)
+void api_ops_metrics(api_call *c)
 {
     size_t len = 0;
     char *b = metrics_text(server_metrics(c->s), &len);
