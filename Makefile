@@ -7,13 +7,15 @@ PYTHON ?= /usr/bin/python3
 VERSION := $(shell sed -n 's/.*PITH_VERSION "\(.*\)"/\1/p' src/pith.h)
 SOVERSION := 0
 PKGS := libcjson libutf8proc libxxhash libpcre2-8 zlib nettle
-CLI_PKGS := libedit
+SERVER_PKGS := libmicrohttpd libseccomp
+CLI_PKGS := libedit $(SERVER_PKGS)
 PKG_CONFIG ?= pkg-config
 GOALS_WITHOUT_LIBS := clean deps demo test neon
 ifneq ($(filter-out $(GOALS_WITHOUT_LIBS),$(or $(MAKECMDGOALS),all)),)
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) $(CLI_PKGS))
 PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS))
-CLI_LIBS := $(shell $(PKG_CONFIG) --libs $(CLI_PKGS))
+CLI_LIBS := -pthread $(shell $(PKG_CONFIG) --libs $(CLI_PKGS))
+SERVER_LIBS := -pthread $(shell $(PKG_CONFIG) --libs $(SERVER_PKGS))
 endif
 ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
@@ -24,6 +26,7 @@ LIBS = $(PKG_LIBS) -lm -ldl
 
 LIB_SRC := $(filter-out src/cli/% src/server/%,$(wildcard src/*.c src/*/*.c)) $(wildcard models/*.c tokenizer/*.c)
 CLI_SRC := $(wildcard src/cli/*.c)
+SERVER_SRC := $(wildcard src/server/*.c)
 TEST_SRC := $(wildcard tests/test_*.c)
 TOOL_SRC := $(wildcard tools/*.c tools/examples/*.c)
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
@@ -58,7 +61,10 @@ $(BUILD)/libpith.so.$(VERSION): $(call obj,$(LIB_SRC))
 $(BUILD)/libpith.so: $(BUILD)/libpith.so.$(VERSION)
 	$(Q)ln -sf $(<F) $(BUILD)/libpith.so.$(SOVERSION)
 	$(Q)ln -sf $(<F) $@
-$(PITH): $(call obj,$(CLI_SRC)) $(BUILD)/libpith.a
+$(BUILD)/server.a: $(call obj,$(SERVER_SRC))
+	$(call say,AR)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+$(PITH): $(call obj,$(CLI_SRC)) $(BUILD)/server.a $(BUILD)/libpith.a
 	$(call say,LD)
 	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -o $@ $^ $(CLI_LIBS) $(LIBS)
 $(BUILD)/src/cli/%.o: CPPFLAGS += -DPITH_DATADIR='"$(PREFIX)/share/pith"' -I$(BUILD)/src
@@ -67,9 +73,9 @@ $(BUILD)/src/cli/html.o: $(patsubst %,$(BUILD)/src/cli/page.%.inc,html css js)
 $(BUILD)/src/cli/page.%.inc: src/cli/page.%
 	@mkdir -p $(@D)
 	$(Q)sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n",/' $< > $@
-$(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(BUILD)/libpith.a
+$(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(BUILD)/server.a $(BUILD)/libpith.a
 	$(call say,LD)
-	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -o $@ $^ -Wl,--as-needed $(SERVER_LIBS) $(LIBS) -lcmocka
 $(BUILD)/tools/%: $(BUILD)/tools/%.o $(BUILD)/libpith.a
 	$(call say,LD)
 	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)

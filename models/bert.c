@@ -1,4 +1,4 @@
-/* bert: BERT and DistilBERT encoders with a sequence classification head.
+/* bert: BERT and DistilBERT encoders, bare or with a sequence classification head; other heads are left out.
  *
  *   x = LayerNorm(word[id] + position[i] (+ type[t]))           t: segment; BERT only
  *   for each layer:
@@ -54,7 +54,16 @@ static const names distilbert_names = {
     "sa_layer_norm", "ffn.lin1", "ffn.lin2", "output_layer_norm", "pre_classifier", 0};
 
 static const char *const architectures[] = {"DistilBertForSequenceClassification", "BertForSequenceClassification",
-                                            "DistilBertModel", "BertModel", NULL};
+                                            "DistilBertModel", "BertModel", "DistilBertForMaskedLM", "BertForMaskedLM",
+                                            "BertForPreTraining", NULL};
+/* Ends of names that belong to other heads, or to one that is not asked for. */
+static const char *const other_heads[] = {
+    "pooler.dense.weight", "pooler.dense.bias", "cls.predictions.bias", "cls.predictions.transform.dense.weight",
+    "cls.predictions.transform.dense.bias", "cls.predictions.transform.LayerNorm.weight",
+    "cls.predictions.transform.LayerNorm.bias", "cls.predictions.transform.LayerNorm.gamma",
+    "cls.predictions.transform.LayerNorm.beta", "cls.predictions.decoder.weight", "cls.predictions.decoder.bias",
+    "cls.seq_relationship.weight", "cls.seq_relationship.bias", "vocab_transform.weight", "vocab_transform.bias",
+    "vocab_layer_norm.weight", "vocab_layer_norm.bias", "vocab_projector.weight", "vocab_projector.bias"};
 
 /* ---- load ---- */
 
@@ -228,10 +237,7 @@ static void *bert_load(json cfg, const char *architecture, bind *b, const op_ctx
         bert_free(m);
         return NULL;
     }
-    if (!m->n_labels) {
-        bind_ignore(b, "pooler.dense.weight");
-        bind_ignore(b, "pooler.dense.bias");
-    }
+    for (size_t i = 0; !m->n_labels && i < sizeof other_heads / sizeof other_heads[0]; i++) bind_ignore(b, other_heads[i]);
     if (bind_finish(b, "is config.json that of these weights?", e)) {
         bert_free(m);
         return NULL;

@@ -4,28 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEFAULT_BATCH_TOKENS = 8192 };
-
-/* One sequence for the model and the text it comes from. */
-typedef struct piece {
-    tokenizer_encoding x;
-    size_t text;
-} piece;
-
 typedef struct job {
     pith_session *s;
-    const tokenizer *t;
     pith_classify_options o; /* defaults filled in */
     const pith_text *texts;
     pith_result *results;
     size_t n;
-    piece *pieces; /* of the batch being filled */
-    size_t n_pieces, cap_pieces, n_tokens;
-    pith_seq *seqs; /* [cap_pieces] */
-    float *logits;  /* [cap_pieces][n_labels] */
+    engine_pack pack;
 } job;
-
-static int text_error(size_t i, pith_err *e) { return err_where(e, "text %zu", i); }
 
 /* ---- results ---- */
 
@@ -53,7 +39,7 @@ static void pool(const job *j, pith_result *r, const float *logits)
     for (size_t i = 0; i < n; i++) {
         if (r->n_windows == 0) r->logits[i] = logits[i];
         else if (j->o.pool == PITH_POOL_MEAN) r->logits[i] += logits[i];
-        else if (!(logits[i] <= r->logits[i])) r->logits[i] = logits[i]; /* a NaN stays */
+        else if (logits[i] > r->logits[i] || logits[i] != logits[i]) r->logits[i] = logits[i]; /* a NaN stays */
     }
     r->n_windows++;
 }
@@ -67,47 +53,22 @@ static void finish(const job *j, pith_result *r)
 
 /* ---- batches ---- */
 
-static int flush(job *j, pith_err *e)
+static int run_batch(void *ctx, pith_err *e)
 {
-    if (!j->n_pieces) return 0;
+    job *j = ctx;
+    engine_pack *p = &j->pack;
     size_t labels = (size_t)j->s->m->dims.n_labels;
-    for (size_t i = 0; i < j->n_pieces; i++)
-        j->seqs[i] = (pith_seq){j->pieces[i].x.ids, j->pieces[i].x.type_ids, j->pieces[i].x.n};
-    if (pith_run(j->s, j->seqs, j->n_pieces, j->logits, NULL, e)) return -1;
-    for (size_t i = 0; i < j->n_pieces; i++)
-        pool(j, &j->results[j->pieces[i].text], j->logits + i * labels);
-    j->n_pieces = j->n_tokens = 0;
+    if (engine_pack_out(p, p->n, labels, e) || pith_run(j->s, p->seqs, p->n, p->out, NULL, e)) return -1;
+    for (size_t i = 0; i < p->n; i++) pool(j, &j->results[p->pieces[i].text], p->out + i * labels);
     return 0;
 }
 
-static int grow(job *j, pith_err *e)
+/* Adds the sequence text[a0,a1) pair[0,nb) of text i. */
+static int add(job *j, size_t i, size_t a0, size_t a1, size_t nb, pith_err *e)
 {
-    size_t cap = j->cap_pieces ? 2 * j->cap_pieces : 64, labels = (size_t)j->s->m->dims.n_labels;
-    piece *p = realloc(j->pieces, cap * sizeof *p);
-    if (p) j->pieces = p;
-    pith_seq *q = realloc(j->seqs, cap * sizeof *q);
-    if (q) j->seqs = q;
-    float *l = realloc(j->logits, cap * labels * sizeof *l);
-    if (l) j->logits = l;
-    if (!p || !q || !l) return err_nomem(e, cap * sizeof *p, "a batch");
-    memset(j->pieces + j->cap_pieces, 0, (cap - j->cap_pieces) * sizeof *p);
-    j->cap_pieces = cap;
-    return 0;
-}
-
-/* Adds the sequence a[a0,a1) (b[0,nb)) to the batch; a full batch is computed first. */
-static int add(job *j, size_t text, const tokenizer_encoding *a, size_t a0, size_t a1, const tokenizer_encoding *b,
-               size_t nb, pith_err *e)
-{
-    size_t n = a1 - a0 + nb + tokenizer_n_special(j->t, b != NULL);
-    if (j->n_pieces && (j->n_tokens + n > j->o.batch_tokens) && flush(j, e)) return -1;
-    if (j->n_pieces == j->cap_pieces && grow(j, e)) return -1;
-    piece *p = &j->pieces[j->n_pieces];
-    p->text = text;
-    if (tokenizer_assemble(j->t, a, a0, a1, b, 0, nb, &p->x, e)) return -1;
-    j->n_pieces++;
-    j->n_tokens += p->x.n;
-    j->results[text].n_tokens += p->x.n;
+    size_t n;
+    if (engine_pack_add(&j->pack, i, a0, a1, nb, &n, e)) return -1;
+    j->results[i].n_tokens += n;
     return 0;
 }
 
@@ -126,25 +87,25 @@ static void cut(tokenizer_encoding *x, size_t from, size_t to)
     x->n = from + rest;
 }
 
-static int add_text(job *j, size_t i, tokenizer_encoding *a, tokenizer_encoding *b, pith_err *e)
+static int add_text(job *j, size_t i, pith_err *e)
 {
-    size_t special = tokenizer_n_special(j->t, b != NULL), na = a->n, nb = b ? b->n : 0;
+    engine_pack *p = &j->pack;
     pith_result *r = &j->results[i];
-    if (special >= j->o.max_length)
-        return err_set(e, "max length %zu leaves no room beside %zu special tokens", j->o.max_length, special);
-    size_t room = j->o.max_length - special;
-    r->n_full = na + nb + special;
-    if (na + nb <= room) return add(j, i, a, 0, na, b, nb, e);
+    size_t na = p->text.n, nb = p->pair.n, room;
+    r->n_replaced = p->text.n_replaced + p->pair.n_replaced;
+    if (engine_pack_room(p, &room, e)) return -1;
+    r->n_full = na + nb + (p->max_length - room);
+    if (na + nb <= room) return add(j, i, 0, na, nb, e);
     r->truncated = 1;
-    if (j->o.long_text == PITH_LONG_TRUNCATE || (b && nb >= room)) {
+    if (j->o.long_text == PITH_LONG_TRUNCATE || (p->paired && nb >= room)) {
         tokenizer_truncate_pair(&na, &nb, room);
-        return add(j, i, a, 0, na, b, nb, e);
+        return add(j, i, 0, na, nb, e);
     }
     size_t width = room - nb; /* a pair stays whole; the text is what is long */
     if (j->o.long_text == PITH_LONG_HEAD_TAIL) {
         /* A quarter of the head, the rest of the tail: what Sun et al. 2019 found best (128 + 382 of 510). */
-        cut(a, width / 4, a->n - (width - width / 4));
-        return add(j, i, a, 0, a->n, b, nb, e);
+        cut(&p->text, width / 4, na - (width - width / 4));
+        return add(j, i, 0, p->text.n, nb, e);
     }
     r->truncated = 0;
     size_t stride = j->o.stride ? j->o.stride : width > 1 ? width / 2 : 1;
@@ -153,55 +114,33 @@ static int add_text(job *j, size_t i, tokenizer_encoding *a, tokenizer_encoding 
                        width);
     for (size_t at = 0;; at += stride) {
         size_t end = at + width < na ? at + width : na;
-        if (add(j, i, a, at, end, b, nb, e)) return -1;
+        if (add(j, i, at, end, nb, e)) return -1;
         if (end == na) return 0;
     }
 }
 
-static int encode_text(job *j, size_t i, tokenizer_encoding *a, tokenizer_encoding *b, pith_err *e)
-{
-    const pith_text *t = &j->texts[i];
-    tokenizer_options to = {.strict = j->o.strict, .no_parse_special = j->o.no_parse_special};
-    if (tokenizer_encode_plain(j->t, t->text, t->len, &to, a, e)) return -1;
-    j->results[i].n_replaced = a->n_replaced;
-    if (!t->pair) return 0;
-    if (tokenizer_encode_plain(j->t, t->pair, t->pair_len, &to, b, e)) return -1;
-    j->results[i].n_replaced += b->n_replaced;
-    return 0;
-}
-
 static int run(job *j, pith_err *e)
 {
-    tokenizer_encoding a = {0}, b = {0};
-    int failed = 0;
-    for (size_t i = 0; i < j->n && !failed; i++) {
+    for (size_t i = 0; i < j->n; i++) {
         pith_result *r = &j->results[i];
         *r = (pith_result){.scores = r->scores, .logits = r->logits, .label = -1};
-        if (encode_text(j, i, &a, &b, e) || add_text(j, i, &a, j->texts[i].pair ? &b : NULL, e))
-            failed = text_error(i, e);
+        if (engine_pack_read(&j->pack, &j->texts[i], e) || add_text(j, i, e)) return err_where(e, "text %zu", i);
     }
-    failed = failed || flush(j, e);
-    for (size_t i = 0; i < j->n && !failed; i++) finish(j, &j->results[i]);
-    tokenizer_encoding_free(&a);
-    tokenizer_encoding_free(&b);
-    return failed ? -1 : 0;
+    if (engine_pack_flush(&j->pack, e)) return -1;
+    for (size_t i = 0; i < j->n; i++) finish(j, &j->results[i]);
+    return 0;
 }
 
 static int set_options(job *j, const pith_classify_options *o, pith_err *e)
 {
     const pith_model *m = j->s->m;
     if (o) j->o = *o;
-    size_t most = pith_model_max_positions(m);
     if (!m->dims.n_labels)
         return err_set(e, "the model has no classification head (its architecture is a bare %s encoder)", m->type);
-    if (!m->tokenizer.t)
-        return err_set(e, "the model's directory holds no tokenizer (tokenizer.json or vocab.txt), so it cannot read text");
-    if (j->o.max_length > most)
-        return err_set(e, "max length %zu is over the model's %zu positions (max_position_embeddings)", j->o.max_length, most);
-    if (!j->o.max_length) j->o.max_length = pith_model_max_length(m);
-    if (!j->o.batch_tokens) j->o.batch_tokens = DEFAULT_BATCH_TOKENS;
+    j->pack = (engine_pack){.max_length = j->o.max_length, .batch_tokens = j->o.batch_tokens, .run = run_batch, .ctx = j,
+                            .read = {.strict = j->o.strict, .no_parse_special = j->o.no_parse_special}};
+    if (engine_pack_open(&j->pack, m, e)) return -1;
     if (j->o.activation == PITH_ACTIVATION_AUTO) j->o.activation = m->activation;
-    j->t = m->tokenizer.t;
     return 0;
 }
 
@@ -210,10 +149,7 @@ int pith_classify(pith_session *s, const pith_text *texts, size_t n, const pith_
 {
     job j = {.s = s, .texts = texts, .results = results, .n = n};
     int failed = set_options(&j, o, e) || run(&j, e);
-    for (size_t i = 0; i < j.cap_pieces; i++) tokenizer_encoding_free(&j.pieces[i].x);
-    free(j.pieces);
-    free(j.seqs);
-    free(j.logits);
+    engine_pack_free(&j.pack);
     return failed ? -1 : 0;
 }
 
@@ -237,12 +173,13 @@ static size_t find_words(const char *text, size_t len, pith_word *words, size_t 
 /* Bytes of the text that the model saw; all of it unless it was cut. */
 static int seen_bytes(const job *j, const char *text, size_t len, size_t *bytes, pith_err *e)
 {
-    tokenizer_options to = {.strict = j->o.strict, .no_parse_special = j->o.no_parse_special, .max_length = j->o.max_length};
+    tokenizer_options to = j->pack.read;
     tokenizer_encoding x = {0};
     size_t n_full;
+    to.max_length = j->pack.max_length;
     *bytes = len;
     if (j->o.long_text != PITH_LONG_TRUNCATE) return 0;
-    int failed = tokenizer_encode(j->t, text, len, NULL, 0, &to, &x, &n_full, e);
+    int failed = tokenizer_encode(j->pack.t, text, len, NULL, 0, &to, &x, &n_full, e);
     if (!failed && n_full > x.n) {
         *bytes = 0;
         for (size_t i = 0; i < x.n; i++)
@@ -278,23 +215,36 @@ static int explain_group(pith_session *s, const char *text, size_t len, pith_wor
     return failed;
 }
 
+int pith_words(pith_session *s, const char *text, size_t len, const pith_classify_options *o, pith_word **words,
+               size_t *n_words, pith_err *e)
+{
+    job j = {.s = s};
+    size_t bytes;
+    *words = NULL;
+    *n_words = 0;
+    if (set_options(&j, o, e) || seen_bytes(&j, text, len, &bytes, e)) return -1;
+    size_t n = find_words(text, bytes, NULL, 0);
+    *words = malloc((n ? n : 1) * sizeof **words);
+    if (!*words) return err_nomem(e, n * sizeof **words, "words");
+    *n_words = find_words(text, bytes, *words, n);
+    return 0;
+}
+
 int pith_explain(pith_session *s, const char *text, size_t len, int label, const pith_classify_options *o,
                  pith_word **words, size_t *n_words, pith_err *e)
 {
-    job j = {.s = s};
+    size_t labels = (size_t)s->m->dims.n_labels, n;
+    pith_word *w;
     *words = NULL;
     *n_words = 0;
-    if (set_options(&j, o, e)) return -1;
-    size_t labels = (size_t)s->m->dims.n_labels, bytes;
-    if (label < 0 || (size_t)label >= labels) return err_set(e, "label %d: the model has %zu", label, labels);
-    if (seen_bytes(&j, text, len, &bytes, e)) return -1;
-    size_t n = find_words(text, bytes, NULL, 0);
-    pith_word *w = malloc((n ? n : 1) * sizeof *w);
+    if (pith_words(s, text, len, o, &w, &n, e)) return -1;
     float *values = malloc(2 * labels * sizeof *values);
     pith_text t = {.text = text, .len = len};
     pith_result r = {.scores = values, .logits = values ? values + labels : NULL};
-    int failed = !w || !values ? err_nomem(e, n * sizeof *w, "words") : pith_classify(s, &t, 1, o, &r, e);
-    if (!failed) find_words(text, bytes, w, n);
+    int failed = 0;
+    if (label < 0 || (size_t)label >= labels) failed = err_set(e, "label %d: the model has %zu", label, labels);
+    else if (!values) failed = err_nomem(e, 2 * labels * sizeof *values, "scores");
+    else failed = pith_classify(s, &t, 1, o, &r, e);
     for (size_t i = 0; i < n && !failed; i += EXPLAIN_GROUP)
         failed = explain_group(s, text, len, w + i, n - i < EXPLAIN_GROUP ? n - i : EXPLAIN_GROUP, label, r.scores[label], o, e);
     free(values);

@@ -1,5 +1,5 @@
-/* engine: directory -> config -> architecture -> weights -> session. Text and classification are in text.c and
- * classify.c, the files themselves in weights.c. */
+/* engine: directory -> config -> architecture -> weights -> session. Text, classification and vectors are in
+ * text.c, classify.c and embed.c, the files themselves in weights.c. */
 #include "engine.h"
 #include "base/par.h"
 #include "base/path.h"
@@ -37,8 +37,7 @@ static int read_activation(pith_model *m, json cfg, pith_err *e)
     return 0;
 }
 
-/* Says which directory, unless the message begins with a path in it. */
-static int where(const char *dir, pith_err *e)
+int engine_where(const char *dir, pith_err *e)
 {
     size_t n = strlen(dir);
     int begins = e && n && !strncmp(e->msg, dir, n) && (dir[n - 1] == '/' || e->msg[n] == '/' || e->msg[n] == ':');
@@ -59,7 +58,7 @@ int engine_config(pith_model *m, const char *dir, const char **architecture, pit
     free(path);
     if (!m->config) return -1;
     m->arch = model_find(json_root(m->config), &m->type, architecture, e);
-    return m->arch ? 0 : where(dir, e);
+    return m->arch ? 0 : engine_where(dir, e);
 }
 
 static int open_tokenizer(pith_model *m, const char *dir, pith_err *e)
@@ -101,7 +100,7 @@ int engine_weights(pith_model *m, const char *dir, const char *architecture, con
     m->parameters = b ? bind_parameters(b) : 0;
     m->widest = b ? (size_t)bind_widest(b) : 0;
     bind_free(b);
-    if (!m->weights) return where(dir, e);
+    if (!m->weights) return engine_where(dir, e);
     uint64_t n;
     if (m->dims.n_labels && model_labels(json_root(m->config), &n, &m->labels, e)) return -1;
     return read_activation(m, json_root(m->config), e);
@@ -155,7 +154,7 @@ pith_model *pith_model_open(const char *dir, const pith_model_options *o, pith_e
     unsigned long mode = par_fp_enter();
     int failed = !m->op.kernels || engine_dtype(o->dtype, &m->op.weights, e) || engine_config(m, dir, &architecture, e) ||
                  open_tokenizer(m, dir, e) || engine_weights(m, dir, architecture, &(engine_source){.no_mmap = o->no_mmap}, e) ||
-                 check_vocabulary(m, e) || (m->dims.causal && engine_settings(m, dir, e));
+                 check_vocabulary(m, e) || (m->dims.causal ? engine_settings(m, dir, e) : engine_modules(m, dir, e));
     par_fp_leave(mode);
     if (!failed) return m;
     pith_model_close(m);
@@ -172,6 +171,8 @@ void pith_model_close(pith_model *m)
     json_free(m->config);
     free(m->labels);
     free(m->eos);
+    free(m->vectors.prompt);
+    free(m->vectors.refused);
     for (size_t i = 0; i < m->n_notes; i++) free(m->note[i]);
     free(m);
 }

@@ -8,6 +8,15 @@ struct pith_tokenizer {
     tokenizer *t;
 };
 
+/* How a directory of sentence-transformers makes vectors; without its files the mean of the tokens. */
+typedef struct engine_vectors {
+    pith_pooling pooling;
+    int normalize;
+    size_t max_length; /* 0: not said */
+    char *prompt;      /* stands before every text; NULL: none */
+    char *refused;     /* why there are none; NULL: there are */
+} engine_vectors;
+
 struct pith_model {
     const model_arch *arch;
     void *weights; /* the architecture's own */
@@ -28,6 +37,7 @@ struct pith_model {
     int32_t bos;            /* -1: none */
     pith_sampling sampling;
     size_t max_new_tokens;  /* 0: not said */
+    engine_vectors vectors;
     char *note[2];          /* warnings: what of it is not followed; ids that the model lacks */
     size_t n_notes;
 };
@@ -61,10 +71,47 @@ int engine_weights(pith_model *m, const char *dir, const char *architecture, con
 /* "q8", "q4", NULL or "auto" (0). */
 int engine_dtype(const char *name, dtype *out, pith_err *e);
 
+/* Says which directory an error is about, unless its message begins with a path in it. Always -1. */
+int engine_where(const char *dir, pith_err *e);
+/* The JSON file dir/name; *out is NULL where there is none. */
+int engine_json(const char *dir, const char *name, json_doc **out, pith_err *e);
+/* Fills the model's settings for vectors from the directory, the tokenizer being open. */
+int engine_modules(pith_model *m, const char *dir, pith_err *e);
 /* Fills the model's settings for generation from the directory; a file that is not there leaves the defaults. */
 int engine_settings(pith_model *m, const char *dir, pith_err *e);
 
 /* Adds a warning to the model. */
 int engine_note(pith_model *m, pith_err *e, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* Texts packed into forwards of at most batch_tokens, without padding. run computes the n sequences there are. */
+typedef struct engine_piece {
+    tokenizer_encoding x;
+    size_t text; /* the caller's number of the text it comes from */
+} engine_piece;
+typedef struct engine_pack {
+    size_t max_length, batch_tokens; /* asked for; 0: the model's, 8192 */
+    tokenizer_options read;
+    int (*run)(void *ctx, pith_err *e);
+    void *ctx;
+    const tokenizer *t;
+    tokenizer_encoding text, pair; /* what engine_pack_read read, without special tokens */
+    int paired;
+    engine_piece *pieces; /* [n] */
+    pith_seq *seqs;       /* [n] */
+    size_t n, cap, n_tokens;
+    float *out; /* [n_out] */
+    size_t n_out;
+} engine_pack;
+/* Fills in the defaults. -1: the model has no tokenizer, or fewer positions than max_length. */
+int engine_pack_open(engine_pack *p, const pith_model *m, pith_err *e);
+int engine_pack_read(engine_pack *p, const pith_text *t, pith_err *e);
+/* Tokens of the text that was read which fit in beside the special ones, at least 1. */
+int engine_pack_room(const engine_pack *p, size_t *room, pith_err *e);
+/* Adds the sequence text[a0,a1) pair[0,nb), *n tokens with the special ones; a full batch is run first. */
+int engine_pack_add(engine_pack *p, size_t text, size_t a0, size_t a1, size_t nb, size_t *n, pith_err *e);
+int engine_pack_flush(engine_pack *p, pith_err *e);
+/* n floats in p->out. */
+int engine_pack_out(engine_pack *p, size_t n, size_t each, pith_err *e);
+void engine_pack_free(engine_pack *p);
 
 #endif

@@ -222,6 +222,34 @@ typedef struct pith_word {
 } pith_word;
 PITH_API int pith_explain(pith_session *s, const char *text, size_t len, int label, const pith_classify_options *o,
                           pith_word **words, size_t *n_words, pith_err *e);
+/* Only the words that pith_explain asks about, each with influence 0. */
+PITH_API int pith_words(pith_session *s, const char *text, size_t len, const pith_classify_options *o,
+                        pith_word **words, size_t *n_words, pith_err *e);
+
+/* ---- embeddings ---- */
+
+typedef enum pith_pooling { PITH_POOLING_AUTO, PITH_POOLING_CLS, PITH_POOLING_MEAN, PITH_POOLING_MAX } pith_pooling;
+
+/* A zeroed struct is what the directory says: modules.json and the files beside it (sentence-transformers; a default prompt
+ * stands before every text), else the mean of the tokens, not normalised. */
+typedef struct pith_embed_options {
+    pith_pooling pooling;  /* final hidden states to one vector: the first token's, the mean or the maximum of all */
+    int normalize;         /* to length 1: 0 as the directory says, 1 yes, -1 no */
+    size_t dimensions;     /* only the first so many, cut before normalising; 0: all */
+    size_t max_length;     /* tokens; 0: as the directory says (max_seq_length), else pith_model_max_length */
+    size_t batch_tokens;   /* upper bound of tokens in one forward; 0: 8192 */
+    int strict;            /* invalid UTF-8 is an error */
+    int no_parse_special;
+} pith_embed_options;
+
+/* Width of a vector; 0: the model gives none (it is causal, or has modules that are not supported: pith_embed says which). */
+PITH_API size_t pith_model_embedding_size(const pith_model *m);
+/* vectors [n][dimensions or embedding size]; n_tokens [n], what the model saw of each, may be NULL; truncated [n], 1 where
+ * that is not all, may be NULL. Texts are packed by length; what one gets does not depend on the others. The text that
+ * failed is named in the message ("text 3: ..."); hidden states that are NaN or infinite are an error. With n 0 only the
+ * options are checked. */
+PITH_API int pith_embed(pith_session *s, const pith_text *texts, size_t n, const pith_embed_options *o, float *vectors,
+                        size_t *n_tokens, uint8_t *truncated, pith_err *e);
 
 /* ---- generation ---- */
 
@@ -274,6 +302,7 @@ typedef struct pith_token {
     float logprob;
     const pith_logprob *top; /* [n_top], most probable first */
     size_t n_top;
+    size_t n_reused;    /* tokens of the prompt that were found in the cache */
     pith_finish finish; /* not NONE: the last call for this request */
     const char *error;  /* why, if finish is ERROR; id is -1 then */
 } pith_token;
@@ -311,6 +340,7 @@ typedef struct pith_generator_options {
     size_t context;
     size_t sequences; /* at once; 0: 1 */
     size_t chunk;     /* tokens of prompts computed in one step; 0: 512. Changes no result */
+    size_t chunk_busy; /* the same while other answers are being written, at most chunk; 0: 32 */
     int half_cache;   /* keys and values are rounded to F16: half the memory */
 } pith_generator_options;
 

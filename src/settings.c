@@ -1,5 +1,5 @@
 /* settings: what generation_config.json says about writing with a model, with transformers' defaults where it is
- * silent. Read once, when the model is opened. */
+ * silent. Read once, when the model is opened. Other files' JSON is opened here too. */
 #include "engine.h"
 #include "base/path.h"
 #include <stdlib.h>
@@ -83,27 +83,33 @@ static int note_rest(pith_model *m, json cfg, pith_err *e)
     return engine_note(m, e, "generation_config.json: %s: not supported and not followed", list);
 }
 
+int engine_json(const char *dir, const char *name, json_doc **out, pith_err *e)
+{
+    struct stat st;
+    char *path = path_join(dir, name, e);
+    *out = NULL;
+    if (!path) return -1;
+    int there = stat(path, &st) == 0;
+    if (there) *out = json_load(path, e);
+    free(path);
+    return there && !*out ? -1 : 0;
+}
+
 int engine_settings(pith_model *m, const char *dir, pith_err *e)
 {
-    json_doc *d = NULL;
-    struct stat st;
-    char *path = path_join(dir, "generation_config.json", e);
-    if (!path) return -1;
+    json_doc *d;
     m->bos = -1;
     /* transformers' GenerationConfig */
     m->sampling = (pith_sampling){.top_k = 50, .top_p = 1, .typical_p = 1, .repetition_penalty = 1};
-    int there = stat(path, &st) == 0, bad = 0;
-    if (there) d = json_load(path, e);
-    free(path);
+    int bad = engine_json(dir, "generation_config.json", &d, e);
     if (d) {
         json g = json_root(d);
         bad = read_sampling(m, g, e) || read_ids(json_get(g, "eos_token_id"), &m->eos, &m->n_eos, e) ||
               read_bos(m, g, e) || note_rest(m, g, e);
     }
     json_free(d);
-    if (there && !d) return err_where(e, "%s", dir);
     json cfg = json_root(m->config);
     if (!bad) bad = read_bos(m, cfg, e);
     if (!bad && !m->n_eos) bad = read_ids(json_get(cfg, "eos_token_id"), &m->eos, &m->n_eos, e);
-    return bad ? err_where(e, "%s", dir) : 0;
+    return bad ? engine_where(dir, e) : 0;
 }
