@@ -332,8 +332,10 @@ static void define(const kernel_quant *a, const char *packed_w, float *y)
                 memcpy(&steps, block + 64 + j % 32 * 2, 2);
                 for (size_t i = 0; i < 32 * quant_groups_of(groups, b); i++) {
                     size_t g = i / 32, in = i % 32;
-                    int code = (signed char)block[64 + 1024 * g + in / 4 * 128 + j % 32 * 4 + in % 4];
-                    if (a->type == DT_Q4) {
+                    int code;
+                    if (a->type == DT_Q8) {
+                        code = (signed char)block[64 + 1024 * g + in / 4 * 128 + j % 32 * 4 + in % 4];
+                    } else {
                         int q = block[256 + 512 * g + in % 16 / 4 * 128 + j % 32 * 4 + in % 4] >> (in < 16 ? 0 : 4) & 15;
                         code = ((steps >> 4 * g & 15) + 1) * q + (signed char)block[128 + j % 32 * 4 + g];
                     }
