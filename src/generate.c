@@ -37,6 +37,7 @@ struct pith_generator {
     kv_shape shape; /* of the caches */
     size_t context, chunk, chunk_busy, n_slot;
     size_t turn; /* slot whose prompt comes first */
+    int hurry;
     slot *slots;
     uint64_t clock;
     /* of a step, [n_slot] */
@@ -140,6 +141,8 @@ size_t pith_generator_room(const pith_generator *g)
     for (size_t i = 0; i < g->n_slot; i++) n += !g->slots[i].busy;
     return n;
 }
+
+void pith_generator_hurry(pith_generator *g, int hurry) { g->hurry = hurry; }
 
 pith_generator_stats pith_generator_statistics(const pith_generator *g)
 {
@@ -261,6 +264,19 @@ static int room_for_top(pith_generator *g, size_t n, pith_err *e)
     return 0;
 }
 
+/* Room for so many tokens in the slot's cache. Where memory is short what free slots hold is given up. */
+static int hold_tokens(pith_generator *g, slot *s, size_t n, pith_err *e)
+{
+    pith_err first = {{0}};
+    if (!kv_reserve(&s->cache, n, &first)) return 0;
+    for (size_t i = 0; i < g->n_slot; i++) {
+        if (g->slots[i].busy || &g->slots[i] == s) continue;
+        kv_free(&g->slots[i].cache);
+        g->slots[i].cache.shape = g->shape;
+    }
+    return kv_reserve(&s->cache, n, e);
+}
+
 static int begin(pith_generator *g, slot *s, const pith_request *r, const int32_t *ids, size_t n, pith_err *e)
 {
     size_t keep = common(s, s->cache.n, ids, n), left = g->context - n;
@@ -281,7 +297,9 @@ static int begin(pith_generator *g, slot *s, const pith_request *r, const int32_
         return -1;
     }
     /* Past the model's own positions the rotation depends on the length a cache is opened for: the context's. */
-    if (kv_reserve(&s->cache, g->context > g->m->dims.max_positions ? g->context : n, e) || sample_init(&s->sample, &r->sampling, (size_t)g->m->dims.vocab, e)) return -1;
+    if (hold_tokens(g, s, g->context > g->m->dims.max_positions ? g->context : n, e) ||
+        sample_init(&s->sample, &r->sampling, (size_t)g->m->dims.vocab, e))
+        return -1;
     if (stream_open(&s->text, g->m->tokenizer.t, ids, n, r->stop, r->n_stop, e)) {
         sample_free(&s->sample);
         return -1;
@@ -386,7 +404,7 @@ static void advance(pith_generator *g, slot *s, const float *logits)
 
 /* Room for one more id and for everything up to it in the cache, which grows by halves: no larger than the request can
  * need. */
-static int reserve(const pith_generator *g, slot *s, pith_err *e)
+static int reserve(pith_generator *g, slot *s, pith_err *e)
 {
     size_t most = s->shift || s->max_answer > g->context ? g->context : s->n - s->n_answer + s->max_answer;
     if (s->n == s->cap) {
@@ -398,14 +416,14 @@ static int reserve(const pith_generator *g, slot *s, pith_err *e)
         s->cap = cap;
     }
     size_t want = s->n + s->n / 2 + 256;
-    return s->n <= s->cache.length ? 0 : kv_reserve(&s->cache, want < most ? want : most, e);
+    return s->n <= s->cache.length ? 0 : hold_tokens(g, s, want < most ? want : most, e);
 }
 
 /* Gives the prompts their shares of the step: equal ones, and what some do not need to the others, beginning where the
  * last step ended. While answers are being written the step stays small, so that they do not stall. */
 static void share(pith_generator *g)
 {
-    size_t prompts = 0, room = g->chunk, start = g->turn;
+    size_t prompts = 0, room = g->hurry ? g->chunk_busy : g->chunk, start = g->turn;
     for (size_t i = 0; i < g->n_slot; i++) {
         slot *s = &g->slots[i];
         s->todo = 0;
@@ -467,8 +485,10 @@ int pith_generator_step(pith_generator *g, pith_err *e)
     double start = now();
     int prompts;
     size_t n, vocab = (size_t)g->m->dims.vocab;
-    for (size_t i = 0; i < g->n_slot; i++)
-        if (g->slots[i].busy && reserve(g, &g->slots[i], e)) return -1;
+    for (size_t i = 0; i < g->n_slot; i++) {
+        pith_err why = {{0}};
+        if (g->slots[i].busy && reserve(g, &g->slots[i], &why)) fail(&g->slots[i], why.msg);
+    }
     size_t count = schedule(g, &n, &prompts);
     if (!count) return 0;
     engine_run r = {.seqs = g->seqs, .n = count, .cache = g->caches, .logits = g->logits};

@@ -41,6 +41,14 @@ static void end_turn(void)
     pthread_mutex_unlock(&turns.mutex);
 }
 
+int worker_crowded(void)
+{
+    pthread_mutex_lock(&turns.mutex);
+    int others = turns.next - turns.now > 1;
+    pthread_mutex_unlock(&turns.mutex);
+    return others;
+}
+
 /* ---- metrics ---- */
 
 void worker_count(const worker *w, metrics_counter c, uint64_t n)
