@@ -12,7 +12,7 @@
 #include <time.h>
 
 enum { DEFAULT_CHUNK = 512, DEFAULT_CHUNK_BUSY = 32 };
-enum { WORTH_WAITING = 32 }; /* tokens that another slot is about to compute too */
+enum { WORTH_WAITING = 32 }; /* tokens that another slot is about to compute: fewer do not make up for a step */
 
 typedef struct slot {
     int busy;
@@ -202,7 +202,7 @@ static slot *choose(pith_generator *g, const int32_t *ids, size_t n)
         slot *s = &g->slots[i];
         if (s->busy) continue;
         size_t c = common(s, s->cache.n, ids, n);
-        if (c > most && c >= s->cache.n / 2) {
+        if (c > most && c >= s->cache.n - s->cache.n / 4) {
             best = s;
             most = c;
         }
@@ -229,7 +229,7 @@ static void settle(pith_generator *g, slot *s)
         have = c;
         from = o;
     }
-    s->waits = soon >= have + WORTH_WAITING;
+    s->waits = soon >= have + (s->waits ? 1 : WORTH_WAITING);
     if (s->waits || !from) return;
     g->stats.reused_tokens += have - s->cache.n;
     s->n_reused = have;
@@ -309,6 +309,7 @@ static int begin(pith_generator *g, slot *s, const pith_request *r, const int32_
     g->stats.reused_tokens += keep;
     s->used = ++g->clock;
     s->busy = 1;
+    s->waits = 0;
     settle(g, s);
     return 0;
 }
