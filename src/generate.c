@@ -12,6 +12,7 @@
 #include <time.h>
 
 enum { DEFAULT_CHUNK = 512, DEFAULT_CHUNK_BUSY = 32 };
+enum { BUSY_MOST = 4 }; /* times chunk_busy that a step may grow to for many short prompts */
 enum { WORTH_WAITING = 32 }; /* tokens that another slot is about to compute: fewer do not make up for a step */
 
 typedef struct slot {
@@ -420,19 +421,34 @@ static int reserve(pith_generator *g, slot *s, pith_err *e)
     return s->n <= s->cache.length ? 0 : hold_tokens(g, s, want < most ? want : most, e);
 }
 
+/* Tokens of prompts in this step. While answers are being written it stays small, so that they do not stall; only where
+ * more short prompts wait than are being written it grows some, or a crowd that comes at once would trickle in. */
+static size_t room_for_prompts(const pith_generator *g)
+{
+    size_t writing = 0, brief = 0;
+    for (size_t i = 0; i < g->n_slot; i++) {
+        const slot *s = &g->slots[i];
+        writing += s->busy && !in_prompt(s);
+        brief += in_prompt(s) && !s->waits && (s->n - s->cache.n) / BUSY_MOST <= g->chunk_busy;
+    }
+    if (!writing) return g->hurry ? g->chunk_busy : g->chunk;
+    size_t times = brief ? 1 + (brief - 1) / writing : 1, left = g->chunk / g->chunk_busy;
+    if (times > BUSY_MOST) times = BUSY_MOST;
+    return (times < left ? times : left) * g->chunk_busy;
+}
+
 /* Gives the prompts their shares of the step: equal ones, and what some do not need to the others, beginning where the
- * last step ended. While answers are being written the step stays small, so that they do not stall. */
+ * last step ended. */
 static void share(pith_generator *g)
 {
-    size_t prompts = 0, room = g->hurry ? g->chunk_busy : g->chunk, start = g->turn;
+    size_t prompts = 0, start = g->turn;
     for (size_t i = 0; i < g->n_slot; i++) {
         slot *s = &g->slots[i];
-        s->todo = 0;
-        if (!s->busy) continue;
-        if (s->waits) settle(g, s);
-        if (!in_prompt(s)) s->todo = s->n - s->cache.n, room = g->chunk_busy;
-        else prompts += !s->waits;
+        if (s->busy && s->waits) settle(g, s);
+        s->todo = s->busy && !in_prompt(s) ? s->n - s->cache.n : 0;
+        prompts += in_prompt(s) && !s->waits;
     }
+    size_t room = room_for_prompts(g);
     size_t most = room < prompts ? 1 : room / (prompts ? prompts : 1);
     for (int pass = 0; pass < 2; pass++, most = room)
         for (size_t k = 0; k < g->n_slot && room; k++) {

@@ -107,12 +107,18 @@ static void prompts_share_the_steps(void **state)
         assert_int_equal(pith_generator_step(g, &e), 1);
         assert_int_equal(stream.n, 1 + step);
         uint64_t now = pith_generator_statistics(g).prompt_tokens;
-        assert_in_range(now - before, 0, 24);
+        assert_in_range(now - before, 0, step < 30 ? 24 : 48); /* at last both are short */
         before = now;
         assert_int_equal(late[2].n, step >= 3); /* 8 tokens of 20 a step */
     }
-    assert_int_equal(before, 100 + 440 + 400 + 20); /* 860 in 36 steps */
+    assert_int_equal(before, 100 + 440 + 400 + 20);
     assert_true(late[0].n == 1 && late[1].n == 1);
+    /* Several short ones at once get more, though not as much as nobody's company gives. */
+    for (size_t i = 0; i < 3; i++) text_of(ids[i], 90, pith_model_vocab_size(m), 200 + (uint32_t)i), add(g, sampled(m, i), ids[i], 90, 1, &late[i]);
+    assert_int_equal(pith_generator_step(g, &e), 1);
+    assert_int_equal(pith_generator_statistics(g).prompt_tokens, before + 3 * 24);
+    while (!late[0].n || !late[1].n || !late[2].n) assert_int_equal(pith_generator_step(g, &e), 1);
+    before = pith_generator_statistics(g).prompt_tokens;
     /* With nobody writing the chunk is large, unless there is hurry. */
     pith_generator_cancel(g, &stream);
     text_of(ids[0], 450, pith_model_vocab_size(m), 99);

@@ -212,7 +212,7 @@ typedef struct reading {
 
 static inline void ask_labels(reading *r, size_t first, size_t n)
 {
-    *r = (reading){.t = {{0}}};
+    memset(r, 0, sizeof *r);
     for (size_t i = 0; i < n; i++) {
         const char *s = reviews[(first + i) % REVIEWS];
         r->texts[i] = (pith_text){.text = s, .len = strlen(s)};
