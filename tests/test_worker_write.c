@@ -1,5 +1,6 @@
 /* Jobs that write: the same bits alone, in company and from the cache; several answers, errors. */
 #include "worker.h"
+#include <sys/resource.h>
 
 enum { CROWD = 32 };
 static task expected[CROWD], got[CROWD];
@@ -153,6 +154,59 @@ static void nan_fails_an_answer_only(void **state)
     worker_close(w);
 }
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+
+/* Address space for so many bytes more than there are now; 0: for all. */
+static void allow(size_t more)
+{
+    struct rlimit r;
+    getrlimit(RLIMIT_AS, &r);
+    char *statm = util_read("/proc/self/statm", NULL);
+    r.rlim_cur = more ? strtoull(statm, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE) + more : r.rlim_max;
+    free(statm);
+    if (setrlimit(RLIMIT_AS, &r)) fail_msg("cannot set the limit of memory");
+}
+
+/* Caches of 2.6 GB of address space each, of which little is touched, and room for one of them only. */
+static void short_memory_fails_one_answer_only(void **state)
+{
+    (void)state;
+#ifdef SANITIZED
+    printf("# skip: a sanitizer needs all of the address space\n");
+    skip();
+#endif
+    worker *w = open_worker("tests/golden/models/llama-dynamic", (worker_options){.generator = {.sequences = 2, .context = 1 << 22}});
+    static task first, second, both[2];
+    ask(w, &first, 1, 0);
+    put(w, &first);
+    await(&first);
+    assert_false(first.failed);
+    allow((size_t)1 << 30);
+    ask(w, &second, 2, 0); /* what the first one left is given up */
+    put(w, &second);
+    await(&second);
+    if (second.failed) fail_msg("%s", second.error);
+    for (size_t i = 0; i < 2; i++) ask(w, &both[i], 3 + i, 0), both[i].j.request.max_tokens = TOKENS, atomic_store(&both[i].slow, 1);
+    for (size_t i = 0; i < 2; i++) put(w, &both[i]);
+    for (size_t i = 0; i < 2; i++) await(&both[i]);
+    allow(0);
+    assert_int_equal(both[0].failed + both[1].failed, 1);
+    const task *t = &both[both[1].failed];
+    assert_int_equal(t->status, 503);
+    says(t->error, "out of memory");
+    ask(w, &both[1], 4, 0);
+    put(w, &both[1]);
+    await(&both[1]);
+    assert_false(both[1].failed);
+    worker_close(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,6 +216,7 @@ int main(void)
         cmocka_unit_test(many_answers_wait_for_others),
         cmocka_unit_test(what_cannot_be_done_fails_alone),
         cmocka_unit_test(nan_fails_an_answer_only),
+        cmocka_unit_test(short_memory_fails_one_answer_only),
     };
     return cmocka_run_group_tests_name("worker_write", tests, files_setup, files_teardown);
 }
