@@ -7,13 +7,15 @@ PYTHON ?= /usr/bin/python3
 VERSION := $(shell sed -n 's/.*PITH_VERSION "\(.*\)"/\1/p' src/pith.h)
 SOVERSION := 0
 PKGS := libcjson libutf8proc libxxhash libpcre2-8 zlib nettle
-CLI_PKGS := libedit
+SERVER_PKGS := libmicrohttpd libseccomp
+CLI_PKGS := libedit $(SERVER_PKGS)
 PKG_CONFIG ?= pkg-config
 GOALS_WITHOUT_LIBS := clean deps demo test neon
 ifneq ($(filter-out $(GOALS_WITHOUT_LIBS),$(or $(MAKECMDGOALS),all)),)
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) $(CLI_PKGS))
 PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS))
-CLI_LIBS := $(shell $(PKG_CONFIG) --libs $(CLI_PKGS))
+CLI_LIBS := -pthread $(shell $(PKG_CONFIG) --libs $(CLI_PKGS))
+SERVER_LIBS := -pthread $(shell $(PKG_CONFIG) --libs $(SERVER_PKGS))
 endif
 ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror

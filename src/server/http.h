@@ -23,7 +23,8 @@ typedef struct http_record {
 typedef struct http_options {
     const char *host;      /* name or number; NULL with unix_path */
     unsigned port;         /* 0: any free one; http_port tells */
-    const char *unix_path; /* NULL: none. A dead socket's file is replaced, a live one's is an error; removed at the end */
+    /* NULL: none. A dead socket's file is replaced, a live one's is an error; removed in http_drain, through this pointer */
+    const char *unix_path;
     size_t max_body;       /* bytes; more: 413 */
     unsigned timeout;      /* seconds that a connection may be silent while it is its turn */
     unsigned max_connections;

@@ -10,6 +10,12 @@ typedef struct server_model {
     const char *name, *dir;
 } server_model;
 
+typedef enum server_event {
+    SERVER_NOTE,
+    SERVER_LISTENS, /* the socket is there: whoever ends the process from now on removes unix_path */
+    SERVER_READY,   /* *stop counts from now on */
+} server_event;
+
 typedef struct server_options {
     const server_model *models;
     size_t n_models;
@@ -22,7 +28,7 @@ typedef struct server_options {
     double timeout;            /* seconds a job may wait in the queue, and a connection be silent */
     double grace;              /* seconds that draining may take */
     int no_sandbox, access_log; /* the log: a JSON object a line, on stderr */
-    void (*note)(void *ctx, const char *line); /* what the operator should know: address, models, ready, drained */
+    void (*note)(void *ctx, server_event what, const char *line); /* what the operator should know; on server_run's thread */
     void *ctx;
 } server_options;
 
