@@ -12,7 +12,8 @@
 #include <time.h>
 
 enum { DEFAULT_CHUNK = 512, DEFAULT_CHUNK_BUSY = 32 };
-enum { WORTH_WAITING = 32 }; /* tokens that another slot is about to compute too */
+enum { BUSY_MOST = 4 }; /* times chunk_busy that a step may grow to for many short prompts */
+enum { WORTH_WAITING = 32 }; /* tokens that another slot is about to compute: fewer do not make up for a step */
 
 typedef struct slot {
     int busy;
@@ -37,6 +38,7 @@ struct pith_generator {
     kv_shape shape; /* of the caches */
     size_t context, chunk, chunk_busy, n_slot;
     size_t turn; /* slot whose prompt comes first */
+    int hurry;
     slot *slots;
     uint64_t clock;
     /* of a step, [n_slot] */
@@ -141,6 +143,8 @@ size_t pith_generator_room(const pith_generator *g)
     return n;
 }
 
+void pith_generator_hurry(pith_generator *g, int hurry) { g->hurry = hurry; }
+
 pith_generator_stats pith_generator_statistics(const pith_generator *g)
 {
     pith_generator_stats s = g->stats;
@@ -199,7 +203,7 @@ static slot *choose(pith_generator *g, const int32_t *ids, size_t n)
         slot *s = &g->slots[i];
         if (s->busy) continue;
         size_t c = common(s, s->cache.n, ids, n);
-        if (c > most && c >= s->cache.n / 2) {
+        if (c > most && c >= s->cache.n - s->cache.n / 4) {
             best = s;
             most = c;
         }
@@ -226,7 +230,7 @@ static void settle(pith_generator *g, slot *s)
         have = c;
         from = o;
     }
-    s->waits = soon >= have + WORTH_WAITING;
+    s->waits = soon >= have + (s->waits ? 1 : WORTH_WAITING);
     if (s->waits || !from) return;
     g->stats.reused_tokens += have - s->cache.n;
     s->n_reused = have;
@@ -261,6 +265,19 @@ static int room_for_top(pith_generator *g, size_t n, pith_err *e)
     return 0;
 }
 
+/* Room for so many tokens in the slot's cache. Where memory is short what free slots hold is given up. */
+static int hold_tokens(pith_generator *g, slot *s, size_t n, pith_err *e)
+{
+    pith_err first = {{0}};
+    if (!kv_reserve(&s->cache, n, &first)) return 0;
+    for (size_t i = 0; i < g->n_slot; i++) {
+        if (g->slots[i].busy || &g->slots[i] == s) continue;
+        kv_free(&g->slots[i].cache);
+        g->slots[i].cache.shape = g->shape;
+    }
+    return kv_reserve(&s->cache, n, e);
+}
+
 static int begin(pith_generator *g, slot *s, const pith_request *r, const int32_t *ids, size_t n, pith_err *e)
 {
     size_t keep = common(s, s->cache.n, ids, n), left = g->context - n;
@@ -281,7 +298,9 @@ static int begin(pith_generator *g, slot *s, const pith_request *r, const int32_
         return -1;
     }
     /* Past the model's own positions the rotation depends on the length a cache is opened for: the context's. */
-    if (kv_reserve(&s->cache, g->context > g->m->dims.max_positions ? g->context : n, e) || sample_init(&s->sample, &r->sampling, (size_t)g->m->dims.vocab, e)) return -1;
+    if (hold_tokens(g, s, g->context > g->m->dims.max_positions ? g->context : n, e) ||
+        sample_init(&s->sample, &r->sampling, (size_t)g->m->dims.vocab, e))
+        return -1;
     if (stream_open(&s->text, g->m->tokenizer.t, ids, n, r->stop, r->n_stop, e)) {
         sample_free(&s->sample);
         return -1;
@@ -291,6 +310,7 @@ static int begin(pith_generator *g, slot *s, const pith_request *r, const int32_
     g->stats.reused_tokens += keep;
     s->used = ++g->clock;
     s->busy = 1;
+    s->waits = 0;
     settle(g, s);
     return 0;
 }
@@ -386,7 +406,7 @@ static void advance(pith_generator *g, slot *s, const float *logits)
 
 /* Room for one more id and for everything up to it in the cache, which grows by halves: no larger than the request can
  * need. */
-static int reserve(const pith_generator *g, slot *s, pith_err *e)
+static int reserve(pith_generator *g, slot *s, pith_err *e)
 {
     size_t most = s->shift || s->max_answer > g->context ? g->context : s->n - s->n_answer + s->max_answer;
     if (s->n == s->cap) {
@@ -398,22 +418,37 @@ static int reserve(const pith_generator *g, slot *s, pith_err *e)
         s->cap = cap;
     }
     size_t want = s->n + s->n / 2 + 256;
-    return s->n <= s->cache.length ? 0 : kv_reserve(&s->cache, want < most ? want : most, e);
+    return s->n <= s->cache.length ? 0 : hold_tokens(g, s, want < most ? want : most, e);
+}
+
+/* Tokens of prompts in this step. While answers are being written it stays small, so that they do not stall; only where
+ * more short prompts wait than are being written it grows some, or a crowd that comes at once would trickle in. */
+static size_t room_for_prompts(const pith_generator *g)
+{
+    size_t writing = 0, brief = 0;
+    for (size_t i = 0; i < g->n_slot; i++) {
+        const slot *s = &g->slots[i];
+        writing += s->busy && !in_prompt(s);
+        brief += in_prompt(s) && !s->waits && (s->n - s->cache.n) / BUSY_MOST <= g->chunk_busy;
+    }
+    if (!writing) return g->hurry ? g->chunk_busy : g->chunk;
+    size_t times = brief ? 1 + (brief - 1) / writing : 1, left = g->chunk / g->chunk_busy;
+    if (times > BUSY_MOST) times = BUSY_MOST;
+    return (times < left ? times : left) * g->chunk_busy;
 }
 
 /* Gives the prompts their shares of the step: equal ones, and what some do not need to the others, beginning where the
- * last step ended. While answers are being written the step stays small, so that they do not stall. */
+ * last step ended. */
 static void share(pith_generator *g)
 {
-    size_t prompts = 0, room = g->chunk, start = g->turn;
+    size_t prompts = 0, start = g->turn;
     for (size_t i = 0; i < g->n_slot; i++) {
         slot *s = &g->slots[i];
-        s->todo = 0;
-        if (!s->busy) continue;
-        if (s->waits) settle(g, s);
-        if (!in_prompt(s)) s->todo = s->n - s->cache.n, room = g->chunk_busy;
-        else prompts += !s->waits;
+        if (s->busy && s->waits) settle(g, s);
+        s->todo = s->busy && !in_prompt(s) ? s->n - s->cache.n : 0;
+        prompts += in_prompt(s) && !s->waits;
     }
+    size_t room = room_for_prompts(g);
     size_t most = room < prompts ? 1 : room / (prompts ? prompts : 1);
     for (int pass = 0; pass < 2; pass++, most = room)
         for (size_t k = 0; k < g->n_slot && room; k++) {
@@ -467,8 +502,10 @@ int pith_generator_step(pith_generator *g, pith_err *e)
     double start = now();
     int prompts;
     size_t n, vocab = (size_t)g->m->dims.vocab;
-    for (size_t i = 0; i < g->n_slot; i++)
-        if (g->slots[i].busy && reserve(g, &g->slots[i], e)) return -1;
+    for (size_t i = 0; i < g->n_slot; i++) {
+        pith_err why = {{0}};
+        if (g->slots[i].busy && reserve(g, &g->slots[i], &why)) fail(&g->slots[i], why.msg);
+    }
     size_t count = schedule(g, &n, &prompts);
     if (!count) return 0;
     engine_run r = {.seqs = g->seqs, .n = count, .cache = g->caches, .logits = g->logits};

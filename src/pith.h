@@ -339,8 +339,9 @@ typedef struct pith_generator_options {
      * (dynamic): its texts then have the frequencies of that length. */
     size_t context;
     size_t sequences; /* at once; 0: 1 */
-    size_t chunk;     /* tokens of prompts computed in one step; 0: 512. Changes no result */
-    size_t chunk_busy; /* the same while other answers are being written, at most chunk; 0: 32 */
+    /* Tokens of prompts computed in one step, in equal shares; 0: 512. While answers are being written, 0: 32, so that
+     * their next tokens come soon. Neither changes a result. */
+    size_t chunk, chunk_busy;
     int half_cache;   /* keys and values are rounded to F16: half the memory */
 } pith_generator_options;
 
@@ -356,7 +357,7 @@ typedef struct pith_generator_stats {
 } pith_generator_stats;
 
 /* Writes several texts at once: requests come and go at any time, and what one gets does not depend on the others.
- * Owns the caches; keeps those of finished requests, so that a prompt that begins as an earlier one goes on from there.
+ * Owns the caches; keeps those of finished requests. What any of them holds of a prompt's beginning is not computed again.
  * Belongs to one thread at a time; the model must outlive it. NULL: the model generates no text, or memory.
  *
  *     pith_generator *g = pith_generator_new(m, NULL, &e);
@@ -374,8 +375,10 @@ PITH_API size_t pith_generator_room(const pith_generator *g);
  * vocabulary, settings out of range, no room. */
 PITH_API int pith_generator_add(pith_generator *g, const pith_request *r, pith_err *e);
 /* One forward for all requests: 1: there is more to do; 0: nothing is left; -1: memory. A request that cannot go on (NaN
- * logits) ends with PITH_FINISH_ERROR and the others go on. */
+ * logits, no memory for its cache) ends with PITH_FINISH_ERROR and the others go on. */
 PITH_API int pith_generator_step(pith_generator *g, pith_err *e);
+/* From now on every step takes chunk_busy tokens of prompts at most: something else waits for the processors. 0: no longer. */
+PITH_API void pith_generator_hurry(pith_generator *g, int hurry);
 /* Ends the requests whose ctx is this, without another call. */
 PITH_API void pith_generator_cancel(pith_generator *g, const void *ctx);
 PITH_API pith_generator_stats pith_generator_statistics(const pith_generator *g);

@@ -41,7 +41,7 @@ P
     py '
 lines = out.strip().split("\n")
 assert lines[0].startswith("work,sequences,length,runs,"), lines[0]
-assert [l.split(",")[:3] for l in lines[1:]] == [["prefill", "1", "128"], ["decode", "1", "128"], ["decode", "8", "128"]], lines
+assert [l.split(",")[:3] for l in lines[1:]] == [["prefill", "1", "128"], ["decode", "1", "128"], ["decode", "8", "128"], ["chats", "32", "64"]], lines
 assert all(float(l.split(",")[8]) > 0 for l in lines[1:])
 '
 }

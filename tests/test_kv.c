@@ -107,6 +107,19 @@ static void put(const data *d, size_t token, size_t n, size_t row, float *q, flo
     memcpy(v + row * narrow, d->v + token * narrow, n * narrow * sizeof *v);
 }
 
+/* The sequence goes on in another cache, which has room for more and held something else before. */
+static void move(kv_cache *c)
+{
+    kv_cache x;
+    pith_err e = {0};
+    assert_int_equal(kv_init(&x, c->shape, c->length + 50, &e), 0);
+    memset(x.block, 60, (size_t)kv_bytes(c->shape, x.length));
+    kv_copy(&x, c, c->n);
+    assert_int_equal(x.n, c->n);
+    kv_free(c);
+    *c = x;
+}
+
 /* Feeds all sequences, chunk[s % 3] tokens of sequence s at a time, and gathers y. */
 static void feed(data *d, const op_ctx *c, const size_t *chunk)
 {
@@ -145,6 +158,7 @@ static void feed(data *d, const op_ctx *c, const size_t *chunk)
             size_t n = start[i + 1] - start[i];
             memcpy(d->y + (d->at[which[i]] + list[i]->n) * wide, y + start[i] * wide, n * wide * sizeof *y);
             list[i]->n += n;
+            if (chunk[0] == 7 || chunk[0] == 31) move(list[i]);
         }
         arena_free(&a);
     }

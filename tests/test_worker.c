@@ -1,242 +1,188 @@
-/* The worker: what a job gets is the same bits alone, in company and from the cache; jobs leave when their client does. */
-#define _XOPEN_SOURCE 700
-#include "util.h"
-#include "server/worker.h"
-#include <pthread.h>
-#include <stdatomic.h>
-#include <time.h>
+/* The worker: queues that fill and drain, jobs that leave, several workers beside each other. */
+#include "worker.h"
 
-static const char writer[] = "models/bundled/reviews", classifier[] = "models/bundled/sentiment";
+static task got;
 
-/* ---- jobs that wait for their end ---- */
-
-enum { TOKENS = 64, ANSWERS = 4 };
-
-typedef struct task {
-    job j;
-    atomic_int gone, ended, slow;
-    atomic_size_t tokens;
-    int32_t ids[ANSWERS][TOKENS];
-    float logprobs[ANSWERS][TOKENS];
-    char text[ANSWERS][1024];
-    size_t n[ANSWERS];
-    pith_finish finish[ANSWERS];
-    size_t stop_after;
-    char error[PITH_ERR_MAX];
-    int failed, status;
-    int32_t prompt[512];
-} task;
-
-static void nap(void) { nanosleep(&(struct timespec){0, 1000000}, NULL); }
-
-static int gone(void *ctx) { return atomic_load(&((task *)ctx)->gone); }
-
-static void on_end(void *ctx, const char *error, int status)
-{
-    task *t = ctx;
-    t->failed = error != NULL;
-    t->status = status;
-    snprintf(t->error, sizeof t->error, "%s", error ? error : "");
-    atomic_fetch_add(&t->ended, 1);
-}
-
-static int on_token(void *ctx, size_t i, const pith_token *x)
-{
-    task *t = ctx;
-    assert_true(i < ANSWERS && t->n[i] < TOKENS);
-    t->ids[i][t->n[i]] = x->id;
-    t->logprobs[i][t->n[i]++] = x->logprob;
-    strncat(t->text[i], x->text, sizeof t->text[i] - strlen(t->text[i]) - 1);
-    t->finish[i] = x->finish;
-    atomic_fetch_add(&t->tokens, 1);
-    if (atomic_load(&t->slow)) nap();
-    return t->stop_after && t->n[i] == t->stop_after;
-}
-
-static void put(worker *w, task *t)
-{
-    t->j.ctx = t;
-    t->j.gone = gone;
-    t->j.on_end = on_end;
-    t->j.on_token = on_token;
-    if (worker_put(w, &t->j)) fail_msg("the queue is full");
-}
-
-/* A thing that must come true. */
-#define until(x)                                                       \
-    for (int tries_ = 0; !(x); nap())                                  \
-        if (++tries_ > 60000) fail_msg("did not come true: %s", #x)
-
-static void await(task *t)
-{
-    until(atomic_load(&t->ended));
-    assert_int_equal(atomic_load(&t->ended), 1);
-}
-
-static worker *open_worker(const char *dir, worker_options o)
-{
-    pith_err e = {{0}};
-    o.dir = dir;
-    o.name = "m";
-    worker *w = worker_open(&o, &e);
-    if (!w) fail_msg("%s", e.msg);
-    return w;
-}
-
-/* Task k: its own prompt, of 1 + 7 k tokens (of SHARED common ones first, if shared), settings by k. */
-static void ask(const worker *w, task *t, size_t k, size_t shared)
-{
-    uint32_t seed = (uint32_t)k * 7919 + 1, common = 17;
-    size_t n = shared + 1 + 7 * k % 100;
-    *t = (task){0};
-    for (size_t i = 0; i < n; i++) {
-        uint32_t *s = i < shared ? &common : &seed;
-        *s = *s * 1664525u + 1013904223u;
-        t->prompt[i] = (int32_t)((*s >> 8) % pith_model_vocab_size(worker_model(w)));
-    }
-    t->j.kind = JOB_WRITE;
-    t->j.n = 1;
-    t->j.request = pith_request_new(worker_model(w));
-    t->j.request.ids = t->prompt;
-    t->j.request.n = n;
-    t->j.request.max_tokens = 8 + k % 20;
-    t->j.request.ignore_eos = 1;
-    t->j.request.logprobs = 1;
-    t->j.request.sampling.temperature = k % 3 ? 0.8f : 0;
-    t->j.request.sampling.top_k = 40;
-    t->j.request.sampling.seed = 1000 + k;
-}
-
-/* What the generator alone gives. */
-typedef struct lone {
-    task *t;
-    size_t i;
-} lone;
-static int take(void *ctx, const pith_token *x)
-{
-    lone *l = ctx;
-    return on_token(l->t, l->i, x);
-}
-static void alone(const worker *w, task *t)
-{
-    pith_err e = {{0}};
-    for (size_t i = 0; i < t->j.n; i++) {
-        pith_generator *g = pith_generator_new(worker_model(w), NULL, &e);
-        lone l = {t, i};
-        pith_request r = t->j.request;
-        r.on_token = take;
-        r.ctx = &l;
-        r.sampling.seed += i;
-        if (pith_generator_add(g, &r, &e)) fail_msg("%s", e.msg);
-        int more;
-        while ((more = pith_generator_step(g, &e)) > 0) {}
-        assert_int_equal(more, 0);
-        pith_generator_free(g);
-    }
-}
-
-static void same(const task *a, const task *b)
-{
-    assert_memory_equal(a->n, b->n, sizeof a->n);
-    assert_memory_equal(a->ids, b->ids, sizeof a->ids);
-    assert_memory_equal(a->logprobs, b->logprobs, sizeof a->logprobs);
-    assert_memory_equal(a->text, b->text, sizeof a->text);
-    assert_memory_equal(a->finish, b->finish, sizeof a->finish);
-}
-
-enum { CROWD = 32 };
-static task expected[CROWD], got[CROWD];
-
-static void answers_are_the_same_bits(void **state)
+static void a_client_that_goes_frees_its_place(void **state)
 {
     (void)state;
-    static const pith_generator_options settings[] = {{.sequences = 32}, {.sequences = 1}, {.sequences = 5, .chunk = 7}, {.sequences = 32, .chunk = 1}};
-    int have = 0;
-    for (size_t s = 0; s < 4; s++)
-        for (size_t shared = 0; shared <= 150; shared += 150) {
-            worker *w = open_worker(writer, (worker_options){.generator = settings[s]});
-            (void)have;
-            for (size_t k = 0; k < CROWD; k++) {
-                ask(w, &expected[k], k, shared);
-                alone(w, &expected[k]);
-            }
-            for (size_t round = 0; round < 2; round++) { /* the second one finds the caches of the first */
-                for (size_t k = 0; k < CROWD; k++) ask(w, &got[k], k, shared);
-                for (size_t k = 0; k < CROWD; k++) put(w, &got[k]);
-                for (size_t k = 0; k < CROWD; k++) await(&got[k]);
-                for (size_t k = 0; k < CROWD; k++) {
-                    assert_false(got[k].failed);
-                    same(&got[k], &expected[k]);
-                }
-            }
-            worker_close(w);
-        }
+    metrics *m = metrics_new((const char *const[]){"m"}, 1);
+    worker *w = open_worker(writer, (worker_options){.generator = {.sequences = 1, .chunk = 1}, .metrics = m});
+    static task writing, queued, prompt, next;
+    ask_slowly(w, &writing);
+    ask(w, &queued, 2, 0);
+    ask(w, &prompt, 3, 400);
+    put(w, &writing);
+    until(atomic_load(&writing.tokens) > 2);
+    put(w, &queued);
+    put(w, &prompt);
+    /* In the queue. */
+    atomic_store(&queued.gone, 1);
+    await(&queued);
+    assert_true(queued.failed && !*queued.error && !atomic_load(&queued.tokens));
+    assert_int_equal(atomic_load(&writing.ended), 0);
+    assert_int_equal(worker_waiting(w), 1);
+    /* While it writes: at most the token of the step that runs. */
+    size_t before = atomic_load(&writing.tokens);
+    atomic_store(&writing.gone, 1);
+    await(&writing);
+    assert_true(writing.failed && !*writing.error);
+    assert_in_range(atomic_load(&writing.tokens), before, before + 1);
+    /* Between two chunks of its prompt. */
+    uint64_t at = counted(m, "pith_prompt_tokens_total");
+    until(counted(m, "pith_prompt_tokens_total") > at + 5);
+    atomic_store(&prompt.gone, 1);
+    at = counted(m, "pith_prompt_tokens_total");
+    await(&prompt);
+    assert_true(prompt.failed && !*prompt.error && !atomic_load(&prompt.tokens));
+    assert_in_range(counted(m, "pith_prompt_tokens_total"), at, at + 5); /* tests and worker are not in step */
+    assert_int_equal(counted(m, "pith_cancelled_total"), 3);
+    /* The worker goes on. */
+    ask(w, &next, 4, 0);
+    put(w, &next);
+    await(&next);
+    assert_false(next.failed);
+    worker_close(w);
+    metrics_free(m);
 }
 
-/* ---- texts ---- */
-
-static const char *const reviews[] = {
-    "A wonderful film.", "Dull, and far too long; I left before the end.", "The acting is fine, the story is not.", "Great!",
-    "I have seen worse, but not often, and never in such company.", "Moving, funny, and beautifully shot.", "no", "",
-};
-enum { REVIEWS = 8, LABELS = 8 };
-
-typedef struct reading {
-    task t;
-    pith_text texts[REVIEWS];
-    pith_result results[REVIEWS];
-    float values[REVIEWS][2][LABELS];
-} reading;
-
-static void ask_labels(reading *r, size_t first, size_t n)
-{
-    *r = (reading){.t = {{0}}};
-    for (size_t i = 0; i < n; i++) {
-        const char *s = reviews[(first + i) % REVIEWS];
-        r->texts[i] = (pith_text){.text = s, .len = strlen(s)};
-        r->results[i] = (pith_result){.scores = r->values[i][0], .logits = r->values[i][1]};
-    }
-    r->t.j.kind = JOB_CLASSIFY;
-    r->t.j.texts = r->texts;
-    r->t.j.n_texts = n;
-    r->t.j.results = r->results;
-}
-
-static void packed_texts_are_the_same_bits(void **state)
+static void queues_have_ends(void **state)
 {
     (void)state;
-    enum { N = 40 };
-    static reading r[N], ref;
-    for (size_t budget = 1; budget <= 4096; budget *= 64) {
-        worker *w = open_worker(classifier, (worker_options){.max_batch_tokens = budget});
-        pith_err e = {{0}};
-        pith_session *s = pith_session_new(worker_model(w), &e);
-        for (size_t k = 0; k < N; k++) {
-            ask_labels(&r[k], k, 1 + k % REVIEWS);
-            if (k % 5 == 4) r[k].t.j.classify.activation = PITH_ACTIVATION_SIGMOID;
-        }
-        for (size_t k = 0; k < N; k++) put(w, &r[k].t);
-        for (size_t k = 0; k < N; k++) {
-            await(&r[k].t);
-            if (r[k].t.failed) fail_msg("%s", r[k].t.error);
-            ask_labels(&ref, k, 1 + k % REVIEWS);
-            if (pith_classify(s, ref.texts, ref.t.j.n_texts, &r[k].t.j.classify, ref.results, &e)) fail_msg("%s", e.msg);
-            assert_memory_equal(r[k].values, ref.values, sizeof ref.values);
-            for (size_t i = 0; i < ref.t.j.n_texts; i++) {
-                assert_int_equal(r[k].results[i].label, ref.results[i].label);
-                assert_int_equal(r[k].results[i].n_tokens, ref.results[i].n_tokens);
-            }
-        }
-        pith_session_free(s);
-        worker_close(w);
+    worker *w = open_worker(writer, (worker_options){.generator = {.sequences = 1}, .max_queue = 2});
+    static task slow, a, b, c;
+    ask_slowly(w, &slow);
+    put(w, &slow);
+    until(worker_waiting(w) == 0);
+    ask(w, &a, 1, 0);
+    ask(w, &b, 2, 0);
+    ask(w, &c, 3, 0);
+    put(w, &a);
+    b.j.deadline = 1e-3; /* of long ago */
+    put(w, &b);
+    await(&b);
+    assert_int_equal(b.status, 503);
+    says(b.error, "waited");
+    put(w, &c);
+    b.j.deadline = 0;
+    assert_int_equal(worker_put(w, &b.j), -1);
+    assert_int_equal(worker_waiting(w), 2);
+    /* Draining: what is there goes on, even past its deadline once it runs. */
+    worker_drain(w);
+    atomic_store(&slow.slow, 0);
+    await(&slow);
+    await(&a);
+    await(&c);
+    assert_false(slow.failed || a.failed || c.failed);
+    assert_int_equal(slow.n[0], TOKENS);
+    assert_int_equal(worker_put(w, &b.j), -1);
+    assert_int_equal(atomic_load(&b.ended), 1);
+    worker_close(w);
+}
+
+static void closing_ends_everything(void **state)
+{
+    (void)state;
+    worker *w = open_worker(writer, (worker_options){.generator = {.sequences = 1}});
+    static task slow, waiting;
+    ask_slowly(w, &slow);
+    ask(w, &waiting, 2, 0);
+    put(w, &slow);
+    put(w, &waiting);
+    until(atomic_load(&slow.tokens) > 0);
+    worker_close(w);
+    await(&slow);
+    await(&waiting);
+    assert_int_equal(slow.status, 503);
+    assert_int_equal(waiting.status, 503);
+    says(waiting.error, "shutting down");
+}
+
+typedef struct client {
+    pthread_t thread;
+    worker *w;
+    size_t k;
+    task write;
+    reading read;
+} client;
+
+static void *write_and_wait(void *arg)
+{
+    client *c = arg;
+    ask(c->w, &c->write, c->k, 30);
+    put(c->w, &c->write);
+    await(&c->write);
+    return NULL;
+}
+
+static void *read_and_wait(void *arg)
+{
+    client *c = arg;
+    ask_labels(&c->read, c->k, REVIEWS);
+    put(c->w, &c->read.t);
+    await(&c->read.t);
+    return NULL;
+}
+
+static void several_workers_take_turns(void **state)
+{
+    (void)state;
+    enum { N = 12 };
+    static client c[N];
+    static reading ref;
+    pith_err e = {{0}};
+    worker *w[3] = {open_worker(writer, (worker_options){.generator = {.sequences = 4}}),
+                    open_worker(writer, (worker_options){.generator = {.sequences = 1}}), open_worker(classifier, (worker_options){0})};
+    for (size_t i = 0; i < N; i++) {
+        c[i] = (client){.w = w[i % 3], .k = i};
+        if (pthread_create(&c[i].thread, NULL, i % 3 == 2 ? read_and_wait : write_and_wait, &c[i])) fail_msg("no thread");
     }
+    for (size_t i = 0; i < N; i++) pthread_join(c[i].thread, NULL);
+    pith_session *s = pith_session_new(worker_model(w[2]), &e);
+    for (size_t i = 0; i < N; i++) {
+        if (i % 3 == 2) {
+            assert_false(c[i].read.t.failed);
+            ask_labels(&ref, i, REVIEWS);
+            assert_int_equal(pith_classify(s, ref.texts, REVIEWS, NULL, ref.results, &e), 0);
+            assert_memory_equal(c[i].read.values, ref.values, sizeof ref.values);
+        } else {
+            assert_false(c[i].write.failed);
+            ask(w[0], &got, i, 30);
+            alone(w[0], &got);
+            same(&c[i].write, &got);
+        }
+    }
+    pith_session_free(s);
+    for (size_t i = 0; i < 3; i++) worker_close(w[i]);
+}
+
+static void models_that_do_not_open(void **state)
+{
+    (void)state;
+    pith_err e = {{0}};
+    assert_null(worker_open(&(worker_options){.name = "m", .dir = "no/such/model"}, &e));
+    says(e.msg, "no/such/model");
+    worker *w = open_worker(writer, (worker_options){.generator = {.context = 100}});
+    assert_string_equal(worker_name(w), "m");
+    assert_string_equal(worker_dir(w), writer);
+    assert_int_equal(worker_context(w), 100);
+    assert_int_equal(worker_writes(w), 1);
+    assert_true(!worker_template(w) == !!*worker_template_error(w));
+    worker_close(w);
+    w = open_worker(classifier, (worker_options){0});
+    assert_int_equal(worker_writes(w), 0);
+    assert_null(worker_template(w));
+    worker_close(w);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(answers_are_the_same_bits),
-        cmocka_unit_test(packed_texts_are_the_same_bits),
+        cmocka_unit_test(a_client_that_goes_frees_its_place),
+        cmocka_unit_test(queues_have_ends),
+        cmocka_unit_test(closing_ends_everything),
+        cmocka_unit_test(several_workers_take_turns),
+        cmocka_unit_test(models_that_do_not_open),
     };
-    return cmocka_run_group_tests_name("worker", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("worker", tests, files_setup, files_teardown);
 }

@@ -42,9 +42,12 @@ static const cli_opt options[] = {
 static const char notes[] =
     "Each row is the median of repeated runs, with the fastest and the slowest. Encoders: sequences of one length at once,\n"
     "without padding. Models that write: prefill is the time to the first token of a prompt, decode the time for each new\n"
-    "token. A row's rate is told as a share of the machine's limit for it: float arithmetic of the FMA peak, 8-bit\n"
-    "weights of the peak of byte products (of tiles, where the CPU has AMX), decode of the read bandwidth. The limits are the\n"
-    "best of many short samples.\n"
+    "token; chats are 32 short ones at once, their prompts of 32 tokens included. A row's rate is told as a share of the
+"
+    "machine's limit for it: float arithmetic of the FMA peak, 8-bit weights of the peak of byte products (of tiles, where
+"
+    "the CPU has AMX), decode of the read bandwidth. The limits are the best of many short samples.
+"
     "\n"
     "  pith bench -m path/to/model\n"
     "  pith bench --shape tinyllama-1.1b --dtype q8 --format csv\n";
@@ -180,11 +183,14 @@ static double run_encoder(bench *b, figure *f, int round, pith_err *e)
 
 static int stop_never(void *ctx, const pith_token *t) { return (void)ctx, (void)t, 0; }
 
-/* Prompts of f->length tokens for "prefill"; for "decode", f->length new tokens after a prompt of 16. */
+enum { DECODE_PROMPT = 16, CHAT_PROMPT = 32 };
+
+/* Prompts of f->length tokens for "prefill"; else f->length new tokens after a short prompt: of "decode" only the steps
+ * that write are timed, of "chats" everything. */
 static double run_decoder(bench *b, figure *f, int round, pith_err *e)
 {
-    int decode = !strcmp(f->work, "decode");
-    size_t prompt = decode ? 16 : f->length, fresh = decode ? f->length + 1 : 1;
+    int decode = !strcmp(f->work, "decode"), chats = !strcmp(f->work, "chats");
+    size_t prompt = decode ? DECODE_PROMPT : chats ? CHAT_PROMPT : f->length, fresh = decode ? f->length + 1 : chats ? f->length : 1;
     pith_generator *g = pith_generator_new(b->l.model, &(pith_generator_options){.context = prompt + fresh, .sequences = f->sequences, .chunk = prompt * f->sequences}, e);
     int bad = !g;
     for (size_t i = 0; i < f->sequences && !bad; i++) {
@@ -230,6 +236,19 @@ static int decode_row(bench *b, figure f, pith_err *e)
     return 0;
 }
 
+static int chats_row(bench *b, figure f, pith_err *e)
+{
+    double n = (double)f.sequences, length = (double)f.length, computed = n * (CHAT_PROMPT + length - 1);
+    f.tokens = n * length;
+    if (repeat(b, &f, run_decoder, e)) return -1;
+    double ops = 2 * (computed * b->c.token + f.tokens * b->c.sequence + computed * (CHAT_PROMPT + length) * b->c.attention);
+    f.rate = 1e-9 * ops / f.seconds[1];
+    f.unit = b->c.quantised ? "GOP/s" : "GFLOP/s";
+    f.limit = b->c.quantised ? b->most.int8 : b->most.fma;
+    show(b, &f);
+    return 0;
+}
+
 static int measure(bench *b, pith_err *e)
 {
     static const size_t lengths[] = {32, 128, 256, 512}, batches[] = {1, 8, 32}, prompts[] = {128, 512};
@@ -246,6 +265,8 @@ static int measure(bench *b, pith_err *e)
             return -1;
     for (size_t i = 0; i < 2 && b->c.causal; i++)
         if ((!quick || i == 0) && positions > 160 && decode_row(b, (figure){.work = "decode", .sequences = batches[i], .length = 128}, e)) return -1;
+    if (b->c.causal && !quick && positions > CHAT_PROMPT + 64)
+        return chats_row(b, (figure){.work = "chats", .sequences = 32, .length = 64}, e);
     return 0;
 }
 

@@ -41,6 +41,14 @@ static void end_turn(void)
     pthread_mutex_unlock(&turns.mutex);
 }
 
+int worker_crowded(void)
+{
+    pthread_mutex_lock(&turns.mutex);
+    int others = turns.next - turns.now > 1;
+    pthread_mutex_unlock(&turns.mutex);
+    return others;
+}
+
 /* ---- metrics ---- */
 
 void worker_count(const worker *w, metrics_counter c, uint64_t n)
@@ -186,13 +194,24 @@ static int warm_up(worker *w, pith_err *e)
     return bad;
 }
 
+/* Everything that computes runs on this thread, loading included: a second thread would have helpers of its own, and more
+ * of them than processors are slow to wake. */
+static int begin(worker *w, pith_err *e)
+{
+    w->model = pith_model_open(w->o.dir, &w->o.model, e);
+    w->session = w->model ? pith_session_new(w->model, e) : NULL;
+    if (!w->session || warm_up(w, e)) return -1;
+    if (!worker_writes(w)) return 0;
+    w->template = pith_template_open(w->o.dir, &w->no_template);
+    return worker_write_open(w, e);
+}
+
 static void *run(void *arg)
 {
     worker *w = arg;
     pith_err e = {{0}};
     take_turn();
-    w->session = pith_session_new(w->model, &e);
-    int bad = !w->session || warm_up(w, &e) || (worker_writes(w) && worker_write_open(w, &e));
+    int bad = begin(w, &e);
     end_turn();
     pthread_mutex_lock(&w->mutex);
     w->opened = bad ? -1 : 1;
@@ -212,7 +231,7 @@ static int start_thread(worker *w, pith_err *e)
     pthread_mutex_lock(&w->mutex);
     while (!w->opened) pthread_cond_wait(&w->change, &w->mutex);
     pthread_mutex_unlock(&w->mutex);
-    return w->opened > 0 ? 0 : err_set(e, "%s: %s", w->o.dir, w->failure.msg);
+    return w->opened > 0 ? 0 : err_set(e, "%s", w->failure.msg);
 }
 
 worker *worker_open(const worker_options *o, pith_err *e)
@@ -232,9 +251,7 @@ worker *worker_open(const worker_options *o, pith_err *e)
     if (!w->o.max_queue) w->o.max_queue = QUEUE;
     if (!w->o.max_batch_tokens) w->o.max_batch_tokens = BATCH_TOKENS;
     if (!w->o.name || !w->o.dir) err_nomem(e, strlen(o->dir), "a path");
-    else w->model = pith_model_open(o->dir, &o->model, e);
-    if (w->model && worker_writes(w)) w->template = pith_template_open(o->dir, &w->no_template);
-    if (w->model && !start_thread(w, e)) return w;
+    else if (!start_thread(w, e)) return w;
     worker_close(w);
     return NULL;
 }

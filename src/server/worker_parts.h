@@ -28,6 +28,8 @@ struct worker {
 };
 
 double worker_now(void);
+/* Do other workers wait for this one's turn to end? Then it should be short. */
+int worker_crowded(void);
 /* The job has begun: it no longer waits. */
 void worker_start(worker *w, job *j);
 /* The job is over; the sweep ends it. The first error stays. */

@@ -32,10 +32,11 @@ typedef struct pack {
     float *values; /* embeddings; or of each text that has none: scores and logits */
     size_t *tokens;
     size_t n, cap;
-    double estimate; /* tokens */
+    double estimate, most; /* tokens */
 } pack;
 
-enum { SPECIAL = 2 };
+/* A text's special tokens; and the batch where other models wait, still large enough for the matrices' best speed. */
+enum { SPECIAL = 2, SHORT_TURN = 512 };
 
 static size_t n_labels(const worker *w) { return pith_model_n_labels(w->model); }
 
@@ -115,8 +116,11 @@ static int text_of(const job *j, size_t i, pith_text *t, char **own, pith_err *e
 /* Tokens that a text is likely to have. */
 static double guess(const pack *p, const pith_text *t)
 {
-    double n = (double)(t->len + t->pair_len) * p->w->ratio + SPECIAL, most = (double)pith_model_max_length(p->w->model);
-    return n < most || p->first->classify.long_text == PITH_LONG_WINDOW ? n : most;
+    const job *j = p->first;
+    size_t asked = j->kind == JOB_EMBED ? j->embed.max_length : j->classify.max_length;
+    double n = (double)(t->len + t->pair_len) * p->w->ratio + SPECIAL;
+    double most = (double)(asked ? asked : pith_model_max_length(p->w->model));
+    return n < most || (j->kind != JOB_EMBED && j->classify.long_text == PITH_LONG_WINDOW) ? n : most;
 }
 
 /* 1: taken; 0: the batch is full; -1: the job failed. */
@@ -130,7 +134,7 @@ static int take(pack *p, job *j)
     it.i = x->next;
     if (text_of(j, it.i, &t, &it.own, &e)) goto failed;
     double n = guess(p, &t);
-    if (p->n && p->estimate + n > (double)p->w->o.max_batch_tokens) {
+    if (p->n && p->estimate + n > p->most) {
         free(it.own);
         return 0;
     }
@@ -305,6 +309,8 @@ void worker_texts_step(worker *w)
     pack p = {.w = w};
     pith_err e = {{0}};
     if (!(w->ratio > 0)) w->ratio = 0.3;
+    p.most = (double)w->o.max_batch_tokens;
+    if (p.most > SHORT_TURN && worker_crowded()) p.most = SHORT_TURN;
     fill(&p);
     if (p.n && reserve(&p, &e)) {
         for (size_t k = 0; k < p.n; k++) worker_fail(p.items[k].j, 503, "%s", e.msg);

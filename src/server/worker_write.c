@@ -17,9 +17,14 @@ typedef struct writing {
     answer answers[]; /* [n] */
 } writing;
 
+/* A step ends before the next one looks at who has come and gone; more than this at once is hardly faster. */
+enum { CHUNK = 256 };
+
 int worker_write_open(worker *w, pith_err *e)
 {
-    w->generator = pith_generator_new(w->model, &w->o.generator, e);
+    pith_generator_options o = w->o.generator;
+    if (!o.chunk) o.chunk = CHUNK;
+    w->generator = pith_generator_new(w->model, &o, e);
     return w->generator ? 0 : -1;
 }
 
@@ -123,6 +128,7 @@ void worker_write_step(worker *w)
     for (const job *j = w->jobs; j; j = j->next) running += j->over || !j->state ? 0 : ((const writing *)j->state)->running;
     if (!running) return;
     worker_see(w, METRICS_BATCH_SIZE, (double)running);
+    pith_generator_hurry(w->generator, worker_crowded());
     if (pith_generator_step(w->generator, &e) < 0)
         for (job *j = w->jobs; j; j = j->next)
             if (j->started) worker_fail(j, worker_status(e.msg, 500), "%s", e.msg);
