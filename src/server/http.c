@@ -12,8 +12,10 @@
 #define _GNU_SOURCE
 #include "server/http.h"
 #include "server/head.h"
+#include "server/linger.h"
 #include "server/listen.h"
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -48,6 +50,7 @@ struct seat {
 struct http {
     http_options o;
     struct MHD_Daemon *daemon;
+    linger_room *linger;
     int fd;
     unsigned port;
     uint32_t salt, n_ids; /* of request ids */
@@ -78,6 +81,7 @@ struct http_exchange {
     int refusal; /* status; the request is read to its end without being kept, then refused */
     const char *why;
     int owned, listed;
+    int lingers; /* descriptor; -1: none. The client is sending a body that is not read */
 
     /* the answer: under the lock */
     int fd, over, suspended, ended, cut;
@@ -351,7 +355,7 @@ static void *on_line(void *ctx, const char *uri, struct MHD_Connection *c)
     x->h = h;
     x->c = c;
     atomic_init(&x->refs, 1);
-    x->fd = -1;
+    x->fd = x->lingers = -1;
     x->began = now();
     snprintf(x->id, sizeof x->id, "%08x%08x", (unsigned)h->salt, (unsigned)h->n_ids++);
     x->target = strdup(uri ? uri : "");
@@ -435,7 +439,9 @@ static enum MHD_Result on_head(http_exchange *x, const char *method, const char 
     if (!status && strlen(method) >= sizeof x->method) status = 400, why = "the method is too long";
     if (!status && atomic_load(&h->draining)) status = 503, why = "the server is shutting down";
     if (!status && d.n_length && d.length > h->o.max_body) status = 413, why = "the body is too large";
-    return status ? refuse(x, status, why) : MHD_YES;
+    if (!status) return MHD_YES;
+    if (d.n_length || d.n_encoding) x->lingers = fcntl(x->fd, F_DUPFD_CLOEXEC, 3);
+    return refuse(x, status, why);
 }
 
 static void drop_body(http_exchange *x)
@@ -578,6 +584,7 @@ static void on_over(void *ctx, struct MHD_Connection *c, void **mine, enum MHD_R
     pthread_mutex_unlock(&x->lock);
     if (h->o.on_record) h->o.on_record(h->o.ctx, &r);
     atomic_fetch_sub(&h->bodies, x->body_cap);
+    if (x->lingers >= 0) linger_add(h->linger, x->lingers); /* libmicrohttpd shuts the sending side before it closes */
     if (x->seat) seat_take(h, x->seat);
     if (x->owned) atomic_fetch_sub(&h->running, 1);
     release(x);
@@ -587,6 +594,8 @@ static void on_over(void *ctx, struct MHD_Connection *c, void **mine, enum MHD_R
 
 static int start(http *h, pith_err *e)
 {
+    h->linger = linger_open(e);
+    if (!h->linger) return -1;
     struct MHD_OptionItem items[] = {
         {MHD_OPTION_LISTEN_SOCKET, h->fd, NULL},
         {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)h->o.max_connections + RESERVE, NULL},
@@ -598,7 +607,9 @@ static int start(http *h, pith_err *e)
         {MHD_OPTION_END, 0, NULL}};
     h->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC, 0, NULL, NULL,
                                  on_access, h, MHD_OPTION_ARRAY, items, MHD_OPTION_END);
-    return h->daemon ? 0 : err_set(e, "the HTTP library could not start (too many open files, or threads?)");
+    if (h->daemon) return 0;
+    linger_close(h->linger);
+    return err_set(e, "the HTTP library could not start (too many open files, or threads?)");
 }
 
 http *http_open(const http_options *o, pith_err *e)
@@ -651,6 +662,7 @@ void http_close(http *h)
     }
     pthread_mutex_unlock(&h->lock);
     MHD_stop_daemon(h->daemon);
+    linger_close(h->linger);
     close(h->fd);
     pthread_mutex_destroy(&h->lock);
     free(h);
