@@ -239,6 +239,7 @@ void http_send(http_exchange *x, const char *data, size_t len)
         if (x->out_len - x->out_from + len > BEHIND_BYTES || make_room(x, len)) {
             x->cut = 1;
             atomic_store(&x->gone, 1);
+            if (x->fd >= 0) shutdown(x->fd, SHUT_RDWR); /* libmicrohttpd would wait for the timeout */
         } else {
             memcpy(x->out + x->out_len, data, len);
             x->out_len += len;
