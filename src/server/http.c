@@ -8,7 +8,8 @@
  * chunks, 505 for other versions than 1.x, 413 for a Content-Length of more than 64 bits, 414 and 431 where the head
  * does not fit the connection's memory; it closes without an answer where the first line has no space in it or the
  * client leaves in the middle. It lets through what head_lines then finds in its memory: LF alone, NUL, folded lines, and
- * a line without a name, after which it reads the rest of the head as the next request. */
+ * a line without a name, after which it reads the rest of the head as the next request. A client that leaves right after
+ * part of a request it may see only at the timeout (its epoll is edge-triggered); until then the connection has a seat. */
 #define _GNU_SOURCE
 #include "server/http.h"
 #include "server/head.h"
