@@ -1,5 +1,5 @@
-/* engine: directory -> config -> architecture -> weights -> session. Text and classification are in text.c and
- * classify.c, the files themselves in weights.c. */
+/* engine: directory -> config -> architecture -> weights -> session. Text, classification and vectors are in
+ * text.c, classify.c and embed.c, the files themselves in weights.c. */
 #include "engine.h"
 #include "base/par.h"
 #include "base/path.h"

@@ -1,5 +1,6 @@
 /* generate: several texts written at once. Requests have slots; a step is one forward over whatever every slot has not
  * computed yet, the next chunk of a prompt or its last token; then each slot that is complete chooses its next token.
+ * What any slot has computed of a prompt is copied, and what one is computing now is waited for.
  * Owns caches and schedule; how a token is chosen is sample.c's, how tokens become text stream.c's. */
 #define _POSIX_C_SOURCE 200809L
 #include "base/par.h"
@@ -10,14 +11,17 @@
 #include <string.h>
 #include <time.h>
 
-enum { DEFAULT_CHUNK = 512 };
+enum { DEFAULT_CHUNK = 512, DEFAULT_CHUNK_BUSY = 32 };
+enum { WORTH_WAITING = 32 }; /* tokens that another slot is about to compute too */
 
 typedef struct slot {
     int busy;
-    uint64_t used;    /* when a request last began here */
+    int waits;        /* for another slot, which computes the same beginning */
+    uint64_t used;    /* when a request last began here, or took what is here */
     kv_cache cache;
     int32_t *ids;     /* [n] prompt and answer; the first cache.n are in the cache */
     size_t n, cap;
+    size_t todo;      /* of them in this step */
     size_t n_answer, max_answer, n_reused;
     size_t n_top;
     int logprobs, ignore_eos, shift;
@@ -31,7 +35,8 @@ struct pith_generator {
     const pith_model *m;
     pith_session *session;
     kv_shape shape; /* of the caches */
-    size_t context, chunk, n_slot;
+    size_t context, chunk, chunk_busy, n_slot;
+    size_t turn; /* slot whose prompt comes first */
     slot *slots;
     uint64_t clock;
     /* of a step, [n_slot] */
@@ -92,6 +97,8 @@ pith_generator *pith_generator_new(const pith_model *m, const pith_generator_opt
     g->shape.half = o->half_cache;
     g->context = o->context && (o->context < most || m->dims.stretches) ? o->context : most;
     g->chunk = o->chunk ? o->chunk : DEFAULT_CHUNK;
+    g->chunk_busy = o->chunk_busy ? o->chunk_busy : DEFAULT_CHUNK_BUSY;
+    if (g->chunk_busy > g->chunk) g->chunk_busy = g->chunk;
     g->n_slot = o->sequences ? o->sequences : 1;
     if (allocate(g, e) == 0) return g;
     pith_generator_free(g);
@@ -172,28 +179,62 @@ static int check_prompt(const pith_generator *g, const int32_t *ids, size_t n, p
     return 0;
 }
 
-static size_t common(const slot *s, const int32_t *ids, size_t n)
+/* ---- what is computed already ---- */
+
+/* Tokens at the beginning of ids that are the slot's too; most: how many are looked at. */
+static size_t common(const slot *s, size_t most, const int32_t *ids, size_t n)
 {
     size_t i = 0;
-    while (i < s->cache.n && i < n && s->ids[i] == ids[i]) i++;
+    while (i < most && i < n && s->ids[i] == ids[i]) i++;
     return i;
 }
 
-/* The free slot that holds the longest beginning of the prompt; of equals the one unused for longest. */
+/* The free slot for a prompt: the one whose content it goes on from, if most of that is used. Else the one unused for
+ * longest, so that what others may ask for again stays; settle() copies. */
 static slot *choose(pith_generator *g, const int32_t *ids, size_t n)
 {
-    slot *best = NULL;
+    slot *best = NULL, *oldest = NULL;
     size_t most = 0;
     for (size_t i = 0; i < g->n_slot; i++) {
         slot *s = &g->slots[i];
         if (s->busy) continue;
-        size_t c = common(s, ids, n);
-        if (best && (c < most || (c == most && s->used >= best->used))) continue;
-        best = s;
-        most = c;
+        size_t c = common(s, s->cache.n, ids, n);
+        if (c > most && c >= s->cache.n / 2) {
+            best = s;
+            most = c;
+        }
+        if (!oldest || s->used < oldest->used) oldest = s;
     }
-    return best;
+    return best ? best : oldest;
 }
+
+static int in_prompt(const slot *s) { return s->busy && (s->n_answer == 0 || s->n - s->cache.n > 1); }
+
+/* Takes over what another slot holds of the prompt, if that is more. While one that came earlier is about to compute more
+ * of it the slot waits. (All caches are opened for lengths with the same rotary frequencies: see begin.) */
+static void settle(pith_generator *g, slot *s)
+{
+    size_t have = s->cache.n, soon = 0;
+    slot *from = NULL;
+    for (size_t i = 0; i < g->n_slot; i++) {
+        slot *o = &g->slots[i];
+        int ahead = in_prompt(o) && o->used < s->used;
+        size_t c = o == s ? 0 : common(o, ahead ? o->n : o->cache.n, s->ids, s->n - 1);
+        if (c > soon) soon = c;
+        if (c > o->cache.n) c = o->cache.n;
+        if (c <= have) continue;
+        have = c;
+        from = o;
+    }
+    s->waits = soon >= have + WORTH_WAITING;
+    if (s->waits || !from) return;
+    g->stats.reused_tokens += have - s->cache.n;
+    s->n_reused = have;
+    kv_copy(&s->cache, &from->cache, have);
+    if (!from->busy) from->used = ++g->clock;
+}
+
+/* ---- requests ---- */
 
 static int hold_ids(slot *s, const int32_t *ids, size_t n, pith_err *e)
 {
@@ -222,7 +263,7 @@ static int room_for_top(pith_generator *g, size_t n, pith_err *e)
 
 static int begin(pith_generator *g, slot *s, const pith_request *r, const int32_t *ids, size_t n, pith_err *e)
 {
-    size_t keep = common(s, ids, n), left = g->context - n;
+    size_t keep = common(s, s->cache.n, ids, n), left = g->context - n;
     if (keep == n) keep--; /* the last token's logits are needed */
     if (r->shift) left = SIZE_MAX;
     s->max_answer = r->max_tokens && r->max_tokens < left ? r->max_tokens : left;
@@ -250,6 +291,7 @@ static int begin(pith_generator *g, slot *s, const pith_request *r, const int32_
     g->stats.reused_tokens += keep;
     s->used = ++g->clock;
     s->busy = 1;
+    settle(g, s);
     return 0;
 }
 
@@ -359,26 +401,48 @@ static int reserve(const pith_generator *g, slot *s, pith_err *e)
     return s->n <= s->cache.length ? 0 : kv_reserve(&s->cache, want < most ? want : most, e);
 }
 
+/* Gives the prompts their shares of the step: equal ones, and what some do not need to the others, beginning where the
+ * last step ended. While answers are being written the step stays small, so that they do not stall. */
+static void share(pith_generator *g)
+{
+    size_t prompts = 0, room = g->chunk, start = g->turn;
+    for (size_t i = 0; i < g->n_slot; i++) {
+        slot *s = &g->slots[i];
+        s->todo = 0;
+        if (!s->busy) continue;
+        if (s->waits) settle(g, s);
+        if (!in_prompt(s)) s->todo = s->n - s->cache.n, room = g->chunk_busy;
+        else prompts += !s->waits;
+    }
+    size_t most = room < prompts ? 1 : room / (prompts ? prompts : 1);
+    for (int pass = 0; pass < 2; pass++, most = room)
+        for (size_t k = 0; k < g->n_slot && room; k++) {
+            slot *s = &g->slots[(start + k) % g->n_slot];
+            if (!in_prompt(s) || s->waits) continue;
+            size_t take = s->n - s->cache.n - s->todo;
+            if (take > most) take = most;
+            if (take > room) take = room;
+            s->todo += take;
+            room -= take;
+            if (take) g->turn = (start + k + 1) % g->n_slot;
+        }
+}
+
 /* What every slot computes now; *n tokens together. Returns how many slots. */
 static size_t schedule(pith_generator *g, size_t *n, int *prompts)
 {
-    size_t count = 0, room = g->chunk;
+    size_t count = 0;
     *n = 0;
     *prompts = 0;
+    share(g);
     for (size_t i = 0; i < g->n_slot; i++) {
         slot *s = &g->slots[i];
-        if (!s->busy) continue;
-        size_t todo = s->n - s->cache.n;
-        if (todo > 1 || s->n_answer == 0) {
-            if (todo > room) todo = room;
-            room -= todo;
-            *prompts = 1;
-        }
-        if (!todo) continue;
-        g->seqs[count] = (pith_seq){s->ids + s->cache.n, NULL, todo};
+        if (!s->todo) continue;
+        *prompts |= in_prompt(s);
+        g->seqs[count] = (pith_seq){s->ids + s->cache.n, NULL, s->todo};
         g->caches[count] = &s->cache;
         g->which[count++] = i;
-        *n += todo;
+        *n += s->todo;
     }
     return count;
 }

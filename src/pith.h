@@ -337,6 +337,7 @@ typedef struct pith_generator_options {
     size_t context;
     size_t sequences; /* at once; 0: 1 */
     size_t chunk;     /* tokens of prompts computed in one step; 0: 512. Changes no result */
+    size_t chunk_busy; /* the same while other answers are being written, at most chunk; 0: 32 */
     int half_cache;   /* keys and values are rounded to F16: half the memory */
 } pith_generator_options;
 

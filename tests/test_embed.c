@@ -456,69 +456,87 @@ static void test_lower_case(void **state)
 
 /* ---- checkpoints of other heads ---- */
 
-/* bert-f32's encoder as another checkpoint has it: without the prefix, with another head's tensors. */
-static const char *rewrite(const char *name, const char *architecture, int prefix, const char *const *extra)
+/* A golden model's encoder as another checkpoint has it: without the prefix, with another head's tensors. */
+typedef struct variant {
+    const char *name, *from, *was, *architecture;
+    const char *cut;          /* the prefix of names that goes away; "" */
+    const char *const *extra; /* tensors beside it */
+} variant;
+
+static const char *rewrite(const variant *v)
 {
     enum { MOST = 128 };
     static const uint64_t four[1] = {4};
     static const float zeros[4];
     pith_err e = {0};
-    char file[512], *names[MOST] = {0}, path[512];
+    char from[512], file[512], *names[MOST] = {0}, path[1024], made[4096];
     pith_tensor t[MOST], in[MOST];
     size_t n = 0;
-    pith_weights *w = pith_weights_open("tests/golden/models/bert-f32", NULL, &e);
+    snprintf(from, sizeof from, "tests/golden/models/%s", v->from);
+    pith_weights *w = pith_weights_open(from, NULL, &e);
     assert_non_null(w);
     for (size_t i = 0; i < pith_weights_count(w); i++) {
         assert_int_equal(pith_weights_at(w, i, &in[n]), 0);
-        if (strstr(in[n].name, "classifier") || (!prefix && strstr(in[n].name, "pooler"))) continue;
+        if (strstr(in[n].name, "classifier") || (*v->cut && strstr(in[n].name, "pooler"))) continue;
         t[n] = in[n];
-        t[n].name = names[n] = strdup(in[n].name + (prefix ? 0 : strlen("bert.")));
+        t[n].name = names[n] = strdup(in[n].name + strlen(v->cut));
         n++;
     }
-    for (; *extra; extra++, n++) in[n] = t[n] = (pith_tensor){.name = names[n] = strdup(*extra), .dtype = "F32", .shape = four, .rank = 1, .nbytes = 16, .data = zeros};
-    snprintf(file, sizeof file, "%s/model.safetensors", files_mkdir(name));
+    for (const char *const *x = v->extra; *x; x++, n++)
+        in[n] = t[n] = (pith_tensor){.name = names[n] = strdup(*x), .dtype = "F32", .shape = four, .rank = 1, .nbytes = 16, .data = zeros};
+    snprintf(file, sizeof file, "%s/model.safetensors", files_mkdir(v->name));
     pith_writer *out = pith_writer_new(file, t, n, NULL, 0, 0, &e);
     for (size_t i = 0; out && i < n; i++)
         if (pith_writer_put(out, i, 0, in[i].data, (size_t)in[i].nbytes, &e)) break;
     if (!out || pith_writer_finish(out, &e)) fail_msg("%s", e.msg);
     pith_writer_free(out);
     pith_weights_close(w);
-    char *config = util_read("tests/golden/models/bert-f32/config.json", NULL), *at = strstr(config, "BertForSequenceClassification"), made[4096];
+    snprintf(path, sizeof path, "%s/config.json", from);
+    char *config = util_read(path, NULL), *at = strstr(config, v->was);
     assert_non_null(at);
-    snprintf(made, sizeof made, "%.*s%s%s", (int)(at - config), config, architecture, at + strlen("BertForSequenceClassification"));
+    snprintf(made, sizeof made, "%.*s%s%s", (int)(at - config), config, v->architecture, at + strlen(v->was));
     free(config);
-    snprintf(path, sizeof path, "%s/config.json", name);
-    files_write(path, made, strlen(made));
-    write_tokenizer(name, WORDS);
+    snprintf(file, sizeof file, "%s/config.json", v->name);
+    files_write(file, made, strlen(made));
+    write_tokenizer(v->name, WORDS);
     for (size_t i = 0; i < n; i++) free(names[i]);
-    return files_path(name);
+    return files_path(v->name);
 }
 
 static void test_heads(void **state)
 {
     (void)state;
-    static const char *const none[] = {NULL};
-    static const char *const masked[] = {"cls.predictions.bias", "cls.predictions.transform.dense.weight", "cls.predictions.transform.dense.bias",
-                                         "cls.predictions.transform.LayerNorm.gamma", "cls.predictions.transform.LayerNorm.beta",
-                                         "cls.predictions.decoder.weight", "cls.seq_relationship.weight", "cls.seq_relationship.bias", NULL};
-    static const char *const stranger[] = {"adapter.weight", NULL};
-    static const struct { const char *name, *architecture; int prefix; const char *const *extra; } all[] = {
-        {"base", "BertModel", 0, none}, {"prefixed", "BertModel", 1, none}, {"masked", "BertForMaskedLM", 1, masked},
-        {"pretraining", "BertForPreTraining", 1, masked}};
+#define TRANSFORM "cls.predictions.transform."
+    static const char *const none[] = {NULL}, *const stranger[] = {"adapter.weight", NULL};
+    static const char *const masked[] = {"cls.predictions.bias", TRANSFORM "dense.weight", TRANSFORM "dense.bias",
+                                         TRANSFORM "LayerNorm.gamma", TRANSFORM "LayerNorm.beta", "cls.predictions.decoder.weight",
+                                         "cls.seq_relationship.weight", "cls.seq_relationship.bias", NULL};
+    static const char *const vocab[] = {"vocab_transform.weight", "vocab_transform.bias", "vocab_layer_norm.weight",
+                                        "vocab_layer_norm.bias", "vocab_projector.weight", "vocab_projector.bias", NULL};
+#define BERT(name, ...) {name, "bert-f32", "BertForSequenceClassification", __VA_ARGS__}
+#define DISTIL(name, ...) {name, "distilbert-f32", "DistilBertForSequenceClassification", __VA_ARGS__}
+    static const variant all[] = {
+        BERT("b0", "BertModel", "bert.", none), BERT("b1", "BertModel", "", none), BERT("b2", "BertForMaskedLM", "", masked),
+        BERT("b3", "BertForPreTraining", "", masked), DISTIL("d0", "DistilBertModel", "distilbert.", none),
+        DISTIL("d1", "DistilBertModel", "", none), DISTIL("d2", "DistilBertForMaskedLM", "", vocab)};
+    static const variant strange = BERT("strange", "BertForMaskedLM", "", stranger);
     static const char text[] = "t5 t6 t400 t9";
-    float want[64], got[64];
-    pith_model *m = golden_open(make_model("whole", "tests/golden/models/bert-f32"), NULL);
-    embed_one(m, text, NULL, want);
-    pith_model_close(m);
+    float want[2][64], got[64];
+    for (int distil = 0; distil < 2; distil++) {
+        pith_model *m = golden_open(distil ? make_model("whole1", "tests/golden/models/distilbert-f32")
+                                           : make_model("whole0", "tests/golden/models/bert-f32"), NULL);
+        embed_one(m, text, NULL, want[distil]);
+        pith_model_close(m);
+    }
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
-        m = golden_open(rewrite(all[i].name, all[i].architecture, all[i].prefix, all[i].extra), NULL);
+        pith_model *m = golden_open(rewrite(&all[i]), NULL);
         assert_int_equal(pith_model_n_labels(m), 0);
         embed_one(m, text, NULL, got);
-        assert_memory_equal(want, got, sizeof want);
+        assert_memory_equal(want[all[i].name[0] == 'd'], got, sizeof got);
         pith_model_close(m);
     }
     pith_err e = {0};
-    assert_null(pith_model_open(rewrite("strange", "BertForMaskedLM", 1, stranger), NULL, &e));
+    assert_null(pith_model_open(rewrite(&strange), NULL, &e));
     check_words(e.msg, "1 tensor that this model does not use|adapter.weight");
 }
 

@@ -8,15 +8,6 @@
 
 static const char writer[] = "models/bundled/reviews", classifier[] = "models/bundled/sentiment";
 
-/* Until the library has them. */
-__attribute__((weak)) size_t pith_model_embedding_size(const pith_model *m) { return (void)m, 0; }
-__attribute__((weak)) int pith_embed(pith_session *s, const pith_text *texts, size_t n, const pith_embed_options *o, float *vectors,
-                                     size_t *n_tokens, uint8_t *truncated, pith_err *e)
-{
-    (void)s, (void)texts, (void)n, (void)o, (void)vectors, (void)n_tokens, (void)truncated, (void)e;
-    return -1;
-}
-
 /* ---- jobs that wait for their end ---- */
 
 enum { TOKENS = 64, ANSWERS = 4 };

@@ -97,8 +97,8 @@ static int note_error(slot *s, const char *msg, pith_err *e)
     return 0;
 }
 
-/* Classifies at[0..n); where that fails, halves it until the rows that are to blame are alone. */
-static int classify(batch *b, slot **at, size_t n, pith_text *texts, pith_result *results, pith_err *e)
+/* Computes at[0..n); where that fails, halves it until the rows that are to blame are alone. */
+static int compute(batch *b, slot **at, size_t n, pith_text *texts, pith_result *results, pith_err *e)
 {
     pith_err why = {{0}};
     if (n == 0) return 0;
@@ -107,7 +107,9 @@ static int classify(batch *b, slot **at, size_t n, pith_text *texts, pith_result
         texts[i] = (pith_text){x->text, x->len, x->pair, x->pair_len};
         results[i] = at[i]->result;
     }
-    if (pith_classify(b->model->session, texts, n, &b->options, results, &why) == 0) {
+    int bad = b->compute ? b->compute(b->ctx, texts, n, results, &why)
+                         : pith_classify(b->model->session, texts, n, &b->options, results, &why);
+    if (!bad) {
         for (size_t i = 0; i < n; i++) {
             at[i]->result = results[i];
             if (results[i].label < 0 &&
@@ -118,12 +120,12 @@ static int classify(batch *b, slot **at, size_t n, pith_text *texts, pith_result
         return 0;
     }
     if (n == 1) return note_error(at[0], reason(why.msg), e);
-    return classify(b, at, n / 2, texts, results, e) || classify(b, at + n / 2, n - n / 2, texts, results, e) ? -1 : 0;
+    return compute(b, at, n / 2, texts, results, e) || compute(b, at + n / 2, n - n / 2, texts, results, e) ? -1 : 0;
 }
 
-static int classify_slots(batch *b, slot *s, size_t n, pith_err *e)
+static int compute_slots(batch *b, slot *s, size_t n, pith_err *e)
 {
-    size_t labels = pith_model_n_labels(b->model->model), k = 0;
+    size_t labels = pith_model_n_labels(b->model->model), width = b->compute ? b->width : 2 * labels, k = 0;
     slot **at = malloc(n * sizeof *at);
     pith_text *texts = malloc(n * sizeof *texts);
     pith_result *results = malloc(n * sizeof *results);
@@ -133,15 +135,15 @@ static int classify_slots(batch *b, slot *s, size_t n, pith_err *e)
             bad = note_error(&s[i], s[i].row.fault, e);
             continue;
         }
-        float *f = malloc(2 * labels * sizeof *f);
+        float *f = malloc(width * sizeof *f);
         bad = !f;
         s[i].result.scores = f;
-        s[i].result.logits = f ? f + labels : NULL;
+        s[i].result.logits = f && !b->compute ? f + labels : NULL;
         at[k++] = &s[i];
     }
     if (bad) err_nomem(e, n * sizeof *texts, "a round of rows");
     double start = cli_now();
-    if (!bad) bad = classify(b, at, k, texts, results, e);
+    if (!bad) bad = compute(b, at, k, texts, results, e);
     b->seconds += cli_now() - start;
     free(at);
     free(texts);
@@ -201,7 +203,7 @@ static int rounds(batch *b, slot *s, pith_err *e)
         pith_err late = {{0}}; /* what ends the work after the rows that were still read */
         double start = cli_now();
         int broken = gather(b, s, b->chunk, &n, &end, &late), bad = 0;
-        if (n && classify_slots(b, s, n, e)) bad = -1;
+        if (n && compute_slots(b, s, n, e)) bad = -1;
         progress_clear(&b->progress);
         for (size_t i = 0; i < n && !bad; i++) bad = deliver(b, &s[i], b->sink, b->ctx, e);
         clear(s, n);
@@ -234,7 +236,7 @@ int batch_one(batch *b, batch_sink *sink, void *ctx, pith_err *e)
 {
     slot s = {0};
     int k = rows_next(b->rows, 1, &s.row, e);
-    if (k == 1) k = classify_slots(b, &s, 1, e) || deliver(b, &s, sink, ctx, e) ? -1 : 1;
+    if (k == 1) k = compute_slots(b, &s, 1, e) || deliver(b, &s, sink, ctx, e) ? -1 : 1;
     clear(&s, 1);
     return k;
 }
@@ -248,12 +250,12 @@ void batch_summary(const batch *b)
                   b->on_error == BATCH_SKIP ? " and were left out" : b->on_error == BATCH_NULL ? " and have a result of null" : "");
     }
     if (b->n_rows == 0) cli_note("%s: there are no rows", b->rows->in.name);
-    if (b->rows->format != ROWS_ARGS && b->n_truncated)
-        cli_note("%s of %s rows were longer than the model reads and were cut (--long window reads all)",
-                 cli_count(b->n_truncated, n), cli_count(b->n_rows, m));
+    if ((b->compute || b->rows->format != ROWS_ARGS) && b->n_truncated)
+        cli_note("%s of %s rows were longer than the model reads and were cut%s", cli_count(b->n_truncated, n),
+                 cli_count(b->n_rows, m), b->compute ? "" : " (--long window reads all)");
     if (b->rows->format != ROWS_ARGS && b->n_empty)
-        cli_note("%s of %s rows have an empty text, whose label says nothing", cli_count(b->n_empty, n),
-                 cli_count(b->n_rows, m));
+        cli_note("%s of %s rows have an empty text, whose %s says nothing", cli_count(b->n_empty, n), cli_count(b->n_rows, m),
+                 b->compute ? "result" : "label");
     if (b->n_replaced)
         cli_note("%s of %s rows held invalid UTF-8, which was read as U+FFFD (--strict refuses it)",
                  cli_count(b->n_replaced, n), cli_count(b->n_rows, m));

@@ -3,7 +3,7 @@
 #define CLI_CMD_H
 #include "cli/cli.h"
 
-extern const cli_verb cmd_bench, cmd_chat, cmd_classify, cmd_convert, cmd_eval, cmd_generate, cmd_inspect, cmd_logits,
-    cmd_perplexity, cmd_quantize, cmd_serve, cmd_template, cmd_tokenize, cmd_verify, cmd_version;
+extern const cli_verb cmd_bench, cmd_chat, cmd_classify, cmd_convert, cmd_embed, cmd_eval, cmd_generate, cmd_inspect, cmd_logits,
+    cmd_perplexity, cmd_quantize, cmd_rerank, cmd_serve, cmd_template, cmd_tokenize, cmd_verify, cmd_version;
 
 #endif

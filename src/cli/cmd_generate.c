@@ -445,7 +445,7 @@ static int generate(run *r, const rows_spec *s, pith_err *e)
     size_t parallel = s->texts ? 1 : (size_t)v->parallel;
     r->json = v->json || r->rows.format == ROWS_JSONL || r->rows.format == ROWS_CSV || r->rows.format == ROWS_TSV;
     if (v->o.logprobs && !r->json) return cli_usage("--logprobs needs --json");
-    pith_generator_options o = {.context = (size_t)v->o.context, .sequences = parallel, .half_cache = v->o.kv};
+    pith_generator_options o = {.context = (size_t)v->o.context, .sequences = parallel, .chunk_busy = SIZE_MAX, .half_cache = v->o.kv};
     r->g = pith_generator_new(r->load.model, &o, e);
     if (!r->g) return CLI_FAILED;
     r->cap = s->texts ? 1 : WAITING * parallel;

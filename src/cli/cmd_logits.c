@@ -4,6 +4,7 @@
 #include "cli/input.h"
 #include "cli/jtext.h"
 #include "cli/load.h"
+#include "cli/npy.h"
 #include "cli/output.h"
 #include "base/err.h"
 #include "base/json.h"
@@ -134,31 +135,6 @@ typedef struct array {
     const char *name;
 } array;
 
-static void put_f32(FILE *f, const array *a)
-{
-    for (size_t i = 0; i < a->n; i++) { /* little-endian whatever this machine is */
-        uint32_t u;
-        memcpy(&u, &a->x[i], 4);
-        unsigned char b[4] = {(unsigned char)u, (unsigned char)(u >> 8), (unsigned char)(u >> 16), (unsigned char)(u >> 24)};
-        fwrite(b, 1, 4, f);
-    }
-}
-
-/* NumPy's format 1.0: magic, version, length of a header that is padded to 64 bytes and ends in a newline. */
-static void put_npy(FILE *f, const array *a)
-{
-    char h[192];
-    int n = a->rank == 1 ? snprintf(h, sizeof h, "{'descr': '<f4', 'fortran_order': False, 'shape': (%zu,), }", a->shape[0])
-                         : snprintf(h, sizeof h, "{'descr': '<f4', 'fortran_order': False, 'shape': (%zu, %zu), }",
-                                    a->shape[0], a->shape[1]);
-    int padded = (10 + n + 1 + 63) / 64 * 64 - 10;
-    fwrite("\x93NUMPY\x01\x00", 1, 8, f);
-    putc(padded & 0xff, f);
-    putc(padded >> 8, f);
-    fprintf(f, "%-*s\n", padded - 1, h);
-    put_f32(f, a);
-}
-
 static void put_json(const array *a)
 {
     printf("{\"shape\":[%zu", a->shape[0]);
@@ -191,8 +167,8 @@ static int emit_array(const values *v, const array *a, pith_err *e)
     output o;
     int bad = output_open(&o, v->output, 0, e);
     if (!bad) {
-        if (has_suffix(v->output, ".npy")) put_npy(o.f, a);
-        else put_f32(o.f, a);
+        if (has_suffix(v->output, ".npy")) npy_head(o.f, a->shape, a->rank);
+        npy_put(o.f, a->x, a->n);
         bad = output_finish(&o, e);
     }
     output_abort(&o);

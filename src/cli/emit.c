@@ -41,6 +41,7 @@ int emit_open(emit *m, const batch_opts *o, const batch *b, int append, pith_err
 
 static int put(emit *m, FILE *f, const row *x, const pith_result *res, const char *error, pith_err *e)
 {
+    if (m->put) return m->put(m->ctx, f, x, res, error, e);
     report_item item = {.row = x, .result = res, .error = error};
     pith_word *words = NULL;
     if (m->explain && res &&

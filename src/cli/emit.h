@@ -1,5 +1,5 @@
-/* emit: classified rows to where they go: an output, in a format, explained if asked; and going on with an output that
- * an earlier run left incomplete. */
+/* emit: computed rows to where they go: an output, in a format, explained if asked; and going on with an output that an
+ * earlier run left incomplete. */
 #ifndef CLI_EMIT_H
 #define CLI_EMIT_H
 #include "cli/batch.h"
@@ -12,6 +12,9 @@ typedef struct emit {
     pith_session *session;
     const pith_classify_options *options;
     int explain;
+    /* Writes a row as something else than its labels; NULL: report_put. */
+    int (*put)(void *ctx, FILE *f, const row *x, const pith_result *res, const char *error, pith_err *e);
+    void *ctx;
 } emit;
 
 /* The format of the results, from --output-format, else the suffix of --output. 0 or CLI_USAGE. */

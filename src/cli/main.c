@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 static const cli_verb *const verbs[] = {&cmd_classify, &cmd_eval,     &cmd_generate, &cmd_chat, &cmd_perplexity,
+                                        &cmd_embed,    &cmd_rerank,
                                         &cmd_tokenize, &cmd_template, &cmd_logits,   &cmd_inspect, &cmd_verify,
                                         &cmd_convert,  &cmd_quantize, &cmd_bench,    &cmd_serve,  &cmd_version};
 enum { N_VERBS = sizeof verbs / sizeof *verbs };

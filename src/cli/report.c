@@ -73,8 +73,10 @@ static size_t best(const report *r, const float *scores, uint64_t want)
 static int reserved(const report *r, const char *name)
 {
     static const char *const always[] = {"label", "score", "scores", "logits", "n_tokens", "truncated"};
-    for (size_t i = 0; i < sizeof always / sizeof *always; i++)
+    for (size_t i = 0; !r->members && i < sizeof always / sizeof *always; i++)
         if (strcmp(name, always[i]) == 0) return 1;
+    for (size_t i = 0; r->members && r->members[i]; i++)
+        if (strcmp(name, r->members[i]) == 0) return 1;
     return (r->windows && strcmp(name, "windows") == 0) || (r->words && strcmp(name, "words") == 0) ||
            (r->errors && strcmp(name, "error") == 0);
 }
@@ -148,7 +150,10 @@ static void put_own(void *ctx, const char *key, size_t key_len, const char *valu
     const own *o = ctx;
     size_t n = 0;
     char *name = jtext_decode(key, key_len, &n);
-    if (!name) return;
+    if (!name || (o->r->told && strcmp(name, o->r->told) == 0)) {
+        free(name);
+        return;
+    }
     putc(',', o->f);
     if (strlen(name) == n && reserved(o->r, name)) {
         /* "input_label", with one more "input_" for every field of the row that is called so already. */
@@ -173,6 +178,22 @@ static void put_own(void *ctx, const char *key, size_t key_len, const char *valu
     free(name);
 }
 
+static void put_owns(const report *r, FILE *f, const row *x)
+{
+    if (x->raw) {
+        own o = {r, f, x->raw, x->raw_len};
+        json_raw_members(x->raw, x->raw_len, put_own, &o);
+    }
+    if (x->fields && x->n_fields == r->n_names)
+        for (size_t i = 0; i < r->n_names; i++) {
+            if (r->told && strcmp(r->rows->columns[i], r->told) == 0) continue;
+            putc(',', f);
+            json_put_str(f, r->names[i], strlen(r->names[i]));
+            putc(':', f);
+            json_put_str(f, x->fields[i].s, x->fields[i].len);
+        }
+}
+
 static void put_json(const report *r, FILE *f, const report_item *x)
 {
     if (x->result) {
@@ -186,17 +207,7 @@ static void put_json(const report *r, FILE *f, const report_item *x)
         fputs(",\"words\":", f);
         put_words(f, x);
     }
-    if (x->row->raw) {
-        own o = {r, f, x->row->raw, x->row->raw_len};
-        json_raw_members(x->row->raw, x->row->raw_len, put_own, &o);
-    }
-    if (x->row->fields && x->row->n_fields == r->n_names)
-        for (size_t i = 0; i < r->n_names; i++) {
-            putc(',', f);
-            json_put_str(f, r->names[i], strlen(r->names[i]));
-            putc(':', f);
-            json_put_str(f, x->row->fields[i].s, x->row->fields[i].len);
-        }
+    put_owns(r, f, x->row);
     putc('}', f);
 }
 
@@ -482,6 +493,13 @@ int report_put(report *r, FILE *f, const report_item *x, pith_err *e)
     }
     put_json(r, f, x);
     if (r->format == REPORT_JSONL) putc('\n', f);
+    return 0;
+}
+
+int report_own(report *r, FILE *f, const row *x, pith_err *e)
+{
+    if (!r->headed && find_names(r, x, e)) return -1;
+    put_owns(r, f, x);
     return 0;
 }
 

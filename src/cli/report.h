@@ -12,6 +12,8 @@ typedef struct report {
     const rows *rows;
     uint64_t top_k;             /* 0: not asked for; UINT64_MAX: all */
     int windows, words, errors; /* rows may carry these members */
+    const char *const *members; /* of a result that report_put does not write, NULL-terminated; NULL: a label's */
+    const char *told;           /* a field of the rows that is not repeated; NULL: none */
     int colour, width;          /* of a terminal; 0: none */
     uint64_t n;                 /* rows written */
     uint64_t n_dropped;         /* csv from jsonl: rows with fields that have no column */
@@ -36,6 +38,8 @@ typedef struct report_item {
 report_format report_by_suffix(const char *path);
 int report_open(report *r, pith_err *e);
 int report_put(report *r, FILE *f, const report_item *x, pith_err *e);
+/* A row's own fields, after the members of a JSON object. */
+int report_own(report *r, FILE *f, const row *x, pith_err *e);
 /* Closes an array; writes a header that no row has called for. */
 int report_finish(report *r, FILE *f, pith_err *e);
 void report_close(report *r);

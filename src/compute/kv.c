@@ -60,20 +60,24 @@ void kv_free(kv_cache *c)
     *c = (kv_cache){0};
 }
 
+void kv_copy(kv_cache *to, const kv_cache *from, size_t n)
+{
+    size_t d = to->shape.head_dim, row = KERNEL_PANEL * width(&to->shape);
+    for (size_t i = 0; n && i < to->shape.n_layer * to->shape.n_kv_head; i++) {
+        size_t layer = i / to->shape.n_kv_head, head = i % to->shape.n_kv_head;
+        memcpy(key_head(to, layer, head), key_head(from, layer, head), kernel_pad(n) / KERNEL_PANEL * d * row);
+        for (size_t p = 0; p < kernel_pad(d) / KERNEL_PANEL; p++)
+            memcpy(value_head(to, layer, head) + p * to->cap * row, value_head(from, layer, head) + p * from->cap * row, n * row);
+    }
+    to->n = n;
+}
+
 int kv_reserve(kv_cache *c, size_t tokens, pith_err *e)
 {
     kv_cache x;
-    size_t d = c->shape.head_dim, used = kernel_pad(c->n), row = KERNEL_PANEL * width(&c->shape);
     if (tokens > c->cap) {
         if (kv_init(&x, c->shape, tokens, e)) return -1;
-        for (size_t i = 0; used && i < c->shape.n_layer * c->shape.n_kv_head; i++) {
-            size_t layer = i / c->shape.n_kv_head, head = i % c->shape.n_kv_head;
-            memcpy(key_head(&x, layer, head), key_head(c, layer, head), used / KERNEL_PANEL * d * row);
-            for (size_t p = 0; p < kernel_pad(d) / KERNEL_PANEL; p++)
-                memcpy(value_head(&x, layer, head) + p * x.cap * row, value_head(c, layer, head) + p * c->cap * row,
-                       c->n * row);
-        }
-        x.n = c->n;
+        kv_copy(&x, c, c->n);
         kv_free(c);
         *c = x;
     }

@@ -25,6 +25,8 @@ int kv_init(kv_cache *c, kv_shape shape, size_t tokens, pith_err *e);
 void kv_free(kv_cache *c);
 /* Room for at least `tokens`; what is held stays. */
 int kv_reserve(kv_cache *c, size_t tokens, pith_err *e);
+/* The first n tokens of `from`, which holds them, into `to`, which has the same shape and room: it then holds these. */
+void kv_copy(kv_cache *to, const kv_cache *from, size_t n);
 uint64_t kv_bytes(kv_shape shape, size_t tokens); /* UINT64_MAX: does not fit */
 
 /* One layer's attention for the new tokens of several sequences. Token t of sequence s stands at position

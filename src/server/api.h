@@ -12,13 +12,16 @@ typedef enum api_style {
     API_TEI,    /* {"error","error_type"} */
 } api_style;
 
-/* One request on its way. Made by api_begin, freed when it is answered. */
+/* One request on its way. Made by api_serve, freed when it is answered. */
 typedef struct api_call {
     server *s;
     http_exchange *x;
     const struct api_route *route;
     json_doc *body;  /* NULL for GET */
     json root;
+    job job;         /* what the handler gives to a worker: api_put */
+    void *own;       /* what the handler keeps for it; freed with the call: api_own */
+    void (*drop)(void *own);
     pith_err e;
 } api_call;
 
@@ -27,7 +30,7 @@ typedef struct api_route {
     const char *method, *path;
     api_style style;
     int open;            /* no key needed */
-    api_handler *handle; /* on the api thread; must come to api_answer, api_fail, or to a job whose end does */
+    api_handler *handle; /* on an api thread; must come to api_answer, api_fail, or to api_put and a job whose end does */
 } api_route;
 
 /* Finds the route, checks key and content type, parses the body, calls the handler: on the api thread. Answers 401, 404,
@@ -38,8 +41,20 @@ const char *api_route_name(const char *path);
 /* An error's body in the style of a path. */
 char *api_error_body(const char *path, int status, const char *message, const char *param, const char *code, size_t *len);
 
+/* size bytes of zeros in c->own; drop (NULL: none) runs before they are freed with the call. NULL after api_fail. */
+void *api_own(api_call *c, size_t size, void (*drop)(void *own));
+/* Gives c->job to the worker; its ctx is the call, and gone, deadline and arrived are filled in. 429 where it is full. From
+ * here on the call is the job's: on_end must come to one of the ends below. */
+void api_put(api_call *c, worker *w);
+
 /* Ends of a call: it is freed. */
 void api_answer(api_call *c, int status, const char *type, char *body, size_t len);
+/* A body written to a memory stream: fclose comes before; NULL: memory (500). */
+void api_answer_json(api_call *c, char *body, size_t len);
+/* After http_stream and http_end. */
+void api_done(api_call *c);
+/* What a job's on_end was told (error not NULL): api_fail, or nothing but the end where the client has gone. */
+void api_fail_job(api_call *c, const char *error, int status);
 /* code and param may be NULL. 429 gets Retry-After. */
 void api_fail(api_call *c, int status, const char *param, const char *code, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
@@ -49,5 +64,7 @@ worker *api_model(api_call *c, job_kind kind);
 /* The body's members must be among `names` (NULL-terminated); else 400 with that name: unsupported parameters are refused.
  * ignored: members that change nothing that pith does ("user", "metadata"), accepted. -1 after api_fail. */
 int api_known(api_call *c, const char *const *names, const char *const *ignored);
+/* A failed getter's message (c->e) as 400: it names the member. Always -1. */
+int api_bad(api_call *c);
 
 #endif
