@@ -105,7 +105,6 @@ static double now(void)
 static void release(http_exchange *x)
 {
     if (atomic_fetch_sub(&x->refs, 1) != 1) return;
-    if (x->response) MHD_destroy_response(x->response);
     pthread_mutex_destroy(&x->lock);
     free(x->target);
     free(x->path);
@@ -122,7 +121,15 @@ static void add_fields(struct MHD_Response *r, const http_exchange *x, const cha
     if (type) MHD_add_response_header(r, "Content-Type", type);
     MHD_add_response_header(r, "X-Request-Id", x->id);
     for (size_t i = 0; i < n; i++) MHD_add_response_header(r, f[i].name, f[i].value);
+}
+
+/* On the I/O thread only: h may be gone for others. */
+static enum MHD_Result queue(http_exchange *x, unsigned status, struct MHD_Response *r)
+{
     if (atomic_load(&x->h->draining)) MHD_add_response_header(r, "Connection", "close");
+    enum MHD_Result ok = MHD_queue_response(x->c, status, r);
+    MHD_destroy_response(r);
+    return ok;
 }
 
 /* Takes body, also where there is no memory. */
@@ -147,9 +154,7 @@ static enum MHD_Result refuse(http_exchange *x, int status, const char *why)
     if (!r) return MHD_NO;
     x->status = (unsigned)status;
     x->sent = len;
-    enum MHD_Result ok = MHD_queue_response(x->c, x->status, r);
-    MHD_destroy_response(r);
-    return ok;
+    return queue(x, x->status, r);
 }
 
 /* Under the lock. */
@@ -163,12 +168,16 @@ static void wake(http_exchange *x)
 static void give(http_exchange *x, unsigned status, struct MHD_Response *r, uint64_t sent)
 {
     pthread_mutex_lock(&x->lock);
-    x->status = status;
-    x->sent = sent;
-    x->response = r;
-    x->cut = !r;
-    wake(x);
+    int late = x->over;
+    if (!late) {
+        x->status = status;
+        x->sent = sent;
+        x->response = r;
+        x->cut |= !r;
+        wake(x);
+    }
     pthread_mutex_unlock(&x->lock);
+    if (late && r) MHD_destroy_response(r); /* not under the lock: a stream's holds a part of x */
 }
 
 void http_answer(http_exchange *x, int status, const char *type, char *body, size_t len, const http_field *fields, size_t n)
@@ -435,6 +444,7 @@ static enum MHD_Result on_head(http_exchange *x, const char *method, const char 
     if (strcmp(MHD_get_version(), "0.9.75") == 0) head_lines(&d, version + strlen(version), end);
     int status = head_end(&d, method, version);
     copy_request(x, method);
+    if (!x->fields) return MHD_NO;
     const char *why = d.why;
     x->path = x->target ? head_path(x->target, &why) : NULL;
     if (!status && !x->path) status = 400;
@@ -541,10 +551,7 @@ static enum MHD_Result on_answer(http_exchange *x)
     unsigned status = x->status;
     if (r) x->response = NULL;
     pthread_mutex_unlock(&x->lock);
-    if (!r) return MHD_NO;
-    enum MHD_Result ok = MHD_queue_response(x->c, status, r);
-    MHD_destroy_response(r);
-    return ok;
+    return r ? queue(x, status, r) : MHD_NO;
 }
 
 /* libmicrohttpd calls this when the head is there, for each piece of a body, when the request is whole, and when a
@@ -573,6 +580,8 @@ static void on_over(void *ctx, struct MHD_Connection *c, void **mine, enum MHD_R
     list_drop(h, x);
     pthread_mutex_unlock(&h->lock);
     pthread_mutex_lock(&x->lock);
+    struct MHD_Response *unsaid = x->response;
+    x->response = NULL;
     x->over = 1;
     x->fd = -1;
     if (code != MHD_REQUEST_TERMINATED_COMPLETED_OK) atomic_store(&x->gone, 1);
@@ -584,6 +593,7 @@ static void on_over(void *ctx, struct MHD_Connection *c, void **mine, enum MHD_R
                      .status = (int)x->status, .gone = atomic_load(&x->gone), .received = x->body_len, .sent = x->sent,
                      .seconds = now() - x->began};
     pthread_mutex_unlock(&x->lock);
+    if (unsaid) MHD_destroy_response(unsaid);
     if (h->o.on_record) h->o.on_record(h->o.ctx, &r);
     atomic_fetch_sub(&h->bodies, x->body_cap);
     if (x->lingers >= 0) linger_add(h->linger, x->lingers); /* libmicrohttpd shuts the sending side before it closes */
