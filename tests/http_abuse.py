@@ -180,11 +180,12 @@ def aborts(pid, n=10000):
             for i, s in enumerate(socks):
                 k = at + i
                 s.sendall(good if k % 5 else good[: len(good) // 2])
-                if k % 5 == 1:
-                    s.recv(1)  # the answer has begun
                 if k % 2:
                     s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, rst)
-            for s in socks:
+                if k % 5 != 1:
+                    s.close()
+            for s in socks[1 - at % 5 :: 5]:
+                s.recv(1)  # its answer has begun: those before it gave up their places
                 s.close()
 
     serves()

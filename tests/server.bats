@@ -49,6 +49,51 @@ export ASAN_OPTIONS=detect_leaks=0:${ASAN_OPTIONS:-}
     fails 1 "config.json"
 }
 
+long='{"model": "reviews", "prompt": "This movie", "max_tokens": 480, "ignore_eos": true, "n": 64}'
+post() { curl -s --max-time 60 -H 'Content-Type: application/json' "$@"; }
+# Until a request is being worked on.
+busy() { for _ in $(seq 200); do curl -s "$URL/metrics" | grep -q '^pith_[a-z_]*running{[^}]*reviews[^}]*} [1-9]' && return; sleep 0.02; done; return 1; }
+
+@test "SIGTERM: what runs is finished, nothing new is taken" {
+    serve_up
+    post -N "$URL/v1/completions" -d '{"model": "reviews", "prompt": "This movie", "max_tokens": 480, "ignore_eos": true, "stream": true}' \
+        >"$BATS_TEST_TMPDIR/stream" &
+    client=$!
+    busy
+    kill -TERM "$PID"
+    for _ in $(seq 100); do grep -q draining "$SERVE_LOG" && break; sleep 0.01; done
+    ! curl -s -o /dev/null "$URL/health"
+    wait $client
+    [ "$(tail -n 2 "$BATS_TEST_TMPDIR/stream" | head -n 1)" = "data: [DONE]" ]
+    serve_end
+    [ "$status" = 0 ]
+    grep -q 'drained$' "$SERVE_LOG"
+}
+
+@test "a second signal, and the end of the grace, end what runs" {
+    serve_up
+    post -o "$BATS_TEST_TMPDIR/answer" -w '%{http_code}' "$URL/v1/completions" -d "$long" >"$BATS_TEST_TMPDIR/code" &
+    client=$!
+    busy
+    kill -TERM "$PID"
+    for _ in $(seq 100); do grep -q draining "$SERVE_LOG" && break; sleep 0.01; done
+    start=$SECONDS
+    serve_end
+    [ "$status" = 0 ]
+    ((SECONDS - start < 5))
+    grep -q 'ending 1 requests' "$SERVE_LOG"
+    wait $client || true
+    [ "$(cat "$BATS_TEST_TMPDIR/code")" = 503 ]
+    serve_up --grace 0.1
+    post -o "$BATS_TEST_TMPDIR/answer" "$URL/v1/completions" -d "$long" &
+    busy
+    start=$SECONDS
+    serve_end
+    [ "$status" = 0 ]
+    ((SECONDS - start < 5))
+    grep -q 'ending 1 requests' "$SERVE_LOG"
+}
+
 @test "a unix socket: a dead one's file is replaced, a live one's is not, it is gone at the end" {
     cd "$BATS_TEST_TMPDIR"
     serve_up -m sentiment --unix s
@@ -135,10 +180,12 @@ P
     [ "$status" = 0 ]
 }
 
-@test "aborted requests leave descriptors, threads and memory where they were" {
+@test "aborted requests and streams leave descriptors, threads and memory where they were" {
     [ -e /proc/self/status ] || skip "no /proc"
-    serve_up -m sentiment
-    abuse "$URL" aborts "$PID" 10000 >&3
+    serve_up
+    abuse "$URL" aborts "$PID" 1000 >&3
+    ABUSE_BODY='{"model": "reviews", "prompt": "This movie", "max_tokens": 400, "ignore_eos": true, "stream": true}' \
+        ABUSE_PATH=/v1/completions abuse "$URL" aborts "$PID" 10000 >&3
     serve_end
     [ "$status" = 0 ]
 }

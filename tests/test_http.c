@@ -4,6 +4,7 @@
 #include "server/http.h"
 #include "util.h"
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -17,6 +18,7 @@
 
 enum { MAX_BODY = 100000 };
 
+static unsigned timeout = 2;
 static http *door;
 static atomic_int n_records, n_gone, last_status, streams_gone;
 
@@ -137,7 +139,7 @@ static char *error_body(void *ctx, const char *path, int status, const char *mes
 
 static http_options options(void)
 {
-    return (http_options){.host = "127.0.0.1", .max_body = MAX_BODY, .timeout = 2, .max_connections = 200,
+    return (http_options){.host = "127.0.0.1", .max_body = MAX_BODY, .timeout = timeout, .max_connections = 200,
                           .on_request = on_request, .on_record = on_record, .error_body = error_body};
 }
 
@@ -152,6 +154,15 @@ static int setup(void **state)
     atomic_store(&n_gone, 0);
     atomic_store(&streams_gone, 0);
     return 0;
+}
+
+/* A timeout that cannot be what ends a connection. */
+static int setup_patient(void **state)
+{
+    timeout = 60;
+    int rc = setup(state);
+    timeout = 2;
+    return rc;
 }
 
 static int teardown(void **state)
@@ -227,6 +238,16 @@ static void wait_until(atomic_int *v, int n)
     double end = now() + 10;
     while (atomic_load(v) < n && now() < end) nap(0.001);
     assert_true(atomic_load(v) >= n);
+}
+
+static int open_files(void)
+{
+    DIR *d = opendir("/proc/self/fd");
+    int n = 0;
+    if (!d) skip();
+    while (readdir(d)) n++;
+    closedir(d);
+    return n;
 }
 
 /* ---- tests ---- */
@@ -482,6 +503,22 @@ static void test_full(void **state)
     wait_until(&streams_gone, 1);
 }
 
+/* Part of a request and the end together: libmicrohttpd alone would wait for the timeout. */
+static void test_half(void **state)
+{
+    (void)state;
+    static const char *const parts[] = {"GET /health HTTP/1.1\r\nHost: x\r\nA", "POST /echo HTTP/1.1\r\nHost: x\r\n",
+                                        "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc"};
+    int before = open_files();
+    for (int i = 0; i < 60; i++) {
+        int fd = dial();
+        say_str(fd, parts[i % 3]);
+        close(fd);
+    }
+    for (double end = now() + 10; open_files() > before && now() < end;) nap(0.05);
+    assert_int_equal(open_files(), before);
+}
+
 /* Silence ends a connection after the timeout (2 s), and so does a body that comes by drops; a request that is being
  * worked on may take longer. */
 static void test_timeouts(void **state)
@@ -585,46 +622,19 @@ static void test_close(void **state)
     nap(0.05); /* the threads of the exchanges end */
 }
 
-static http *open_at(const char *host, unsigned port, const char *path, pith_err *e)
-{
-    http_options o = options();
-    o.host = host;
-    o.port = port;
-    o.unix_path = path;
-    *e = (pith_err){{0}};
-    return http_open(&o, e);
-}
-
-static void test_addresses(void **state)
-{
-    (void)state;
-    pith_err e;
-    assert_null(open_at("127.0.0.1", http_port(door), NULL, &e));
-    if (!strstr(e.msg, "another program listens")) fail_msg("%s", e.msg);
-    assert_null(open_at("no such host", 0, NULL, &e));
-    assert_null(open_at("192.0.2.1", 0, NULL, &e)); /* TEST-NET: not this machine's */
-    if (!strstr(e.msg, "cannot listen")) fail_msg("%s", e.msg);
-    assert_null(open_at("127.0.0.1", 65536, NULL, &e));
-    http *six = open_at("::1", 0, NULL, &e);
-    if (six) http_close(six);
-    else printf("# no IPv6 here: %s\n", e.msg);
-}
-
+/* Over a unix socket, whose file goes when the server drains. */
 static void test_unix(void **state)
 {
     (void)state;
-    char folder[] = "/tmp/test_http.XXXXXX", path[64], buf[1024];
+    char path[64], buf[1024];
     struct stat st;
-    pith_err e;
-    assert_non_null(mkdtemp(folder));
-    snprintf(path, sizeof path, "%s/s", folder);
-    http *h = open_at(NULL, 0, path, &e);
+    pith_err e = {{0}};
+    http_options o = options();
+    snprintf(path, sizeof path, "/tmp/test_http.%d", (int)getpid());
+    o.unix_path = path;
+    http *h = http_open(&o, &e);
     if (!h) fail_msg("%s", e.msg);
     assert_int_equal(http_port(h), 0);
-    assert_int_equal(stat(path, &st), 0);
-    assert_int_equal(st.st_mode & 0777, 0660);
-    assert_null(open_at(NULL, 0, path, &e)); /* a live one */
-    if (!strstr(e.msg, "living server")) fail_msg("%s", e.msg);
     struct sockaddr_un a = {.sun_family = AF_UNIX};
     strcpy(a.sun_path, path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -640,22 +650,10 @@ static void test_unix(void **state)
     for (double end = now() + 5; !http_running(h) && now() < end;) nap(0.001);
     close(fd);
     wait_until(&streams_gone, before + 1);
-    http_close(h);
-    assert_int_equal(stat(path, &st), -1); /* removed */
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0); /* a dead one */
-    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
-    close(fd);
-    h = open_at(NULL, 0, path, &e);
-    if (!h) fail_msg("%s", e.msg);
-    http_close(h);
-    fclose(fopen(path, "w")); /* a file that is no socket stays */
-    assert_null(open_at(NULL, 0, path, &e));
     assert_int_equal(stat(path, &st), 0);
-    unlink(path);
-    snprintf(buf, sizeof buf, "%s/%0100d", folder, 1);
-    assert_null(open_at(NULL, 0, buf, &e));
-    if (!strstr(e.msg, "1 to 107 bytes")) fail_msg("%s", e.msg);
-    rmdir(folder);
+    http_drain(h);
+    assert_int_equal(stat(path, &st), -1);
+    http_close(h);
 }
 
 int main(void)
@@ -670,11 +668,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_gone, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_reader, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_half, setup_patient, teardown),
         cmocka_unit_test_setup_teardown(test_timeouts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_records, setup, teardown),
         cmocka_unit_test_setup_teardown(test_drain, setup, teardown),
         cmocka_unit_test_setup_teardown(test_close, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_addresses, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unix, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,13 +8,13 @@
  * chunks, 505 for other versions than 1.x, 413 for a Content-Length of more than 64 bits, 414 and 431 where the head
  * does not fit the connection's memory; it closes without an answer where the first line has no space in it or the
  * client leaves in the middle. It lets through what head_lines then finds in its memory: LF alone, NUL, folded lines, and
- * a line without a name, after which it reads the rest of the head as the next request. A client that leaves right after
- * part of a request it may see only at the timeout (its epoll is edge-triggered); until then the connection has a seat. */
+ * a line without a name, after which it reads the rest of the head as the next request. */
 #define _GNU_SOURCE
 #include "server/http.h"
 #include "server/head.h"
 #include "server/linger.h"
 #include "server/listen.h"
+#include "server/seat.h"
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <microhttpd.h>
@@ -41,13 +41,6 @@ enum {
     BODIES = 256            /* times max_body: memory of all bodies */
 };
 
-/* A connection without a whole request: in a list, the oldest first. Only the I/O thread looks at it. */
-typedef struct seat seat;
-struct seat {
-    int fd, listed;
-    seat *prev, *next;
-};
-
 struct http {
     http_options o;
     struct MHD_Daemon *daemon;
@@ -55,8 +48,7 @@ struct http {
     int fd;
     unsigned port;
     uint32_t salt, n_ids; /* of request ids */
-    seat idle;            /* the list's head */
-    size_t n_seats;
+    seat_list seats;
     atomic_int draining;
     atomic_size_t running, bodies;
     pthread_mutex_t lock; /* of closing and the list of exchanges with owners */
@@ -306,50 +298,20 @@ int http_gone(http_exchange *x)
     return atomic_load(&x->gone);
 }
 
-/* ---- seats: connections without a whole request ---- */
-
-static void seat_take(http *h, seat *s)
-{
-    if (s->listed) return;
-    s->listed = 1;
-    s->prev = h->idle.prev;
-    s->next = &h->idle;
-    s->prev->next = s->next->prev = s;
-}
-
-static void seat_leave(seat *s)
-{
-    if (!s->listed) return;
-    s->listed = 0;
-    s->prev->next = s->next;
-    s->next->prev = s->prev;
-}
-
-/* Connections come and go. Where there are too many, the one that has been without a request for longest makes room, so
- * that idle and slow clients cannot keep others out. */
 static void on_connection(void *ctx, struct MHD_Connection *c, void **mine, enum MHD_ConnectionNotificationCode code)
 {
     http *h = ctx;
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
-        seat *s = calloc(1, sizeof *s);
-        *mine = s;
-        if (!s || !info) return;
-        s->fd = info->connect_fd;
-        h->n_seats++;
-        seat_take(h, s);
-        seat *oldest = h->idle.next;
-        if (h->n_seats > h->o.max_connections && oldest != s) {
-            shutdown(oldest->fd, SHUT_RDWR);
-            seat_leave(oldest);
-        }
-    } else if (*mine) {
-        seat_leave(*mine);
-        free(*mine);
+        *mine = info ? seat_new(&h->seats, info->connect_fd, h->o.max_connections) : NULL;
+    } else {
+        seat_free(&h->seats, *mine);
         *mine = NULL;
-        h->n_seats--;
     }
 }
+
+/* libmicrohttpd's epoll is edge-triggered, and the end of a client that comes together with its last bytes is no edge. */
+static void each_second(void *ctx) { seat_tidy(&((http *)ctx)->seats); }
 
 /* ---- requests ---- */
 
@@ -538,7 +500,7 @@ static enum MHD_Result on_whole(http_exchange *x)
     }
     pthread_mutex_unlock(&h->lock);
     if (closing) return refuse(x, 503, "the server is shutting down");
-    if (x->seat) seat_leave(x->seat);
+    if (x->seat) seat_serve(&h->seats, x->seat);
     h->o.on_request(h->o.ctx, x);
     return MHD_YES;
 }
@@ -597,7 +559,7 @@ static void on_over(void *ctx, struct MHD_Connection *c, void **mine, enum MHD_R
     if (h->o.on_record) h->o.on_record(h->o.ctx, &r);
     atomic_fetch_sub(&h->bodies, x->body_cap);
     if (x->lingers >= 0) linger_add(h->linger, x->lingers); /* libmicrohttpd shuts the sending side before it closes */
-    if (x->seat) seat_take(h, x->seat);
+    if (x->seat) seat_wait(&h->seats, x->seat);
     if (x->owned) atomic_fetch_sub(&h->running, 1);
     release(x);
 }
@@ -606,7 +568,7 @@ static void on_over(void *ctx, struct MHD_Connection *c, void **mine, enum MHD_R
 
 static int start(http *h, pith_err *e)
 {
-    h->linger = linger_open(e);
+    h->linger = linger_open(each_second, h, e);
     if (!h->linger) return -1;
     struct MHD_OptionItem items[] = {
         {MHD_OPTION_LISTEN_SOCKET, h->fd, NULL},
@@ -633,7 +595,6 @@ http *http_open(const http_options *o, pith_err *e)
     }
     h->o = *o;
     h->port = o->unix_path ? 0 : o->port;
-    h->idle.prev = h->idle.next = &h->idle;
     if (getrandom(&h->salt, sizeof h->salt, 0) != sizeof h->salt) h->salt = (uint32_t)getpid();
     h->fd = listen_open(o->host, &h->port, o->unix_path, e);
     if (h->fd < 0) {
@@ -641,9 +602,11 @@ http *http_open(const http_options *o, pith_err *e)
         return NULL;
     }
     pthread_mutex_init(&h->lock, NULL);
+    seat_list_open(&h->seats);
     if (start(h, e) == 0) return h;
     close(h->fd);
     if (o->unix_path) unlink(o->unix_path);
+    seat_list_close(&h->seats);
     pthread_mutex_destroy(&h->lock);
     free(h);
     return NULL;
@@ -676,6 +639,7 @@ void http_close(http *h)
     MHD_stop_daemon(h->daemon);
     linger_close(h->linger);
     close(h->fd);
+    seat_list_close(&h->seats);
     pthread_mutex_destroy(&h->lock);
     free(h);
 }

@@ -25,6 +25,8 @@ typedef struct guest {
 
 struct linger_room {
     int wake; /* eventfd */
+    void (*each_second)(void *ctx);
+    void *ctx;
     pthread_t thread;
     pthread_mutex_t lock; /* of what follows */
     int arrived[SEATS];
@@ -68,10 +70,15 @@ static int let_in(linger_room *r)
 static void *run(void *ctx)
 {
     linger_room *r = ctx;
+    double next = now() + 1;
     while (!let_in(r)) {
+        if (now() >= next) {
+            r->each_second(r->ctx);
+            next = now() + 1;
+        }
         struct pollfd p[SEATS + 1] = {{.fd = r->wake, .events = POLLIN}};
         for (int i = 0; i < r->n; i++) p[i + 1] = (struct pollfd){.fd = r->guests[i].fd, .events = POLLIN};
-        if (poll(p, (nfds_t)r->n + 1, r->n ? 200 : -1) < 0) continue;
+        if (poll(p, (nfds_t)r->n + 1, r->n ? 200 : 1000) < 0) continue;
         uint64_t ignored;
         if (p[0].revents && read(r->wake, &ignored, sizeof ignored) < 0) continue;
         double t = now();
@@ -91,13 +98,15 @@ static void ring(linger_room *r)
     if (write(r->wake, &one, sizeof one) < 0) return; /* it is already awake */
 }
 
-linger_room *linger_open(pith_err *e)
+linger_room *linger_open(void (*each_second)(void *ctx), void *ctx, pith_err *e)
 {
     linger_room *r = calloc(1, sizeof *r);
     if (!r) {
         err_nomem(e, sizeof *r, "connections that linger");
         return NULL;
     }
+    r->each_second = each_second;
+    r->ctx = ctx;
     r->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     pthread_mutex_init(&r->lock, NULL);
     if (r->wake >= 0 && !pthread_create(&r->thread, NULL, run, r)) return r;

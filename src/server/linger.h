@@ -6,7 +6,8 @@
 
 typedef struct linger_room linger_room; /* with a thread of its own */
 
-linger_room *linger_open(pith_err *e);
+/* each_second: the thread calls it so often. */
+linger_room *linger_open(void (*each_second)(void *ctx), void *ctx, pith_err *e);
 void linger_close(linger_room *r);
 /* Takes fd, whose sending side is shut; closes it when the client has ended, and in any case within seconds. */
 void linger_add(linger_room *r, int fd);
