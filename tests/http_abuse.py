@@ -156,11 +156,12 @@ def state(pid):
 
 
 def settled(pid, like):
-    for _ in range(200):
+    """Its state when it is as like; what is half closed is cleared away within seconds."""
+    for _ in range(100):
         now = state(pid)
         if now[0] <= like[0] and now[1] <= like[1]:
-            return now
-        time.sleep(0.05)
+            break
+        time.sleep(0.1)
     return now
 
 
@@ -189,16 +190,19 @@ def aborts(pid, n=10000):
                 s.close()
 
     serves()
-    some(max(n // 10, 200))  # what is taken once and kept
-    serves()
-    before = settled(pid, state(pid))
-    some(n)
-    serves()
-    after = settled(pid, before)
-    print(f"# descriptors {before[0]} -> {after[0]}, threads {before[1]} -> {after[1]}, resident {before[2]} -> {after[2]} kB", flush=True)
+    files = state(pid)[0]
+    some(200)  # threads come with the first requests
+    before = settled(pid, (files, 1 << 30))
+    resident = []
+    for _ in range(4):
+        some(n // 4)
+        serves()
+        after = settled(pid, before)
+        resident.append(after[2])
+    print(f"# descriptors {before[0]} -> {after[0]}, threads {before[1]} -> {after[1]}, resident after each quarter {resident} kB", flush=True)
     assert after[0] <= before[0] and after[1] <= before[1], (before, after)
-    if not os.environ.get("ABUSE_NO_MEMORY"):
-        assert after[2] <= before[2] + 4096, (before, after)
+    # What was taken for many at once may stay for a while; a leak only grows.
+    assert min(resident[2:]) <= max(resident[:2]) + 4096, resident
 
 
 {"malformed": malformed, "crowd": lambda *a: crowd(*map(int, a)), "aborts": aborts}[what](*args)
