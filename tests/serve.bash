@@ -20,7 +20,7 @@ serve_up() {
 
 # serve_end [SIGNAL]: ends it and waits; its exit status is in $status.
 serve_end() {
-    kill -"${1:-TERM}" "$PID" 2>/dev/null
+    kill -"${1:-TERM}" "$PID" 2>/dev/null || true
     for _ in $(seq 1200); do
         kill -0 "$PID" 2>/dev/null || break
         sleep 0.05
