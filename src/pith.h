@@ -139,6 +139,9 @@ PITH_API void pith_tokens_free(pith_tokens *x);
 PITH_API int pith_detokenize(const pith_tokenizer *t, const int32_t *ids, size_t n, int skip_special, char **out,
                              size_t *len, pith_err *e);
 PITH_API const char *pith_token_piece(const pith_tokenizer *t, int32_t id); /* NULL: no such id */
+/* What one token adds to a text that it stands in the middle of: bytes, for a token may be a part of a character. *out is
+ * NUL-terminated and freed with pith_free. -1: no such id, memory. */
+PITH_API int pith_token_text(const pith_tokenizer *t, int32_t id, char **out, size_t *len, pith_err *e);
 PITH_API void pith_free(void *p);
 
 /* ---- chat templates: conversations to prompts, as transformers' apply_chat_template ---- */
@@ -242,6 +245,8 @@ typedef struct pith_embed_options {
     int no_parse_special;
 } pith_embed_options;
 
+/* What a zeroed struct stands for: pooling, normalize (1 or -1), dimensions and max_length of the model's directory. */
+PITH_API pith_embed_options pith_embed_options_new(const pith_model *m);
 /* Width of a vector; 0: the model gives none (it is causal, or has modules that are not supported: pith_embed says which). */
 PITH_API size_t pith_model_embedding_size(const pith_model *m);
 /* vectors [n][dimensions or embedding size]; n_tokens [n], what the model saw of each, may be NULL; truncated [n], 1 where

@@ -4,6 +4,7 @@
 #include "server/http.h"
 #include "util.h"
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -17,6 +18,7 @@
 
 enum { MAX_BODY = 100000 };
 
+static unsigned timeout = 2;
 static http *door;
 static atomic_int n_records, n_gone, last_status, streams_gone;
 
@@ -61,6 +63,17 @@ static void stream(http_exchange *x, int n)
     http_end(x);
 }
 
+/* Faster than anyone reads. */
+static void flood(http_exchange *x)
+{
+    static char piece[1 << 16];
+    int n = 0;
+    http_stream(x, "text/plain", NULL, 0);
+    while (!http_gone(x) && n < 100000) http_send(x, piece, sizeof piece), n++;
+    if (n < 1000) atomic_fetch_add(&streams_gone, 1); /* some 16 MiB behind is too far */
+    http_end(x);
+}
+
 /* Until the client goes; its answer tells how long that took to be seen, in a record nobody reads. */
 static void wait_for_end(http_exchange *x)
 {
@@ -79,6 +92,7 @@ static void *serve(void *ctx)
     if (strcmp(path, "/later") == 0) answer(x, 200, body, n);
     else if (strcmp(path, "/stream") == 0) stream(x, 10);
     else if (strcmp(path, "/endless") == 0) stream(x, 1 << 30);
+    else if (strcmp(path, "/flood") == 0) flood(x);
     else wait_for_end(x);
     return NULL;
 }
@@ -97,7 +111,8 @@ static void on_request(void *ctx, http_exchange *x)
         answer(x, 200, h ? h : "", h ? strlen(h) : 0);
     } else if (strncmp(path, "/a b", 4) == 0) {
         answer(x, 200, path, strlen(path));
-    } else if (strcmp(path, "/later") && strcmp(path, "/stream") && strcmp(path, "/wait") && strcmp(path, "/endless")) {
+    } else if (strcmp(path, "/later") && strcmp(path, "/stream") && strcmp(path, "/wait") && strcmp(path, "/endless") &&
+               strcmp(path, "/flood")) {
         answer(x, 404, "no", 2);
     } else {
         pthread_t t;
@@ -124,7 +139,7 @@ static char *error_body(void *ctx, const char *path, int status, const char *mes
 
 static http_options options(void)
 {
-    return (http_options){.host = "127.0.0.1", .max_body = MAX_BODY, .timeout = 2, .max_connections = 200,
+    return (http_options){.host = "127.0.0.1", .max_body = MAX_BODY, .timeout = timeout, .max_connections = 200,
                           .on_request = on_request, .on_record = on_record, .error_body = error_body};
 }
 
@@ -139,6 +154,15 @@ static int setup(void **state)
     atomic_store(&n_gone, 0);
     atomic_store(&streams_gone, 0);
     return 0;
+}
+
+/* A timeout that cannot be what ends a connection. */
+static int setup_patient(void **state)
+{
+    timeout = 60;
+    int rc = setup(state);
+    timeout = 2;
+    return rc;
 }
 
 static int teardown(void **state)
@@ -216,6 +240,16 @@ static void wait_until(atomic_int *v, int n)
     assert_true(atomic_load(v) >= n);
 }
 
+static int open_files(void)
+{
+    DIR *d = opendir("/proc/self/fd");
+    int n = 0;
+    if (!d) skip();
+    while (readdir(d)) n++;
+    closedir(d);
+    return n;
+}
+
 /* ---- tests ---- */
 
 static void test_answers(void **state)
@@ -291,6 +325,23 @@ static void test_too_large(void **state)
     hear(fd, buf, sizeof buf, NULL);
     assert_int_equal(status_of(buf), 200);
     close(fd);
+}
+
+/* A client that sends all of a body that is refused at its head gets the answer all the same. */
+static void test_linger(void **state)
+{
+    (void)state;
+    enum { BODY = 8 << 20 };
+    char buf[1024], *body = calloc(1, BODY);
+    for (int i = 0; i < 10; i++) {
+        int fd = dial();
+        say_str(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 8388608\r\n\r\n");
+        say(fd, body, BODY);
+        hear(fd, buf, sizeof buf, NULL);
+        assert_int_equal(status_of(buf), 413);
+        close(fd);
+    }
+    free(body);
 }
 
 static void test_malformed(void **state)
@@ -412,15 +463,217 @@ static void test_gone(void **state)
     assert_int_equal(atomic_load(&n_gone), 40);
 }
 
+/* Who does not read is cut off before the memory is full. */
+static void test_no_reader(void **state)
+{
+    (void)state;
+    int fd = dial();
+    say_str(fd, "GET /flood HTTP/1.1\r\nHost: x\r\n\r\n");
+    wait_until(&streams_gone, 1);
+    double start = now();
+    wait_until(&n_records, 1);
+    assert_true(now() - start < 1);
+    assert_int_equal(atomic_load(&n_gone), 1);
+    close(fd);
+}
+
+/* Those without a request for longest make room for a new connection; one with a request is never cut. */
+static void test_full(void **state)
+{
+    (void)state;
+    enum { CROWD = 300 };
+    int fds[CROWD], busy = dial(), cut = 0;
+    char buf[1024];
+    say_str(busy, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    for (double end = now() + 5; !http_running(door) && now() < end;) nap(0.001);
+    for (int i = 0; i < CROWD; i++) {
+        fds[i] = dial();
+        if (i % 2) say_str(fds[i], "GET /health HTTP/1.1\r\nHost:"); /* slow */
+    }
+    assert_int_equal(ask_str(GET("/health"), buf, sizeof buf), 200);
+    for (int i = 0; i < CROWD; i++) {
+        struct pollfd p = {.fd = fds[i], .events = POLLIN};
+        cut += poll(&p, 1, 0) == 1;
+        if (i == 0) assert_int_equal(cut, 1);
+        close(fds[i]);
+    }
+    assert_in_range(cut, 100, 110);
+    assert_int_equal(http_running(door), 1);
+    close(busy);
+    wait_until(&streams_gone, 1);
+}
+
+/* Part of a request and the end together: libmicrohttpd alone would wait for the timeout. */
+static void test_half(void **state)
+{
+    (void)state;
+    static const char *const parts[] = {"GET /health HTTP/1.1\r\nHost: x\r\nA", "POST /echo HTTP/1.1\r\nHost: x\r\n",
+                                        "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc"};
+    int before = open_files();
+    for (int i = 0; i < 60; i++) {
+        int fd = dial();
+        say_str(fd, parts[i % 3]);
+        close(fd);
+    }
+    for (double end = now() + 10; open_files() > before && now() < end;) nap(0.05);
+    assert_int_equal(open_files(), before);
+}
+
+/* Silence ends a connection after the timeout (2 s), and so does a body that comes by drops; a request that is being
+ * worked on may take longer. */
+static void test_timeouts(void **state)
+{
+    (void)state;
+    char buf[1024];
+    int idle = dial(), head = dial(), drops = dial(), waits = dial();
+    say_str(head, "GET /health HTTP/1.1\r\nHos");
+    say_str(drops, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n");
+    say_str(waits, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    double start = now();
+    struct pollfd p = {.fd = drops, .events = POLLIN | POLLRDHUP};
+    while (poll(&p, 1, 200) == 0 && now() - start < 6) say_str(drops, "x");
+    assert_in_range((int)(10 * (now() - start)), 19, 45);
+    assert_int_equal(hear(idle, buf, sizeof buf, NULL), 0);
+    assert_int_equal(hear(head, buf, sizeof buf, NULL), 0);
+    assert_in_range((int)(10 * (now() - start)), 19, 55);
+    assert_int_equal(http_running(door), 1);
+    close(waits);
+    wait_until(&streams_gone, 1);
+    close(idle);
+    close(head);
+    close(drops);
+}
+
+static void test_records(void **state)
+{
+    (void)state;
+    expect_status(GET("/nowhere"), sizeof GET("/nowhere") - 1, 404);
+    wait_until(&n_records, 1);
+    assert_int_equal(atomic_load(&last_status), 404);
+    static char big[40000] = "GET /health HTTP/1.1\r\nHost: x\r\nA: ";
+    size_t n = strlen(big);
+    memset(big + n, 'a', sizeof big - n);
+    expect_status(big, sizeof big, 431); /* by libmicrohttpd, which knows the status */
+    wait_until(&n_records, 2);
+    assert_int_equal(atomic_load(&last_status), 431);
+    memcpy(big, "GET /", 5);
+    memset(big + 5, 'a', sizeof big - 5);
+    expect_status(big, sizeof big, 414); /* before the first line's end there is nothing to record */
+    int fd = dial();
+    say_str(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhal");
+    nap(0.02);
+    close(fd);
+    wait_until(&n_records, 3);
+    assert_int_equal(atomic_load(&last_status), 0);
+    assert_int_equal(atomic_load(&n_gone), 2); /* the 431 was cut, too */
+}
+
+/* What runs goes on, new connections are refused, and a connection that lives on is told so. */
+static void test_drain(void **state)
+{
+    (void)state;
+    char buf[4096];
+    int runs = dial(), lives = dial(), fd;
+    say_str(lives, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+    hear(lives, buf, sizeof buf, "ok");
+    say_str(runs, "GET /endless HTTP/1.1\r\nHost: x\r\n\r\n");
+    hear(runs, buf, sizeof buf, "data: 3");
+    http_drain(door);
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)http_port(door))};
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), -1);
+    close(fd);
+    say_str(lives, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+    hear(lives, buf, sizeof buf, NULL);
+    assert_int_equal(status_of(buf), 503);
+    assert_non_null(strstr(buf, "Connection: close"));
+    hear(runs, buf, sizeof buf, "data: 9");
+    assert_int_equal(http_running(door), 1);
+    close(runs);
+    wait_until(&streams_gone, 1);
+    for (double end = now() + 5; http_running(door) && now() < end;) nap(0.001);
+    assert_int_equal(http_running(door), 0);
+    close(lives);
+}
+
+/* Everything that runs ends; owners that come late do no harm. */
+static void test_close(void **state)
+{
+    (void)state;
+    int fds[40];
+    for (int i = 0; i < 40; i++) {
+        fds[i] = dial();
+        say_str(fds[i], i % 2 ? "GET /endless HTTP/1.1\r\nHost: x\r\n\r\n" : "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    }
+    for (double end = now() + 5; http_running(door) < 40 && now() < end;) nap(0.001);
+    assert_int_equal(http_running(door), 40);
+    double start = now();
+    http_close(door);
+    door = NULL;
+    assert_true(now() - start < 2);
+    wait_until(&streams_gone, 40);
+    assert_int_equal(atomic_load(&n_records), 40);
+    for (int i = 0; i < 40; i++) {
+        char buf[4096];
+        while (hear(fds[i], buf, sizeof buf, NULL) == sizeof buf - 1) continue;
+        close(fds[i]);
+    }
+    nap(0.05); /* the threads of the exchanges end */
+}
+
+/* Over a unix socket, whose file goes when the server drains. */
+static void test_unix(void **state)
+{
+    (void)state;
+    char path[64], buf[1024];
+    struct stat st;
+    pith_err e = {{0}};
+    http_options o = options();
+    snprintf(path, sizeof path, "/tmp/test_http.%d", (int)getpid());
+    o.unix_path = path;
+    http *h = http_open(&o, &e);
+    if (!h) fail_msg("%s", e.msg);
+    assert_int_equal(http_port(h), 0);
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    strcpy(a.sun_path, path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
+    say_str(fd, GET("/health"));
+    hear(fd, buf, sizeof buf, NULL);
+    assert_int_equal(status_of(buf), 200);
+    close(fd);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
+    int before = atomic_load(&streams_gone);
+    say_str(fd, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    for (double end = now() + 5; !http_running(h) && now() < end;) nap(0.001);
+    close(fd);
+    wait_until(&streams_gone, before + 1);
+    assert_int_equal(stat(path, &st), 0);
+    http_drain(h);
+    assert_int_equal(stat(path, &st), -1);
+    http_close(h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_answers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bodies, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_large, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_linger, setup, teardown),
         cmocka_unit_test_setup_teardown(test_malformed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_streams, setup, teardown),
         cmocka_unit_test_setup_teardown(test_gone, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_reader, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_full, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_half, setup_patient, teardown),
+        cmocka_unit_test_setup_teardown(test_timeouts, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_records, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_drain, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_close, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_unix, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

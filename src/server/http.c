@@ -12,8 +12,11 @@
 #define _GNU_SOURCE
 #include "server/http.h"
 #include "server/head.h"
+#include "server/linger.h"
 #include "server/listen.h"
+#include "server/seat.h"
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -38,21 +41,14 @@ enum {
     BODIES = 256            /* times max_body: memory of all bodies */
 };
 
-/* A connection without a whole request: in a list, the oldest first. Only the I/O thread looks at it. */
-typedef struct seat seat;
-struct seat {
-    int fd, listed;
-    seat *prev, *next;
-};
-
 struct http {
     http_options o;
     struct MHD_Daemon *daemon;
+    linger_room *linger;
     int fd;
     unsigned port;
     uint32_t salt, n_ids; /* of request ids */
-    seat idle;            /* the list's head */
-    size_t n_seats;
+    seat_list seats;
     atomic_int draining;
     atomic_size_t running, bodies;
     pthread_mutex_t lock; /* of closing and the list of exchanges with owners */
@@ -78,6 +74,7 @@ struct http_exchange {
     int refusal; /* status; the request is read to its end without being kept, then refused */
     const char *why;
     int owned, listed;
+    int lingers; /* descriptor; -1: none. The client is sending a body that is not read */
 
     /* the answer: under the lock */
     int fd, over, suspended, ended, cut;
@@ -100,7 +97,6 @@ static double now(void)
 static void release(http_exchange *x)
 {
     if (atomic_fetch_sub(&x->refs, 1) != 1) return;
-    if (x->response) MHD_destroy_response(x->response);
     pthread_mutex_destroy(&x->lock);
     free(x->target);
     free(x->path);
@@ -117,7 +113,15 @@ static void add_fields(struct MHD_Response *r, const http_exchange *x, const cha
     if (type) MHD_add_response_header(r, "Content-Type", type);
     MHD_add_response_header(r, "X-Request-Id", x->id);
     for (size_t i = 0; i < n; i++) MHD_add_response_header(r, f[i].name, f[i].value);
+}
+
+/* On the I/O thread only: h may be gone for others. */
+static enum MHD_Result queue(http_exchange *x, unsigned status, struct MHD_Response *r)
+{
     if (atomic_load(&x->h->draining)) MHD_add_response_header(r, "Connection", "close");
+    enum MHD_Result ok = MHD_queue_response(x->c, status, r);
+    MHD_destroy_response(r);
+    return ok;
 }
 
 /* Takes body, also where there is no memory. */
@@ -142,9 +146,7 @@ static enum MHD_Result refuse(http_exchange *x, int status, const char *why)
     if (!r) return MHD_NO;
     x->status = (unsigned)status;
     x->sent = len;
-    enum MHD_Result ok = MHD_queue_response(x->c, x->status, r);
-    MHD_destroy_response(r);
-    return ok;
+    return queue(x, x->status, r);
 }
 
 /* Under the lock. */
@@ -158,12 +160,16 @@ static void wake(http_exchange *x)
 static void give(http_exchange *x, unsigned status, struct MHD_Response *r, uint64_t sent)
 {
     pthread_mutex_lock(&x->lock);
-    x->status = status;
-    x->sent = sent;
-    x->response = r;
-    x->cut = !r;
-    wake(x);
+    int late = x->over;
+    if (!late) {
+        x->status = status;
+        x->sent = sent;
+        x->response = r;
+        x->cut |= !r;
+        wake(x);
+    }
     pthread_mutex_unlock(&x->lock);
+    if (late && r) MHD_destroy_response(r); /* not under the lock: a stream's holds a part of x */
 }
 
 void http_answer(http_exchange *x, int status, const char *type, char *body, size_t len, const http_field *fields, size_t n)
@@ -235,6 +241,7 @@ void http_send(http_exchange *x, const char *data, size_t len)
         if (x->out_len - x->out_from + len > BEHIND_BYTES || make_room(x, len)) {
             x->cut = 1;
             atomic_store(&x->gone, 1);
+            if (x->fd >= 0) shutdown(x->fd, SHUT_RDWR); /* libmicrohttpd would wait for the timeout */
         } else {
             memcpy(x->out + x->out_len, data, len);
             x->out_len += len;
@@ -291,50 +298,20 @@ int http_gone(http_exchange *x)
     return atomic_load(&x->gone);
 }
 
-/* ---- seats: connections without a whole request ---- */
-
-static void seat_take(http *h, seat *s)
-{
-    if (s->listed) return;
-    s->listed = 1;
-    s->prev = h->idle.prev;
-    s->next = &h->idle;
-    s->prev->next = s->next->prev = s;
-}
-
-static void seat_leave(seat *s)
-{
-    if (!s->listed) return;
-    s->listed = 0;
-    s->prev->next = s->next;
-    s->next->prev = s->prev;
-}
-
-/* Connections come and go. Where there are too many, the one that has been without a request for longest makes room, so
- * that idle and slow clients cannot keep others out. */
 static void on_connection(void *ctx, struct MHD_Connection *c, void **mine, enum MHD_ConnectionNotificationCode code)
 {
     http *h = ctx;
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
-        seat *s = calloc(1, sizeof *s);
-        *mine = s;
-        if (!s || !info) return;
-        s->fd = info->connect_fd;
-        h->n_seats++;
-        seat_take(h, s);
-        seat *oldest = h->idle.next;
-        if (h->n_seats > h->o.max_connections && oldest != s) {
-            shutdown(oldest->fd, SHUT_RDWR);
-            seat_leave(oldest);
-        }
-    } else if (*mine) {
-        seat_leave(*mine);
-        free(*mine);
+        *mine = info ? seat_new(&h->seats, info->connect_fd, h->o.max_connections) : NULL;
+    } else {
+        seat_free(&h->seats, *mine);
         *mine = NULL;
-        h->n_seats--;
     }
 }
+
+/* libmicrohttpd's epoll is edge-triggered, and the end of a client that comes together with its last bytes is no edge. */
+static void each_second(void *ctx) { seat_tidy(&((http *)ctx)->seats); }
 
 /* ---- requests ---- */
 
@@ -351,7 +328,7 @@ static void *on_line(void *ctx, const char *uri, struct MHD_Connection *c)
     x->h = h;
     x->c = c;
     atomic_init(&x->refs, 1);
-    x->fd = -1;
+    x->fd = x->lingers = -1;
     x->began = now();
     snprintf(x->id, sizeof x->id, "%08x%08x", (unsigned)h->salt, (unsigned)h->n_ids++);
     x->target = strdup(uri ? uri : "");
@@ -429,13 +406,16 @@ static enum MHD_Result on_head(http_exchange *x, const char *method, const char 
     if (strcmp(MHD_get_version(), "0.9.75") == 0) head_lines(&d, version + strlen(version), end);
     int status = head_end(&d, method, version);
     copy_request(x, method);
+    if (!x->fields) return MHD_NO;
     const char *why = d.why;
     x->path = x->target ? head_path(x->target, &why) : NULL;
     if (!status && !x->path) status = 400;
     if (!status && strlen(method) >= sizeof x->method) status = 400, why = "the method is too long";
     if (!status && atomic_load(&h->draining)) status = 503, why = "the server is shutting down";
     if (!status && d.n_length && d.length > h->o.max_body) status = 413, why = "the body is too large";
-    return status ? refuse(x, status, why) : MHD_YES;
+    if (!status) return MHD_YES;
+    if (d.n_length || d.n_encoding) x->lingers = fcntl(x->fd, F_DUPFD_CLOEXEC, 3);
+    return refuse(x, status, why);
 }
 
 static void drop_body(http_exchange *x)
@@ -520,7 +500,7 @@ static enum MHD_Result on_whole(http_exchange *x)
     }
     pthread_mutex_unlock(&h->lock);
     if (closing) return refuse(x, 503, "the server is shutting down");
-    if (x->seat) seat_leave(x->seat);
+    if (x->seat) seat_serve(&h->seats, x->seat);
     h->o.on_request(h->o.ctx, x);
     return MHD_YES;
 }
@@ -533,10 +513,7 @@ static enum MHD_Result on_answer(http_exchange *x)
     unsigned status = x->status;
     if (r) x->response = NULL;
     pthread_mutex_unlock(&x->lock);
-    if (!r) return MHD_NO;
-    enum MHD_Result ok = MHD_queue_response(x->c, status, r);
-    MHD_destroy_response(r);
-    return ok;
+    return r ? queue(x, status, r) : MHD_NO;
 }
 
 /* libmicrohttpd calls this when the head is there, for each piece of a body, when the request is whole, and when a
@@ -565,6 +542,8 @@ static void on_over(void *ctx, struct MHD_Connection *c, void **mine, enum MHD_R
     list_drop(h, x);
     pthread_mutex_unlock(&h->lock);
     pthread_mutex_lock(&x->lock);
+    struct MHD_Response *unsaid = x->response;
+    x->response = NULL;
     x->over = 1;
     x->fd = -1;
     if (code != MHD_REQUEST_TERMINATED_COMPLETED_OK) atomic_store(&x->gone, 1);
@@ -576,9 +555,11 @@ static void on_over(void *ctx, struct MHD_Connection *c, void **mine, enum MHD_R
                      .status = (int)x->status, .gone = atomic_load(&x->gone), .received = x->body_len, .sent = x->sent,
                      .seconds = now() - x->began};
     pthread_mutex_unlock(&x->lock);
+    if (unsaid) MHD_destroy_response(unsaid);
     if (h->o.on_record) h->o.on_record(h->o.ctx, &r);
     atomic_fetch_sub(&h->bodies, x->body_cap);
-    if (x->seat) seat_take(h, x->seat);
+    if (x->lingers >= 0) linger_add(h->linger, x->lingers); /* libmicrohttpd shuts the sending side before it closes */
+    if (x->seat) seat_wait(&h->seats, x->seat);
     if (x->owned) atomic_fetch_sub(&h->running, 1);
     release(x);
 }
@@ -587,6 +568,8 @@ static void on_over(void *ctx, struct MHD_Connection *c, void **mine, enum MHD_R
 
 static int start(http *h, pith_err *e)
 {
+    h->linger = linger_open(each_second, h, e);
+    if (!h->linger) return -1;
     struct MHD_OptionItem items[] = {
         {MHD_OPTION_LISTEN_SOCKET, h->fd, NULL},
         {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)h->o.max_connections + RESERVE, NULL},
@@ -598,7 +581,9 @@ static int start(http *h, pith_err *e)
         {MHD_OPTION_END, 0, NULL}};
     h->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC, 0, NULL, NULL,
                                  on_access, h, MHD_OPTION_ARRAY, items, MHD_OPTION_END);
-    return h->daemon ? 0 : err_set(e, "the HTTP library could not start (too many open files, or threads?)");
+    if (h->daemon) return 0;
+    linger_close(h->linger);
+    return err_set(e, "the HTTP library could not start (too many open files, or threads?)");
 }
 
 http *http_open(const http_options *o, pith_err *e)
@@ -610,7 +595,6 @@ http *http_open(const http_options *o, pith_err *e)
     }
     h->o = *o;
     h->port = o->unix_path ? 0 : o->port;
-    h->idle.prev = h->idle.next = &h->idle;
     if (getrandom(&h->salt, sizeof h->salt, 0) != sizeof h->salt) h->salt = (uint32_t)getpid();
     h->fd = listen_open(o->host, &h->port, o->unix_path, e);
     if (h->fd < 0) {
@@ -618,9 +602,11 @@ http *http_open(const http_options *o, pith_err *e)
         return NULL;
     }
     pthread_mutex_init(&h->lock, NULL);
+    seat_list_open(&h->seats);
     if (start(h, e) == 0) return h;
     close(h->fd);
     if (o->unix_path) unlink(o->unix_path);
+    seat_list_close(&h->seats);
     pthread_mutex_destroy(&h->lock);
     free(h);
     return NULL;
@@ -651,7 +637,9 @@ void http_close(http *h)
     }
     pthread_mutex_unlock(&h->lock);
     MHD_stop_daemon(h->daemon);
+    linger_close(h->linger);
     close(h->fd);
+    seat_list_close(&h->seats);
     pthread_mutex_destroy(&h->lock);
     free(h);
 }

@@ -54,7 +54,8 @@ const char *http_path(const http_exchange *x);   /* decoded, without query */
 const char *http_header(const http_exchange *x, const char *name); /* NULL: not there; any case */
 const char *http_body(const http_exchange *x, size_t *len); /* NUL-terminated */
 double http_began(const http_exchange *x);       /* CLOCK_MONOTONIC, seconds */
-/* Has the client gone? Thread-safe, cheap, true within milliseconds, also while nothing is being sent. */
+/* Has the client gone? Thread-safe, cheap, true within milliseconds, also while nothing is being sent. One that only shuts
+ * its sending side counts as gone, for it cannot be told from one that closed. */
 int http_gone(http_exchange *x);
 
 /* ---- the answer: from any one thread; the exchange is the caller's until http_answer or http_end, and must come to one

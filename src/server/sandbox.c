@@ -33,38 +33,41 @@ static const int allowed[] = {
     SCMP_SYS(time), SCMP_SYS(getrandom), SCMP_SYS(sysinfo), SCMP_SYS(getrusage), SCMP_SYS(getrlimit),
 };
 
-/* A call that this machine does not have needs no rule. */
-static int done(int rc) { return rc == -EDOM || rc == -EOPNOTSUPP ? 0 : rc; }
+typedef struct scmp_arg_cmp condition;
+static condition equal(unsigned arg, scmp_datum_t v) { return (condition){arg, SCMP_CMP_EQ, v, 0}; }
+static condition masked(unsigned arg, scmp_datum_t mask, scmp_datum_t v) { return (condition){arg, SCMP_CMP_MASKED_EQ, mask, v}; }
 
-static int add_allowed(scmp_filter_ctx f)
+/* The first failure stays in *rc. A call that this machine does not have needs no rule. */
+static void rule(scmp_filter_ctx f, int *rc, uint32_t action, int call, unsigned n, condition c)
 {
-    int rc = 0;
-    for (size_t i = 0; !rc && i < sizeof allowed / sizeof *allowed; i++) rc = done(seccomp_rule_add(f, SCMP_ACT_ALLOW, allowed[i], 0));
-    return rc;
+    if (*rc) return;
+    *rc = seccomp_rule_add_array(f, action, call, n, &c);
+    if (*rc == -EDOM || *rc == -EOPNOTSUPP) *rc = 0;
 }
 
-static int add_conditional(scmp_filter_ctx f, const char *unlink_path)
+static int add_rules(scmp_filter_ctx f, const char *unlink_path)
 {
     const scmp_datum_t thread = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD;
+    const condition none = {0};
     int rc = 0;
+    for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++) rule(f, &rc, SCMP_ACT_ALLOW, allowed[i], 0, none);
     /* memory that is never code */
-    if (!rc) rc = done(seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)));
-    if (!rc) rc = done(seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)));
+    rule(f, &rc, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, masked(2, PROT_EXEC, 0));
+    rule(f, &rc, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, masked(2, PROT_EXEC, 0));
     /* threads, no processes; the arguments of clone3 cannot be looked at, so the C library shall use clone */
-    if (!rc) rc = done(seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, thread, thread)));
-    if (!rc) rc = done(seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0));
-    if (!rc) rc = done(seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME)));
-    if (!rc) rc = done(seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, SCMP_A2(SCMP_CMP_EQ, 0))); /* asking only */
-    /* of an open file */
-    if (!rc) rc = done(seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(newfstatat), 1, SCMP_A3(SCMP_CMP_EQ, AT_EMPTY_PATH)));
-    if (!rc) rc = done(seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, TCGETS)));
-    if (!rc && unlink_path) {
-        const scmp_datum_t at = (scmp_datum_t)(uintptr_t)unlink_path;
-        rc = done(seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(unlink), 1, SCMP_A0(SCMP_CMP_EQ, at)));
-        if (!rc) rc = done(seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(unlinkat), 2, SCMP_A1(SCMP_CMP_EQ, at), SCMP_A2(SCMP_CMP_EQ, 0)));
+    rule(f, &rc, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1, masked(0, thread, thread));
+    rule(f, &rc, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0, none);
+    rule(f, &rc, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, equal(0, PR_SET_NAME));
+    rule(f, &rc, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, equal(2, 0)); /* asking only */
+    /* about an open file */
+    rule(f, &rc, SCMP_ACT_ALLOW, SCMP_SYS(newfstatat), 1, equal(3, AT_EMPTY_PATH));
+    rule(f, &rc, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, equal(1, TCGETS));
+    if (unlink_path) {
+        rule(f, &rc, SCMP_ACT_ALLOW, SCMP_SYS(unlink), 1, equal(0, (scmp_datum_t)(uintptr_t)unlink_path));
+        rule(f, &rc, SCMP_ACT_ALLOW, SCMP_SYS(unlinkat), 1, equal(1, (scmp_datum_t)(uintptr_t)unlink_path));
     }
-    if (!rc) rc = done(seccomp_rule_add(f, SCMP_ACT_KILL_PROCESS, SCMP_SYS(execve), 0));
-    if (!rc) rc = done(seccomp_rule_add(f, SCMP_ACT_KILL_PROCESS, SCMP_SYS(execveat), 0));
+    rule(f, &rc, SCMP_ACT_KILL_PROCESS, SCMP_SYS(execve), 0, none);
+    rule(f, &rc, SCMP_ACT_KILL_PROCESS, SCMP_SYS(execveat), 0, none);
     return rc;
 }
 
@@ -89,8 +92,7 @@ int sandbox_enter(const char *unlink_path, pith_err *e)
     if (!f) return err_set(e, "seccomp cannot be used on this machine");
     int rc = seccomp_attr_set(f, SCMP_FLTATR_CTL_TSYNC, 1);
     if (!rc) rc = seccomp_attr_set(f, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-    if (!rc) rc = add_allowed(f);
-    if (!rc) rc = add_conditional(f, unlink_path);
+    if (!rc) rc = add_rules(f, unlink_path);
     if (!rc) rc = seccomp_load(f);
     seccomp_release(f);
     return rc ? err_set(e, "the kernel refuses the seccomp filter: %s", strerror(-rc)) : 0;
