@@ -205,10 +205,15 @@ static int chat_prompt(api_choices *a)
     return fits(a, p);
 }
 
-static int can_read(api_choices *a)
+/* The model that the body names: one that writes and reads text. */
+static int choose(api_choices *a)
 {
-    if (pith_model_tokenizer(worker_model(a->w))) return 0;
-    api_fail(a->c, 400, "model", NULL, "the model '%.200s' has no tokenizer", worker_name(a->w));
+    api_call *c = a->c;
+    worker *w = api_model(c, JOB_WRITE);
+    if (!w) return -1; /* and a is gone */
+    a->w = w;
+    if (pith_model_tokenizer(worker_model(w))) return 0;
+    api_fail(c, 400, "model", NULL, "the model '%.200s' has no tokenizer", worker_name(w));
     return -1;
 }
 
@@ -223,7 +228,7 @@ void api_openai_chat(api_call *c)
     static const char *const known[] = {WRITING, "messages", "max_completion_tokens", "top_logprobs", "chat_template_kwargs", "response_format",
                                         "tools", "tool_choice", "functions", "function_call", "modalities", "audio", NULL};
     api_choices *a = api_choices_new(c, 1);
-    if (!a || api_known(c, known, ignored) || check_empties(c) || !(a->w = api_model(c, JOB_WRITE)) || can_read(a)) return;
+    if (!a || api_known(c, known, ignored) || check_empties(c) || choose(a)) return;
     if (!worker_template(a->w)) {
         api_fail(c, 400, "model", NULL, "the model '%.100s' has no chat template, so it cannot chat (%s); use /v1/completions", worker_name(a->w),
                  worker_template_error(a->w));
@@ -306,8 +311,7 @@ void api_openai_completions(api_call *c)
 {
     static const char *const known[] = {WRITING, "prompt", "echo", "best_of", "suffix", "response_format", NULL};
     api_choices *a = api_choices_new(c, 0);
-    if (!a || api_known(c, known, ignored) || check_empties(c) || !(a->w = api_model(c, JOB_WRITE)) || can_read(a) ||
-        api_settings_read(c, a->w, 0, &a->s) || prompts(a))
+    if (!a || api_known(c, known, ignored) || check_empties(c) || choose(a) || api_settings_read(c, a->w, 0, &a->s) || prompts(a))
         return;
     api_choices_start(a);
 }
