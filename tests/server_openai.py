@@ -262,6 +262,14 @@ def test_messages(s):
         assert status == 400 and a["error"]["param"] == "messages" and told in a["error"]["message"], (bad, a)
     status, a, _ = s.post("/v1/chat/completions", {"model": "chat"})
     assert status == 400 and a["error"]["param"] == "messages", a
+    for bad in (1, "x", [], True):
+        status, a, _ = s.post("/v1/chat/completions", {"model": "chat", "messages": user("x"), "chat_template_kwargs": bad})
+        assert status == 400 and a["error"]["param"] == "chat_template_kwargs", a
+    # Many members in a message are no work that grows with their square.
+    many = '{"role":"user","content":[{"type":"text","text":"x"}]' + ',"a":1' * 300000 + "}"
+    start = time.monotonic()
+    assert s.post("/v1/chat/completions", '{"model":"chat","max_tokens":1,"messages":[%s]}' % many)[0] in (200, 400)
+    assert time.monotonic() - start < 20
 
 
 def test_models(s):
