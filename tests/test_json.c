@@ -139,7 +139,7 @@ static void test_put(void **state)
 static void collect(void *ctx, const char *key, size_t key_len, const char *value, size_t value_len)
 {
     char *out = ctx;
-    sprintf(out + strlen(out), "%.*s=%.*s;", (int)key_len, key, (int)value_len, value);
+    sprintf(out + strlen(out), "%.*s=%.*s;", (int)key_len, key ? key : "", (int)value_len, value);
 }
 
 static void test_raw_members(void **state)
@@ -154,11 +154,23 @@ static void test_raw_members(void **state)
     assert_string_equal(out, "");
 }
 
+static void test_raw_items(void **state)
+{
+    (void)state;
+    char out[512] = "";
+    const char *t = " [ 12345678901234567890 ,{\"a\":\"]\\\",[\"} , [1,[2]],\"x\" , null ] ";
+    json_raw_items(t, strlen(t), collect, out);
+    assert_string_equal(out, "=12345678901234567890;={\"a\":\"]\\\",[\"};=[1,[2]];=\"x\";=null;");
+    out[0] = 0;
+    json_raw_items(" [ ] ", 5, collect, out);
+    assert_string_equal(out, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parse_errors), cmocka_unit_test(test_getters_name_the_path), cmocka_unit_test(test_optional),
-        cmocka_unit_test(test_put),          cmocka_unit_test(test_raw_members),
+        cmocka_unit_test(test_put),          cmocka_unit_test(test_raw_members), cmocka_unit_test(test_raw_items),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -394,6 +394,48 @@ static void test_decode(void **state)
     tokenizer_free(t);
 }
 
+static void check_token(const tokenizer *t, int32_t id, const char *want)
+{
+    char *text;
+    size_t len;
+    pith_err e = {{0}};
+    if (tokenizer_token_text(t, id, &text, &len, &e)) fail_msg("%s", e.msg);
+    assert_string_equal(text, want);
+    assert_int_equal(len, strlen(want));
+    free(text);
+}
+
+/* In the middle of a text: the space before a word is there, a part of a character stays its bytes. */
+static void test_token_text(void **state)
+{
+    (void)state;
+    char *text;
+    size_t len;
+    pith_err e = {{0}};
+    tokenizer *t = build_or_fail((parts){.decoder = "{\"type\":\"WordPiece\",\"prefix\":\"##\",\"cleanup\":true}"});
+    check_token(t, 4, " want");
+    check_token(t, 5, "want");
+    check_token(t, 11, ",");
+    check_token(t, 2, " [CLS]");
+    assert_int_equal(tokenizer_token_text(t, 999, &text, &len, &e), -1);
+    assert_string_equal(e.msg, "the tokenizer has no token 999");
+    tokenizer_free(t);
+    t = build_or_fail((parts){.added = "", .decoder = "{\"type\":\"ByteLevel\"}",
+                              .model = "{\"type\":\"WordLevel\",\"unk_token\":\"x\",\"vocab\":{\"x\":0,\"\xc4\xa0to\":1,\"\xc3\xb0\xc5\x81\":2,\"\xe5\x8d\x9a\":3}}"});
+    check_token(t, 0, "x");
+    check_token(t, 1, " to");
+    check_token(t, 2, "\xf0\x9f");
+    check_token(t, 3, "\xe5\x8d\x9a"); /* none of its letters */
+    tokenizer_free(t);
+    t = build_or_fail((parts){.added = "", .decoder = "{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{\"String\":\"_\"},"
+                                                      "\"content\":\" \"},{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"},{\"type\":\"Strip\","
+                                                      "\"content\":\" \",\"start\":1,\"stop\":0}]}",
+                              .model = "{\"type\":\"WordLevel\",\"unk_token\":\"x\",\"vocab\":{\"x\":0,\"_to\":1,\"<0xF0>\":2}}"});
+    check_token(t, 1, " to");
+    check_token(t, 2, "\xf0");
+    tokenizer_free(t);
+}
+
 static void test_cleanup(void **state)
 {
     (void)state;
@@ -472,7 +514,7 @@ int main(void)
         cmocka_unit_test(test_foreign_ranges),
         cmocka_unit_test(test_post_processors), cmocka_unit_test(test_truncate_pair),
         cmocka_unit_test(test_truncation),      cmocka_unit_test(test_assemble),
-        cmocka_unit_test(test_decode),          cmocka_unit_test(test_cleanup),
+        cmocka_unit_test(test_decode), cmocka_unit_test(test_token_text), cmocka_unit_test(test_cleanup),
         cmocka_unit_test(test_invalid_utf8),    cmocka_unit_test(test_large_texts),
     };
     return cmocka_run_group_tests_name("tokenizer", tests, NULL, NULL);

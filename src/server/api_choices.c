@@ -400,7 +400,8 @@ void api_choices_start(api_choices *a)
         api_prompt *p = &a->prompts[i];
         p->job = (job){.kind = JOB_WRITE, .ctx = p, .gone = gone, .on_end = on_end, .arrived = http_began(c->x), .request = a->s.request,
                        .n = a->s.n, .on_token = on_token};
-        p->job.deadline = timeout > 0 ? p->job.arrived + timeout : 0;
+        /* When the first begins it is the call's turn: the others wait for their own kind. */
+        p->job.deadline = timeout > 0 && i == 0 ? p->job.arrived + timeout : 0;
         p->job.request.ids = p->ids;
         p->job.request.n = p->n;
         p->job.request.sampling.seed += i * a->s.n;

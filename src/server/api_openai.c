@@ -103,7 +103,7 @@ static int check_messages(api_call *c, json list, int *parts)
 /* Templates expect text: the parts of a content are joined, a line each. All else stays as it is. */
 typedef struct joining {
     FILE *f;
-    json message; /* where we are in the list */
+    json message, content; /* where we are in the list */
     int first;
 } joining;
 
@@ -124,10 +124,9 @@ static void put_joined(FILE *f, json parts)
 static void join_member(void *ctx, const char *key, size_t key_len, const char *value, size_t len)
 {
     joining *j = ctx;
-    json content = json_get(j->message, "content");
     fprintf(j->f, "%s\"%.*s\":", j->first ? "" : ",", (int)key_len, key);
     j->first = 0;
-    if (json_typeof(content) == JSON_ARRAY && key_len == 7 && memcmp(key, "content", 7) == 0) put_joined(j->f, content);
+    if (json_typeof(j->content) == JSON_ARRAY && key_len == 7 && memcmp(key, "content", 7) == 0) put_joined(j->f, j->content);
     else fwrite(value, 1, len, j->f);
 }
 
@@ -137,6 +136,7 @@ static void join_message(void *ctx, const char *key, size_t key_len, const char 
     (void)key, (void)key_len;
     fputs(j->first ? "[{" : ",{", j->f);
     j->first = 1;
+    j->content = json_get(j->message, "content");
     json_raw_members(value, len, join_member, j);
     fputc('}', j->f);
     j->message = json_next(j->message);
@@ -156,7 +156,7 @@ static char *messages_of(api_call *c, size_t *len)
     }
     if (check_messages(c, json_root(d), &parts) == 0) {
         FILE *f = open_memstream(&b, len);
-        joining j = {f, json_first(json_root(d)), 1};
+        joining j = {.f = f, .message = json_first(json_root(d)), .first = 1};
         if (f && parts) json_raw_items(raw.s, raw.len, join_message, &j), fputc(']', f);
         else if (f) fwrite(raw.s, 1, raw.len, f);
         if (!f || fclose(f)) {
@@ -179,18 +179,33 @@ static int fits(api_choices *a, const api_prompt *p)
     return -1;
 }
 
+/* The template's own variables, malloc'ed; NULL: none. */
+static int variables_of(api_call *c, char **out)
+{
+    raw_member raw = member_of_body(c, "chat_template_kwargs");
+    json v = json_get(c->root, raw.name);
+    *out = NULL;
+    if (absent(v)) return 0;
+    if (json_typeof(v) == JSON_OBJECT && raw.s && (*out = strndup(raw.s, raw.len))) return 0;
+    json_expected(v, "an object", &c->e);
+    api_fail(c, 400, raw.name, NULL, "%s", c->e.msg);
+    return -1;
+}
+
 /* No special token is read in what the messages say: nobody can forge a turn. */
 static int chat_prompt(api_choices *a)
 {
     api_call *c = a->c;
     api_prompt *p = a->prompts;
     pith_prompt text = {0};
-    pith_template_options o = {0};
-    raw_member more = member_of_body(c, "chat_template_kwargs");
     size_t len = 0;
-    char *variables = NULL, *messages = messages_of(c, &len);
-    if (!messages) return -1;
-    if (more.s && !absent(json_get(c->root, more.name))) o.variables = variables = strndup(more.s, more.len);
+    char *variables, *messages;
+    if (variables_of(c, &variables)) return -1;
+    if (!(messages = messages_of(c, &len))) {
+        free(variables);
+        return -1;
+    }
+    pith_template_options o = {.variables = variables};
     int bad = pith_template_render(worker_template(a->w), messages, len, &o, &text, &c->e);
     if (!bad) {
         pith_tokenize_options t = {.no_special = 1, .foreign = text.foreign, .n_foreign = text.n_foreign};
@@ -205,10 +220,15 @@ static int chat_prompt(api_choices *a)
     return fits(a, p);
 }
 
-static int can_read(api_choices *a)
+/* The model that the body names: one that writes and reads text. */
+static int choose(api_choices *a)
 {
-    if (pith_model_tokenizer(worker_model(a->w))) return 0;
-    api_fail(a->c, 400, "model", NULL, "the model '%.200s' has no tokenizer", worker_name(a->w));
+    api_call *c = a->c;
+    worker *w = api_model(c, JOB_WRITE);
+    if (!w) return -1; /* and a is gone */
+    a->w = w;
+    if (pith_model_tokenizer(worker_model(w))) return 0;
+    api_fail(c, 400, "model", NULL, "the model '%.200s' has no tokenizer", worker_name(w));
     return -1;
 }
 
@@ -223,7 +243,7 @@ void api_openai_chat(api_call *c)
     static const char *const known[] = {WRITING, "messages", "max_completion_tokens", "top_logprobs", "chat_template_kwargs", "response_format",
                                         "tools", "tool_choice", "functions", "function_call", "modalities", "audio", NULL};
     api_choices *a = api_choices_new(c, 1);
-    if (!a || api_known(c, known, ignored) || check_empties(c) || !(a->w = api_model(c, JOB_WRITE)) || can_read(a)) return;
+    if (!a || api_known(c, known, ignored) || check_empties(c) || choose(a)) return;
     if (!worker_template(a->w)) {
         api_fail(c, 400, "model", NULL, "the model '%.100s' has no chat template, so it cannot chat (%s); use /v1/completions", worker_name(a->w),
                  worker_template_error(a->w));
@@ -306,8 +326,7 @@ void api_openai_completions(api_call *c)
 {
     static const char *const known[] = {WRITING, "prompt", "echo", "best_of", "suffix", "response_format", NULL};
     api_choices *a = api_choices_new(c, 0);
-    if (!a || api_known(c, known, ignored) || check_empties(c) || !(a->w = api_model(c, JOB_WRITE)) || can_read(a) ||
-        api_settings_read(c, a->w, 0, &a->s) || prompts(a))
+    if (!a || api_known(c, known, ignored) || check_empties(c) || choose(a) || api_settings_read(c, a->w, 0, &a->s) || prompts(a))
         return;
     api_choices_start(a);
 }

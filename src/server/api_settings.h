@@ -15,7 +15,9 @@ typedef struct api_settings {
 } api_settings;
 
 /* chat: the members of /v1/chat/completions, else those of /v1/completions. What the body does not say is the model's
- * (generation_config.json). -1 after api_fail. */
+ * (generation_config.json), as on the command line: a temperature too, which for OpenAI is 1. Without a max_new_tokens of
+ * the model a chat is as long as the context, a completion 16 tokens. Ranges are the library's, wider than OpenAI's. -1
+ * after api_fail. */
 int api_settings_read(api_call *c, const worker *w, int chat, api_settings *out);
 void api_settings_free(api_settings *s);
 
