@@ -112,7 +112,7 @@ void api_answer_put(api_call *c, api_putter *put)
         return;
     }
     free(b);
-    if (bad) api_fail(c, 422, NULL, NULL, "%s", c->e.msg);
+    if (bad && strncmp(c->e.msg, "out of memory", 13)) api_fail(c, 422, NULL, NULL, "%s", c->e.msg);
     else api_answer_json(c, NULL, 0);
 }
 
@@ -295,8 +295,9 @@ void api_serve(server *s, http_exchange *x)
     }
     c->s = s;
     c->x = x;
-    c->route = find(c);
-    if (!c->route) return;
+    const api_route *route = find(c);
+    if (!route) return;
+    c->route = route;
     if (!authorised(c)) {
         fail(c, 401, NULL, "invalid_api_key", "this server wants a key: Authorization: Bearer KEY", &(http_field){"WWW-Authenticate", "Bearer"});
         return;
