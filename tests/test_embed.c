@@ -403,7 +403,7 @@ static void test_directory(void **state)
     for (size_t i = 0; i < sizeof all_said / sizeof all_said[0]; i++) {
         const said *x = &all_said[i];
         pith_err e = {0};
-        float got[2];
+        float got[2], same[2];
         write_or_not("said/modules.json", x->modules);
         write_or_not("said/1_Pooling/config.json", x->pooling);
         write_or_not("said/sentence_bert_config.json", x->lengths);
@@ -422,6 +422,13 @@ static void test_directory(void **state)
         if (bad) check_words(e.msg, x->refused);
         else if (fabs((double)got[0] - x->a) > 1e-6 || fabs((double)got[1] - x->b) > 1e-6)
             fail_msg("case %zu: %g %g, expected %g %g", i, (double)got[0], (double)got[1], x->a, x->b);
+        pith_embed_options o = pith_embed_options_new(m);
+        if (!bad) {
+            assert_true(o.pooling != PITH_POOLING_AUTO && o.normalize && o.max_length <= pith_model_max_positions(m));
+            assert_int_equal(o.dimensions, 2);
+            assert_int_equal(pith_embed(s, &(pith_text){"t0 t1 t2", 8, NULL, 0}, 1, &o, same, NULL, NULL, &e), 0);
+            assert_memory_equal(same, got, sizeof got);
+        }
         pith_session_free(s);
         pith_model_close(m);
     }

@@ -42,12 +42,9 @@ static const cli_opt options[] = {
 static const char notes[] =
     "Each row is the median of repeated runs, with the fastest and the slowest. Encoders: sequences of one length at once,\n"
     "without padding. Models that write: prefill is the time to the first token of a prompt, decode the time for each new\n"
-    "token; chats are 32 short ones at once, their prompts of 32 tokens included. A row's rate is told as a share of the
-"
-    "machine's limit for it: float arithmetic of the FMA peak, 8-bit weights of the peak of byte products (of tiles, where
-"
-    "the CPU has AMX), decode of the read bandwidth. The limits are the best of many short samples.
-"
+    "token; chats are 32 short ones at once, their prompts of 32 tokens included. A row's rate is told as a share of the\n"
+    "machine's limit for it: float arithmetic of the FMA peak, 8-bit weights of the peak of byte products (of tiles, where\n"
+    "the CPU has AMX), decode of the read bandwidth. The limits are the best of many short samples.\n"
     "\n"
     "  pith bench -m path/to/model\n"
     "  pith bench --shape tinyllama-1.1b --dtype q8 --format csv\n";

@@ -119,7 +119,7 @@ void api_answer_put(api_call *c, api_putter *put)
         return;
     }
     free(b);
-    if (bad) api_fail(c, 422, NULL, NULL, "%s", c->e.msg);
+    if (bad && strncmp(c->e.msg, "out of memory", 13)) api_fail(c, 422, NULL, NULL, "%s", c->e.msg);
     else api_answer_json(c, NULL, 0);
 }
 

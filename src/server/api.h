@@ -55,7 +55,7 @@ void api_put(api_call *c, worker *w);
 void api_answer(api_call *c, int status, const char *type, char *body, size_t len);
 /* A body written to a memory stream: fclose comes before; NULL: memory (500). */
 void api_answer_json(api_call *c, char *body, size_t len);
-/* A 200 with the JSON that put writes; -1: c->e says why not, and the status is 422. */
+/* A 200 with the JSON that put writes; -1: c->e says why not, and the status is 422 (500: memory). */
 typedef int api_putter(api_call *c, FILE *f);
 void api_answer_put(api_call *c, api_putter *put);
 /* The rest of a call on an api thread: for what an on_end should not do, because it takes long. */

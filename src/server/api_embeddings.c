@@ -52,13 +52,13 @@ static int put_embeddings(api_call *c, FILE *f)
 
 void api_embeddings(api_call *c)
 {
-    static const char *const names[] = {"input", "encoding_format", "dimensions", NULL}, *const ignored[] = {"user", NULL};
-    worker *w = api_known(c, names, ignored) ? NULL : api_model(c, JOB_EMBED);
+    static const char *const names[] = {"input", "encoding_format", "dimensions", "user", NULL};
+    worker *w = api_known(c, names, NULL) ? NULL : api_model(c, JOB_EMBED);
     embeddings *em = w ? api_texts_new(c, w, sizeof *em) : NULL;
-    const char *format;
+    const char *format, *user; /* user changes nothing */
     uint64_t dimensions;
     if (!em || api_texts_read(c, "input", 1)) return;
-    if (json_opt_str(c->root, "encoding_format", "float", &format, &c->e) ||
+    if (json_opt_str(c->root, "encoding_format", "float", &format, &c->e) || json_opt_str(c->root, "user", NULL, &user, &c->e) ||
         json_opt_size(c->root, "dimensions", 1, pith_model_embedding_size(worker_model(w)), 0, &dimensions, &c->e)) {
         api_bad(c);
         return;

@@ -226,18 +226,11 @@ static uint32_t *count_characters(const char *text, size_t len, pith_err *e)
     return of;
 }
 
-/* The first byte of the character that holds byte i. */
-static size_t whole(const char *text, size_t i)
-{
-    while (i && ((unsigned char)text[i] & 0xc0) == 0x80) i--;
-    return i;
-}
-
 /* ---- /tokenize, /decode ---- */
 
 static int reads(const worker *w) { return pith_model_tokenizer(worker_model(w)) != NULL; }
 
-static void put_token(FILE *f, const pith_tokenizer *tok, const pith_tokens *x, size_t i, const char *text, const uint32_t *of, size_t len)
+static void put_token(FILE *f, const pith_tokenizer *tok, const pith_tokens *x, size_t i, const char *text, const uint32_t *of)
 {
     fprintf(f, "%s{\"id\":%d,\"text\":", i ? "," : "", (int)x->ids[i]);
     if (x->special[i]) {
@@ -246,10 +239,8 @@ static void put_token(FILE *f, const pith_tokenizer *tok, const pith_tokens *x, 
         fputs(",\"special\":true,\"start\":null,\"stop\":null}", f);
         return;
     }
-    size_t begin = whole(text, (size_t)x->begin[i]), end = (size_t)x->end[i];
-    while (end < len && ((unsigned char)text[end] & 0xc0) == 0x80) end++;
-    json_put_str(f, text + begin, end - begin);
-    fprintf(f, ",\"special\":false,\"start\":%u,\"stop\":%u}", of[begin], of[end]);
+    json_put_str(f, text + x->begin[i], (size_t)(x->end[i] - x->begin[i]));
+    fprintf(f, ",\"special\":false,\"start\":%u,\"stop\":%u}", of[x->begin[i]], of[x->end[i]]);
 }
 
 typedef struct tokens {
@@ -265,7 +256,7 @@ static int put_tokens(api_call *c, FILE *f, const pith_text *text)
     if (pith_tokenize(tok, text->text, text->len, NULL, 0, &(pith_tokenize_options){.no_special = !t->special}, &x, &c->e)) return -1;
     uint32_t *of = count_characters(text->text, text->len, &c->e);
     putc('[', f);
-    for (size_t i = 0; of && i < x.n; i++) put_token(f, tok, &x, i, text->text, of, text->len);
+    for (size_t i = 0; of && i < x.n; i++) put_token(f, tok, &x, i, text->text, of);
     putc(']', f);
     pith_tokens_free(&x);
     free(of);

@@ -125,10 +125,13 @@ static int text_of_ids(api_call *c, const pith_tokenizer *tok, const int32_t *id
     pith_tokens x = {0};
     size_t before, after;
     if (around(tok, &x, &before, &after, &c->e)) return -1;
-    int whole = n >= before + after && memcmp(ids, x.ids, before * sizeof *ids) == 0 &&
+    int whole = before + after > 0 && n >= before + after && memcmp(ids, x.ids, before * sizeof *ids) == 0 &&
                 memcmp(ids + n - after, x.ids + x.n - after, after * sizeof *ids) == 0;
     if (whole) ids += before, n -= before + after;
     pith_tokens_free(&x);
+    *text = NULL;
+    *len = 0;
+    if (!n) return 0;
     if (pith_detokenize(tok, ids, n, 0, text, len, &c->e)) return -1;
     int yes = same(tok, *text, *len, ids, n, &c->e);
     if (yes > 0) return 0;

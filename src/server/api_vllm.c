@@ -39,13 +39,14 @@ static int read_truncation(api_call *c, size_t *most)
 
 void api_vllm_classify(api_call *c)
 {
-    static const char *const names[] = {"input", "truncate_prompt_tokens", "use_activation", NULL}, *const ignored[] = {"user", NULL};
-    worker *w = api_known(c, names, ignored) ? NULL : api_model(c, JOB_CLASSIFY);
+    static const char *const names[] = {"input", "truncate_prompt_tokens", "use_activation", "user", NULL};
+    worker *w = api_known(c, names, NULL) ? NULL : api_model(c, JOB_CLASSIFY);
     api_texts *t = w ? api_texts_new(c, w, sizeof *t) : NULL;
     pith_classify_options o = {0};
+    const char *user; /* changes nothing */
     int activation;
     if (!t || api_texts_read(c, "input", 1) || read_truncation(c, &o.max_length)) return;
-    if (json_opt_bool(c->root, "use_activation", 1, &activation, &c->e)) {
+    if (json_opt_bool(c->root, "use_activation", 1, &activation, &c->e) || json_opt_str(c->root, "user", NULL, &user, &c->e)) {
         api_bad(c);
         return;
     }

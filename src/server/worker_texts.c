@@ -163,7 +163,19 @@ static void turn(worker *w, job **at)
     w->jobs_end = at;
 }
 
-static void fill(pack *p)
+/* *at comes first the next time, the others stay in order. */
+static void bring(worker *w, job **at)
+{
+    job *j = *at;
+    if (w->jobs_end == &j->next) w->jobs_end = at;
+    *at = j->next;
+    j->next = w->jobs;
+    w->jobs = j;
+    if (w->jobs_end == &w->jobs) w->jobs_end = &j->next;
+}
+
+/* One text of each job in turn, until the batch is full or nothing with these options is left. */
+static void take_all(pack *p)
 {
     worker *w = p->w;
     for (int any = 1; any;) {
@@ -181,10 +193,14 @@ static void fill(pack *p)
             return;
         }
     }
-    /* Everything with these options is in; the first job with others is next. */
-    for (job **at = &w->jobs; p->first && *at; at = &(*at)->next)
+}
+
+static void fill(pack *p)
+{
+    take_all(p);
+    for (job **at = &p->w->jobs; p->first && *at; at = &(*at)->next)
         if (!(*at)->over && !same_options(p->first, *at)) {
-            turn(w, at);
+            bring(p->w, at);
             return;
         }
 }
