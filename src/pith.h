@@ -138,6 +138,9 @@ PITH_API void pith_tokens_free(pith_tokens *x);
 PITH_API int pith_detokenize(const pith_tokenizer *t, const int32_t *ids, size_t n, int skip_special, char **out,
                              size_t *len, pith_err *e);
 PITH_API const char *pith_token_piece(const pith_tokenizer *t, int32_t id); /* NULL: no such id */
+/* What one token adds to a text that it stands in the middle of: bytes, for a token may be a part of a character. *out is
+ * NUL-terminated and freed with pith_free. -1: no such id, memory. */
+PITH_API int pith_token_text(const pith_tokenizer *t, int32_t id, char **out, size_t *len, pith_err *e);
 PITH_API void pith_free(void *p);
 
 /* ---- chat templates: conversations to prompts, as transformers' apply_chat_template ---- */

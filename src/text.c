@@ -63,6 +63,11 @@ int pith_detokenize(const pith_tokenizer *t, const int32_t *ids, size_t n, int s
 
 const char *pith_token_piece(const pith_tokenizer *t, int32_t id) { return tokenizer_piece(t->t, id); }
 
+int pith_token_text(const pith_tokenizer *t, int32_t id, char **out, size_t *len, pith_err *e)
+{
+    return tokenizer_token_text(t->t, id, out, len, e);
+}
+
 /* ---- texts packed into forwards ---- */
 
 int engine_pack_open(engine_pack *p, const pith_model *m, pith_err *e)

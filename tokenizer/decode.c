@@ -179,20 +179,35 @@ static int byte_level(decode_run *r, size_t level, const char *s, size_t n, unsi
     return release(r, level, false);
 }
 
+/* The bytes of a piece of such letters; -1: it has others. */
+static int letter_bytes(const char *s, size_t n, decode_text *out, pith_err *e)
+{
+    for (size_t i = 0, len; i < n; i += len)
+        if (bytelevel_byte(unicode_decode(s + i, &len)) < 0) return -1;
+    for (size_t i = 0, len; i < n; i += len) {
+        char c = (char)bytelevel_byte(unicode_decode(s + i, &len));
+        if (append(out, &c, 1, e)) return -1;
+    }
+    return 0;
+}
+
 static int hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; }
+
+/* The byte of a <0xNN> piece, else -1. */
+static int fallback_byte(const char *s, size_t n)
+{
+    if (n != 6 || memcmp(s, "<0x", 3) != 0 || s[5] != '>') return -1;
+    /* The reference's number parser takes a plus sign. */
+    int a = s[3] == '+' ? 0 : hex(s[3]), b = hex(s[4]);
+    return a >= 0 && b >= 0 ? a << 4 | b : -1;
+}
 
 /* <0xNN> pieces in a row are one piece if their bytes are valid UTF-8; else each is U+FFFD. */
 static int byte_fallback(decode_run *r, size_t level, const char *s, size_t n, unsigned flags)
 {
     decode_text *h = &r->s->memory[level].held;
-    if (flags != END_OF_ALL && n == 6 && memcmp(s, "<0x", 3) == 0 && s[5] == '>') {
-        /* The reference's number parser takes a plus sign. */
-        int a = s[3] == '+' ? 0 : hex(s[3]), b = hex(s[4]);
-        if (a >= 0 && b >= 0) {
-            char c = (char)(a << 4 | b);
-            return append(h, &c, 1, r->e);
-        }
-    }
+    int b = flags == END_OF_ALL ? -1 : fallback_byte(s, n);
+    if (b >= 0) return append(h, &(char){(char)b}, 1, r->e);
     if (h->n && unicode_valid(h->s, h->n) == h->n) {
         if (pass(r, level + 1, h->s, h->n, WHOLE)) return -1;
     } else {
@@ -346,6 +361,36 @@ void decode_state_free(const decoder *d, decode_state *s)
     free(s->memory);
     free(s->out.s);
     *s = (decode_state){0};
+}
+
+/* What follows an ordinary piece is in the middle of a text. */
+static int decode_two(const decoder *d, const char *first, const char *piece, size_t len, decode_text *out, pith_err *e)
+{
+    decode_state s = {0};
+    int rc = decode_begin(d, &s, e);
+    if (!rc) rc = decode_feed(d, &s, first, strlen(first), e);
+    if (!rc && piece) rc = decode_feed(d, &s, piece, len, e);
+    if (!rc) rc = decode_end(d, &s, e);
+    if (!rc) rc = append(out, s.out.s, s.out.n, e);
+    decode_state_free(d, &s);
+    return rc;
+}
+
+int decode_piece(const decoder *d, const char *piece, size_t len, decode_text *out, pith_err *e)
+{
+    for (size_t i = 0; i < d->n; i++) {
+        int b = d->step[i].fn == byte_fallback ? fallback_byte(piece, len) : -1;
+        if (b >= 0) return append(out, &(char){(char)b}, 1, e);
+        if (d->step[i].fn == byte_level && !letter_bytes(piece, len, out, e)) return 0;
+    }
+    decode_text before = {0}, both = {0};
+    int rc = decode_two(d, "a", NULL, 0, &before, e);
+    if (!rc) rc = decode_two(d, "a", piece, len, &both, e);
+    size_t n = both.n >= before.n && (!before.n || memcmp(both.s, before.s, before.n) == 0) ? before.n : 0;
+    if (!rc) rc = append(out, both.n ? both.s + n : "", both.n - n, e);
+    free(before.s);
+    free(both.s);
+    return rc;
 }
 
 /* ---- tokenizer.json ---- */

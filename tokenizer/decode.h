@@ -35,5 +35,7 @@ int decode_feed(const decoder *d, decode_state *s, const char *piece, size_t len
 /* Appends what was held back. Nothing may be fed afterwards. */
 int decode_end(const decoder *d, decode_state *s, pith_err *e);
 void decode_state_free(const decoder *d, decode_state *s);
+/* Appends to out the bytes that one piece adds in the middle of a text: not always whole characters. */
+int decode_piece(const decoder *d, const char *piece, size_t len, decode_text *out, pith_err *e);
 
 #endif

@@ -434,6 +434,23 @@ const char *tokenizer_piece(const tokenizer *t, int32_t id)
     return x ? x->text : NULL;
 }
 
+int tokenizer_token_text(const tokenizer *t, int32_t id, char **out, size_t *len, pith_err *e)
+{
+    const vocab_entry *x = piece_of(t, id);
+    decode_text b = {0};
+    if (!x) return err_set(e, "the tokenizer has no token %d", id);
+    int rc = decode_piece(&t->decoder, x->text, x->len, &b, e);
+    *out = rc ? NULL : malloc(b.n + 1);
+    if (!rc && !*out) rc = err_nomem(e, b.n + 1, "decoded text");
+    if (!rc) {
+        if (b.n) memcpy(*out, b.s, b.n);
+        (*out)[b.n] = 0;
+        *len = b.n;
+    }
+    free(b.s);
+    return rc;
+}
+
 int32_t tokenizer_id(const tokenizer *t, const char *piece)
 {
     int32_t id = vocab_find(&t->added.ids, piece, strlen(piece));

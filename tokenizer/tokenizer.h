@@ -66,6 +66,9 @@ int tokenizer_stream_next(tokenizer_stream *s, int32_t id, const char **text, si
 int tokenizer_stream_end(tokenizer_stream *s, const char **text, size_t *len, pith_err *e);
 void tokenizer_stream_free(tokenizer_stream *s);
 
+/* What one token adds in the middle of a text: bytes, not always whole characters. -1 also where there is no such id. */
+int tokenizer_token_text(const tokenizer *t, int32_t id, char **out, size_t *len, pith_err *e);
+
 size_t tokenizer_vocab_size(const tokenizer *t);               /* largest id + 1, added tokens included */
 const char *tokenizer_piece(const tokenizer *t, int32_t id);   /* NULL: no such id */
 int32_t tokenizer_id(const tokenizer *t, const char *piece);   /* -1: none */

@@ -405,3 +405,17 @@ void json_raw_members(const char *t, size_t len, json_raw_fn *fn, void *ctx)
         fn(ctx, t + key, key_end - key, t + value, value_end - value);
     }
 }
+
+void json_raw_items(const char *t, size_t len, json_raw_fn *fn, void *ctx)
+{
+    size_t i = 0;
+    while (i < len && t[i] != '[') i++;
+    for (i++; i < len;) {
+        while (i < len && (is_space(t[i]) || t[i] == ',')) i++;
+        if (i >= len || t[i] == ']') return;
+        size_t value = i, value_end;
+        i = value_end = skip_value(t, len, i);
+        while (value_end > value && is_space(t[value_end - 1])) value_end--;
+        fn(ctx, NULL, 0, t + value, value_end - value);
+    }
+}

@@ -62,5 +62,7 @@ void json_put_f64(FILE *f, double v);
  * raw (escapes kept, without quotes). What a program passes through must come out as it went in (long integers). */
 typedef void json_raw_fn(void *ctx, const char *key, size_t key_len, const char *value, size_t value_len);
 void json_raw_members(const char *text, size_t len, json_raw_fn *fn, void *ctx);
+/* The same of an array's items; there are no keys. */
+void json_raw_items(const char *text, size_t len, json_raw_fn *fn, void *ctx);
 
 #endif

@@ -16,19 +16,26 @@ static const api_route routes[] = {
 #undef ROUTE
 enum { ROUTES = sizeof routes / sizeof *routes };
 
+/* A route that ends in * is all paths that begin so. */
+static int leads(const api_route *r, const char *path)
+{
+    size_t n = strlen(r->path);
+    return r->path[n - 1] == '*' ? strncmp(r->path, path, n - 1) == 0 : strcmp(r->path, path) == 0;
+}
+
 /* ---- errors ---- */
 
 static api_style style_of(const char *path)
 {
     for (size_t i = 0; i < ROUTES; i++)
-        if (strcmp(routes[i].path, path) == 0) return routes[i].style;
+        if (leads(&routes[i], path)) return routes[i].style;
     return strncmp(path, "/v1/", 4) == 0 ? API_OPENAI : API_TEI;
 }
 
 const char *api_route_name(const char *path)
 {
     for (size_t i = 0; i < ROUTES; i++)
-        if (strcmp(routes[i].path, path) == 0) return routes[i].path;
+        if (leads(&routes[i], path)) return routes[i].path;
     return "other";
 }
 
@@ -242,7 +249,7 @@ static const api_route *find(api_call *c)
     const char *method = http_method(c->x), *path = http_path(c->x);
     const api_route *other = NULL;
     for (size_t i = 0; i < ROUTES; i++) {
-        if (strcmp(routes[i].path, path)) continue;
+        if (!leads(&routes[i], path)) continue;
         if (strcmp(routes[i].method, method) == 0 || (strcmp(method, "HEAD") == 0 && strcmp(routes[i].method, "GET") == 0)) return &routes[i];
         other = &routes[i];
     }
@@ -265,8 +272,9 @@ void api_serve(server *s, http_exchange *x)
     }
     c->s = s;
     c->x = x;
-    c->route = find(c);
-    if (!c->route) return;
+    const api_route *route = find(c);
+    if (!route) return; /* and c is gone */
+    c->route = route;
     if (!authorised(c)) {
         fail(c, 401, NULL, "invalid_api_key", "this server wants a key: Authorization: Bearer KEY", &(http_field){"WWW-Authenticate", "Bearer"});
         return;
