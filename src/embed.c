@@ -144,6 +144,15 @@ size_t pith_model_embedding_size(const pith_model *m)
     return m->dims.causal || m->vectors.refused ? 0 : (size_t)m->dims.hidden;
 }
 
+pith_embed_options pith_embed_options_new(const pith_model *m)
+{
+    const engine_vectors *v = &m->vectors;
+    return (pith_embed_options){.pooling = v->pooling,
+                                .normalize = v->normalize ? 1 : -1,
+                                .dimensions = pith_model_embedding_size(m),
+                                .max_length = v->max_length ? v->max_length : pith_model_max_length(m)};
+}
+
 int pith_embed(pith_session *s, const pith_text *texts, size_t n, const pith_embed_options *o, float *vectors,
                size_t *n_tokens, uint8_t *truncated, pith_err *e)
 {

@@ -244,6 +244,8 @@ typedef struct pith_embed_options {
     int no_parse_special;
 } pith_embed_options;
 
+/* What a zeroed struct stands for: pooling, normalize (1 or -1), dimensions and max_length of the model's directory. */
+PITH_API pith_embed_options pith_embed_options_new(const pith_model *m);
 /* Width of a vector; 0: the model gives none (it is causal, or has modules that are not supported: pith_embed says which). */
 PITH_API size_t pith_model_embedding_size(const pith_model *m);
 /* vectors [n][dimensions or embedding size]; n_tokens [n], what the model saw of each, may be NULL; truncated [n], 1 where

@@ -40,7 +40,7 @@ const char *api_route_name(const char *path)
 }
 
 /* The word for a status: OpenAI's "type", TEI's "error_type". */
-static const char *kind_of(int status, api_style style)
+static const char *kind_of(int status, api_style style, const char *code)
 {
     static const struct {
         int status;
@@ -50,6 +50,7 @@ static const char *kind_of(int status, api_style style)
                  {429, "rate_limit_exceeded", "Overloaded"},     {503, "server_error", "Unhealthy"}};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (kinds[i].status == status) return style == API_OPENAI ? kinds[i].openai : kinds[i].tei;
+    if (style == API_TEI && code && strcmp(code, "empty") == 0) return "Empty";
     if (style == API_OPENAI) return status >= 500 ? "server_error" : "invalid_request_error";
     return status >= 500 ? "Backend" : "Validation";
 }
@@ -69,7 +70,7 @@ char *api_error_body(const char *path, int status, const char *message, const ch
     fputs(style == API_OPENAI ? "{\"error\":{\"message\":" : "{\"error\":", f);
     put_text(f, message);
     fputs(style == API_OPENAI ? ",\"type\":" : ",\"error_type\":", f);
-    put_text(f, kind_of(status, style));
+    put_text(f, kind_of(status, style, code));
     if (style == API_OPENAI) {
         fputs(",\"param\":", f);
         put_text(f, param);
@@ -104,6 +105,22 @@ void api_answer_json(api_call *c, char *body, size_t len)
 {
     if (body) api_answer(c, 200, "application/json", body, len);
     else api_fail(c, 500, NULL, NULL, "out of memory");
+}
+
+void api_answer_put(api_call *c, api_putter *put)
+{
+    char *b = NULL;
+    size_t len = 0;
+    FILE *f = open_memstream(&b, &len);
+    int bad = f && put(c, f);
+    int lost = !f || fclose(f);
+    if (!bad && !lost) {
+        api_answer_json(c, b, len);
+        return;
+    }
+    free(b);
+    if (bad) api_fail(c, 422, NULL, NULL, "%s", c->e.msg);
+    else api_answer_json(c, NULL, 0);
 }
 
 static void fail(api_call *c, int status, const char *param, const char *code, const char *message, const http_field *field)
@@ -141,6 +158,12 @@ void *api_own(api_call *c, size_t size, void (*drop)(void *own))
     return c->own;
 }
 
+static void run_rest(void *ctx)
+{
+    api_call *c = ctx;
+    c->rest(c);
+}
+
 static int gone(void *ctx) { return http_gone(((api_call *)ctx)->x); }
 
 void api_put(api_call *c, worker *w)
@@ -154,32 +177,38 @@ void api_put(api_call *c, worker *w)
         api_fail(c, 429, NULL, "queue_full", "%s: the queue is full; try again in a moment", worker_name(w));
 }
 
-static int can(const worker *w, job_kind kind)
+void api_later(api_call *c, api_handler *rest)
 {
-    if (kind == JOB_WRITE || worker_writes(w)) return kind == JOB_WRITE && worker_writes(w);
-    return kind == JOB_EMBED ? pith_model_embedding_size(worker_model(w)) > 0 : pith_model_n_labels(worker_model(w)) > 0;
+    c->rest = rest;
+    server_later(c->s, run_rest, c);
+}
+
+static int writes(const worker *w) { return worker_writes(w); }
+static int embeds(const worker *w) { return !worker_writes(w) && pith_model_embedding_size(worker_model(w)) > 0; }
+static int classifies(const worker *w) { return !worker_writes(w) && pith_model_n_labels(worker_model(w)) > 0; }
+
+worker *api_model_able(api_call *c, api_able *able, const char *does)
+{
+    const char *name = NULL;
+    worker *found = NULL;
+    int wrong = c->route->style == API_TEI ? 424 : 400;
+    if (json_opt_str(c->root, "model", NULL, &name, &c->e)) return api_bad(c), NULL;
+    for (size_t i = 0; i < server_models(c->s) && !found; i++) {
+        worker *w = server_worker(c->s, i);
+        if (w && (name ? strcmp(worker_name(w), name) == 0 : able(w))) found = w;
+    }
+    if (found && able(found)) return found;
+    if (!server_ready(c->s) && !found) api_fail(c, 503, NULL, NULL, "not ready: models are being loaded, or the server is stopping");
+    else if (!found && name) api_fail(c, 404, "model", "model_not_found", "the model '%.200s' is not served here; GET /v1/models lists those that are", name);
+    else if (!found) api_fail(c, wrong, "model", NULL, "no model served here %s", does);
+    else api_fail(c, wrong, "model", NULL, "the model '%.200s' is not one that %s", worker_name(found), does);
+    return NULL;
 }
 
 worker *api_model(api_call *c, job_kind kind)
 {
-    static const char *const does[] = {"writes text", "classifies", "gives embeddings", "classifies"};
-    const char *name = NULL;
-    worker *first = NULL;
-    if (json_opt_str(c->root, "model", NULL, &name, &c->e)) return api_bad(c), NULL;
-    for (size_t i = 0; i < server_models(c->s); i++) {
-        worker *w = server_worker(c->s, i);
-        if (!w) continue;
-        if (name ? strcmp(worker_name(w), name) == 0 : can(w, kind)) {
-            first = w;
-            break;
-        }
-    }
-    if (first && can(first, kind)) return first;
-    if (!server_ready(c->s) && !first) api_fail(c, 503, NULL, NULL, "not ready: models are being loaded, or the server is stopping");
-    else if (!first && name) api_fail(c, 404, "model", "model_not_found", "the model '%.200s' is not served here; GET /v1/models lists those that are", name);
-    else if (!first) api_fail(c, 400, "model", NULL, "no model served here %s", does[kind]);
-    else api_fail(c, 400, "model", NULL, "the model '%.200s' is not one that %s", worker_name(first), does[kind]);
-    return NULL;
+    if (kind == JOB_WRITE) return api_model_able(c, writes, "writes text");
+    return kind == JOB_EMBED ? api_model_able(c, embeds, "gives embeddings") : api_model_able(c, classifies, "classifies");
 }
 
 static int among(const char *const *names, const char *name)
@@ -193,7 +222,8 @@ int api_known(api_call *c, const char *const *names, const char *const *ignored)
 {
     for (json v = json_first(c->root); v.node; v = json_next(v)) {
         const char *key = json_key(v);
-        if (among(names, key) || among(ignored, key) || strcmp(key, "model") == 0) continue;
+        /* Clients with typed requests send null for what was not asked for. */
+        if (among(names, key) || among(ignored, key) || strcmp(key, "model") == 0 || json_typeof(v) == JSON_NULL) continue;
         api_fail(c, 400, key, "unsupported_parameter", "the parameter '%.100s' is not supported", key);
         return -1;
     }

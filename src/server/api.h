@@ -12,20 +12,24 @@ typedef enum api_style {
     API_TEI,    /* {"error","error_type"} */
 } api_style;
 
+typedef struct api_call api_call;
+typedef void api_handler(api_call *c);
+
 /* One request on its way. Made by api_serve, freed when it is answered. */
-typedef struct api_call {
+struct api_call {
     server *s;
     http_exchange *x;
     const struct api_route *route;
     json_doc *body;  /* NULL for GET */
     json root;
     job job;         /* what the handler gives to a worker: api_put */
+    api_handler *rest;
     void *own;       /* what the handler keeps for it; freed with the call: api_own */
     void (*drop)(void *own);
     pith_err e;
-} api_call;
+};
 
-typedef void api_handler(api_call *c);
+typedef int api_able(const worker *w);
 typedef struct api_route {
     const char *method, *path;
     api_style style;
@@ -51,6 +55,11 @@ void api_put(api_call *c, worker *w);
 void api_answer(api_call *c, int status, const char *type, char *body, size_t len);
 /* A body written to a memory stream: fclose comes before; NULL: memory (500). */
 void api_answer_json(api_call *c, char *body, size_t len);
+/* A 200 with the JSON that put writes; -1: c->e says why not, and the status is 422. */
+typedef int api_putter(api_call *c, FILE *f);
+void api_answer_put(api_call *c, api_putter *put);
+/* The rest of a call on an api thread: for what an on_end should not do, because it takes long. */
+void api_later(api_call *c, api_handler *rest);
 /* After http_stream and http_end. */
 void api_done(api_call *c);
 /* What a job's on_end was told (error not NULL): api_fail, or nothing but the end where the client has gone. */
@@ -59,8 +68,10 @@ void api_fail_job(api_call *c, const char *error, int status);
 void api_fail(api_call *c, int status, const char *param, const char *code, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
 /* The model that the body's "model" names (absent: the only one, or the first that can do this kind of job): NULL after
- * api_fail (404 model_not_found; 400: it cannot do this). */
+ * api_fail (404 model_not_found; 400, on TEI's routes 424: it cannot do this). */
 worker *api_model(api_call *c, job_kind kind);
+/* The same for models that can do something else; does: the end of "the model is not one that ...". */
+worker *api_model_able(api_call *c, api_able *able, const char *does);
 /* The body's members must be among `names` (NULL-terminated); else 400 with that name: unsupported parameters are refused.
  * ignored: members that change nothing that pith does ("user", "metadata"), accepted. -1 after api_fail. */
 int api_known(api_call *c, const char *const *names, const char *const *ignored);

@@ -19,15 +19,17 @@
 #include <unistd.h>
 
 enum {
-    API_THREADS = 2,
     CONNECTIONS = 8192,
     OTHER_FILES = 128, /* descriptors that are not connections */
     LOG_PATH = 1024,   /* bytes of a path in the log */
     LAST_ANSWERS = 500 /* milliseconds in which the answers of what was ended are still sent */
 };
 
+/* A request, or the rest of one: what a worker's thread should not do. */
 typedef struct waiting {
-    http_exchange *x;
+    http_exchange *x; /* NULL: run */
+    void (*run)(void *ctx);
+    void *ctx;
     struct waiting *next;
 } waiting;
 
@@ -43,7 +45,7 @@ struct server {
     pthread_cond_t change;
     waiting *first, **end;
     int over; /* the threads of the queue should end */
-    pthread_t threads[API_THREADS];
+    pthread_t threads[SERVER_API_THREADS];
     int n_threads;
 };
 
@@ -79,20 +81,32 @@ __attribute__((format(printf, 3, 4))) static void tell(const server *s, server_e
 
 /* ---- requests ---- */
 
+/* -1: memory, or the threads have ended. */
+static int enqueue(server *s, waiting w)
+{
+    waiting *q = malloc(sizeof *q);
+    if (!q) return -1;
+    *q = w;
+    pthread_mutex_lock(&s->mutex);
+    int over = s->over;
+    if (!over) {
+        *s->end = q;
+        s->end = &q->next;
+        pthread_cond_signal(&s->change);
+    }
+    pthread_mutex_unlock(&s->mutex);
+    if (over) free(q);
+    return over ? -1 : 0;
+}
+
 static void on_request(void *ctx, http_exchange *x)
 {
-    server *s = ctx;
-    waiting *q = malloc(sizeof *q);
-    if (!q) {
-        http_answer(x, 503, NULL, NULL, 0, NULL, 0);
-        return;
-    }
-    *q = (waiting){x, NULL};
-    pthread_mutex_lock(&s->mutex);
-    *s->end = q;
-    s->end = &q->next;
-    pthread_cond_signal(&s->change);
-    pthread_mutex_unlock(&s->mutex);
+    if (enqueue(ctx, (waiting){.x = x})) http_answer(x, 503, NULL, NULL, 0, NULL, 0);
+}
+
+void server_later(server *s, void (*run)(void *ctx), void *ctx)
+{
+    if (enqueue(s, (waiting){.run = run, .ctx = ctx})) run(ctx);
 }
 
 /* What still waits when the server ends is served too: the workers are there, the answers may be refusals. */
@@ -110,7 +124,8 @@ static void *serve(void *ctx)
         s->first = q->next;
         if (!s->first) s->end = &s->first;
         pthread_mutex_unlock(&s->mutex);
-        api_serve(s, q->x);
+        if (q->x) api_serve(s, q->x);
+        else q->run(q->ctx);
         free(q);
         pthread_mutex_lock(&s->mutex);
     }
@@ -185,7 +200,7 @@ static unsigned connections(void)
 
 static int start_threads(server *s, pith_err *e)
 {
-    for (; s->n_threads < API_THREADS; s->n_threads++)
+    for (; s->n_threads < SERVER_API_THREADS; s->n_threads++)
         if (pthread_create(&s->threads[s->n_threads], NULL, serve, s)) return err_set(e, "no threads can be made");
     return 0;
 }

@@ -4,6 +4,8 @@
 #include "pith.h"
 #include "server/worker.h"
 
+enum { SERVER_API_THREADS = 2 }; /* they parse bodies, tokenize and write answers */
+
 typedef struct server server;
 
 typedef struct server_model {
@@ -40,6 +42,8 @@ size_t server_models(const server *s);
 worker *server_worker(const server *s, size_t i); /* NULL until it is loaded */
 int server_ready(const server *s);
 metrics *server_metrics(const server *s);
+/* Runs it on a thread that serves requests, soon; at once if those have ended. */
+void server_later(server *s, void (*run)(void *ctx), void *ctx);
 const server_options *server_settings(const server *s);
 double server_started(const server *s); /* Unix time */
 

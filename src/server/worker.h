@@ -62,7 +62,8 @@ struct job {
     pith_embed_options embed;
     float *vectors;            /* [n_texts][dimensions]: JOB_EMBED */
     size_t *n_tokens;          /* [n_texts]: JOB_EMBED, of what the model saw; may be NULL */
-    int label;                 /* JOB_EXPLAIN: of texts[0]; -1: the most probable */
+    uint8_t *truncated;        /* [n_texts]: JOB_EMBED, 1 where that is not all; may be NULL */
+    int label;                 /* JOB_EXPLAIN: of texts[0]; -1: the most probable; in the end the one that was explained */
     pith_word *words;          /* JOB_EXPLAIN: found; freed with pith_free by the caller */
     size_t n_words;
 

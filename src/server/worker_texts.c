@@ -31,6 +31,7 @@ typedef struct pack {
     pith_result *results;
     float *values; /* embeddings; or of each text that has none: scores and logits */
     size_t *tokens;
+    uint8_t *truncated;
     size_t n, cap;
     double estimate; /* tokens */
 } pack;
@@ -193,7 +194,8 @@ static int reserve(pack *p, pith_err *e)
     p->results = calloc(p->n, sizeof *p->results);
     p->values = malloc(n * sizeof *p->values);
     p->tokens = calloc(p->n, sizeof *p->tokens);
-    if (!p->results || !p->values || !p->tokens) return err_nomem(e, n * sizeof *p->values, "results");
+    p->truncated = calloc(p->n, 1);
+    if (!p->results || !p->values || !p->tokens || !p->truncated) return err_nomem(e, n * sizeof *p->values, "results");
     for (size_t k = 0; k < p->n && p->first->kind != JOB_EMBED; k++)
         p->results[k] = (pith_result){.scores = p->values + k * each, .logits = p->values + k * each + n_labels(p->w)};
     return 0;
@@ -205,7 +207,7 @@ static int compute(pack *p, size_t k, size_t n, pith_err *e)
     if (p->first->kind == JOB_EMBED) {
         pith_embed_options o = p->first->embed;
         o.batch_tokens = p->w->o.max_batch_tokens;
-        return pith_embed(p->w->session, p->texts + k, n, &o, p->values + k * width(p->w, p->first), p->tokens + k, NULL, e);
+        return pith_embed(p->w->session, p->texts + k, n, &o, p->values + k * width(p->w, p->first), p->tokens + k, p->truncated + k, e);
     }
     pith_classify_options o = p->first->classify;
     o.batch_tokens = p->w->o.max_batch_tokens;
@@ -253,11 +255,13 @@ static int classified(const pack *p, const item *it, const pith_result *r)
     return r->label < 0 ? -1 : 0;
 }
 
-static int embedded(const pack *p, const item *it, const float *v, size_t tokens)
+static int embedded(const pack *p, const item *it, size_t k)
 {
     size_t n = width(p->w, it->j);
+    const float *v = p->values + k * n;
     memcpy(it->j->vectors + it->i * n, v, n * sizeof *v);
-    if (it->j->n_tokens) it->j->n_tokens[it->i] = tokens;
+    if (it->j->n_tokens) it->j->n_tokens[it->i] = p->tokens[k];
+    if (it->j->truncated) it->j->truncated[it->i] = p->truncated[k];
     for (size_t i = 0; i < n; i++)
         if (isnan(v[i])) return -1;
     return 0;
@@ -269,7 +273,7 @@ static void deliver(const pack *p, size_t k)
     job *j = it->j;
     int bad;
     if (j->over) return;
-    if (j->kind == JOB_EMBED) bad = embedded(p, it, p->values + k * width(p->w, j), p->tokens[k]);
+    if (j->kind == JOB_EMBED) bad = embedded(p, it, k);
     else bad = j->kind == JOB_EXPLAIN ? explain(it, &p->results[k]) : classified(p, it, &p->results[k]);
     if (bad) worker_fail(j, 500, "text %zu: the model computed NaN; are its weights broken? (pith verify tells)", it->i);
 }
@@ -280,6 +284,7 @@ static void close_job(job *j)
     reading *x = j->state;
     if (left(j)) return;
     if (j->kind == JOB_EXPLAIN) {
+        j->label = x->label;
         j->words = x->words;
         j->n_words = x->n_words;
         x->words = NULL;
@@ -326,6 +331,7 @@ void worker_texts_step(worker *w)
     free(p.results);
     free(p.values);
     free(p.tokens);
+    free(p.truncated);
 }
 
 void worker_texts_drop(job *j)
