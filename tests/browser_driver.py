@@ -90,10 +90,11 @@ class Browser:
         self.cdp("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if on else "light"}])
 
     def shot(self, name, height=1300):
+        """Of the page from its top; height 0: as it stands in the window."""
         if SHOTS:
-            whole = self.cdp("Page.captureScreenshot", captureBeyondViewport=True, clip={"x": 0, "y": 0, "scale": 1, "height": height,
-                             "width": self.run("return innerWidth")})["data"]
-            open(os.path.join(SHOTS, name + ".png"), "wb").write(base64.b64decode(whole))
+            whole = {"captureBeyondViewport": True, "clip": {"x": 0, "y": 0, "scale": 1, "height": height, "width": self.run("return innerWidth")}}
+            data = self.cdp("Page.captureScreenshot", **(whole if height else {}))["data"]
+            open(os.path.join(SHOTS, name + ".png"), "wb").write(base64.b64decode(data))
 
     def close(self):
         try:

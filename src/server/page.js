@@ -146,15 +146,13 @@ function theme(chosen) {
   const dark = chosen ? chosen === 'dark' : system.matches;
   if (chosen) document.documentElement.dataset.theme = chosen;
   else delete document.documentElement.dataset.theme;
-  $('theme').setAttribute('aria-pressed', String(dark));
-  $('theme').textContent = dark ? 'Light' : 'Dark';
-  $('theme').setAttribute('aria-label', 'Dark colours');
-  $('theme').title = dark ? 'Light colours' : 'Dark colours';
+  $('theme').textContent = dark ? 'Light' : 'Dark'; // what it turns to
+  $('theme').setAttribute('aria-label', $('theme').textContent + ' colours');
 }
 theme(kept(everywhere, 'theme'));
 system.addEventListener('change', () => theme(kept(everywhere, 'theme')));
 $('theme').addEventListener('click', () => {
-  const next = $('theme').getAttribute('aria-pressed') === 'true' ? 'light' : 'dark';
+  const next = $('theme').textContent.toLowerCase();
   const chosen = (next === 'dark') === system.matches ? '' : next; // the system's own is no choice
   keep(everywhere, 'theme', chosen);
   theme(chosen);
@@ -370,9 +368,9 @@ function modelChosen() {
   if (turns.length && turns[0].chat !== chat) clearTurns();
   $('prompt').placeholder = chat ? 'Write a message' : 'Begin a text';
   $('prompt-label').textContent = chat ? 'Message' : 'The beginning of a text';
-  $('send').textContent = chat ? 'Send' : 'Go on';
-  $('welcome').children[0].textContent = chat ? 'What is it about?' : 'Begin, and the model goes on.';
-  $('welcome').children[1].textContent = chat ? 'It is computed here, and stays here.' : 'This model completes texts; it has no chat template.';
+  $('send').textContent = chat ? 'Send' : 'Complete';
+  $('welcome').children[0].textContent = chat ? 'Chat with ' + $('write-model').value : 'Begin, and ' + $('write-model').value + ' goes on';
+  $('welcome').children[1].textContent = chat ? 'What you write goes to this server and nowhere else.' : 'It has no chat template: it completes texts.';
   for (const x of document.querySelectorAll('.chat-only')) x.hidden = !chat;
 }
 $('write-model').addEventListener('change', () => {
@@ -428,7 +426,7 @@ $('clear').addEventListener('click', () => {
 
 function showTurn(t) {
   t.drawn = 0;
-  update(t.said, t.chat ? parts(t.answer) : [['given', t.given], ['text', t.answer]].filter(x => x[1]));
+  update(t.said, t.chat ? parts(t.answer.trimStart()) : [['given', t.given], ['text', t.answer]].filter(x => x[1]));
   toEnd();
 }
 // Several tokens a frame are drawn once. A timer, since a tab behind others gets no frames.
@@ -484,6 +482,7 @@ async function write(t) {
   } catch (e) {
     if (mine.signal.aborted) run.finish = 'stopped';
     else run.error = e instanceof Refusal ? e.message : 'The answer broke off: ' + e.message;
+    mine.abort(); // whatever may still come
   }
   if (writing === mine) {
     writing = null;
@@ -499,24 +498,26 @@ async function write(t) {
 function finish(t, run) {
   const facts = [];
   if (run.tokens) facts.push(plural(run.tokens, 'token'));
-  if (run.tokens > 1 && run.last > run.first) facts.push(count(Number((1000 * (run.tokens - 1) / (run.last - run.first)).toPrecision(3))) + ' a second');
+  if (run.last - run.first > 250) facts.push(count(Number((1000 * (run.tokens - 1) / (run.last - run.first)).toPrecision(3))) + ' a second');
   if (run.first) facts.push('first after ' + (run.first < 1000 ? Math.round(run.first) + ' ms' : (run.first / 1000).toFixed(1) + ' s'));
   if (run.finish === 'stopped') facts.push('stopped');
   if (run.finish === 'length') facts.push('token limit reached');
-  const again = () => {
+  const more = () => {
     if (writing) return;
-    t.answer = '';
-    t.said.replaceChildren();
-    write(t);
     $('prompt').focus();
+    write(t);
+  };
+  const again = () => {
+    if (!writing) t.answer = '';
+    more();
   };
   const act = (label, run, last) => make('button', {type: 'button', class: 'quiet' + (last ? ' last' : ''), onclick: run}, label);
-  if (t.answer) t.about.append(act('Copy', event => copy(t.chat ? t.answer : t.given + t.answer, event.target)));
-  if (!run.error) t.about.append(act(t.chat ? 'Regenerate' : 'Another way', again, true));
-  if (!t.chat && !run.error) t.about.append(act('Go on', () => writing || write(t), true));
+  if (t.answer) t.about.append(act('Copy', event => copy(t.chat ? t.answer.trim() : t.given + t.answer, event.target)));
+  if (!run.error) t.about.append(act('Regenerate', again, true));
+  if (!t.chat && !run.error) t.about.append(act('Continue', more, true));
   t.about.append(make('span', {}, facts.join(' \u00b7 ')));
   if (run.error) t.about.before(make('div', {class: 'error', role: 'alert'}, make('span', {}, run.error), make('button', {type: 'button', class: 'last', onclick: again}, 'Try again')));
-  else say((run.finish === 'stopped' ? 'Stopped. ' : '') + t.answer);
+  else say((run.finish === 'stopped' ? 'Stopped. ' : '') + t.answer.trim());
   toEnd();
 }
 
@@ -602,7 +603,7 @@ async function judge(truncate) {
   $('judged').removeAttribute('aria-busy');
 }
 
-function showScores(list, choosen) {
+function showScores(list, onChosen) {
   const shares = list.every(x => x.score >= 0 && x.score <= 1), most = shares ? 1 : Math.max(...list.map(x => Math.abs(x.score))) || 1;
   const number = x => shares ? (100 * x.score).toFixed(1) + '%' : x.score.toPrecision(4);
   $('scores-title').textContent = list[0].label + ', ' + number(list[0]);
@@ -613,7 +614,7 @@ function showScores(list, choosen) {
       make('span', {class: 'name'}, x.label), make('span', {class: 'track', 'aria-hidden': 'true'}, bar), make('span', {class: 'number'}, number(x)));
     row.addEventListener('click', () => {
       for (const y of $('scores').children) y.setAttribute('aria-pressed', String(y === row));
-      choosen(x.label);
+      onChosen(x.label);
     });
     return row;
   }));
@@ -639,7 +640,7 @@ async function explain(text, model, label, truncate) {
 function showWords(text, label, words) {
   const chars = Array.from(text), most = Math.max(...words.map(w => Math.abs(w.influence)), 0);
   const digits = most >= 0.1 ? 2 : most >= 0.01 ? 3 : 4, nodes = [];
-  const moved = words.filter(w => Math.abs(w.influence) >= Math.max(most / 20, 5e-5));
+  const moved = words.filter(w => Math.abs(w.influence) >= Math.max(most / 8, 5e-5));
   let at = 0;
   for (const w of moved) {
     const word = chars.slice(w.start, w.stop).join(''), size = Math.abs(w.influence) / most;
