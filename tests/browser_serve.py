@@ -339,6 +339,11 @@ def facts(b):
     check("and back", text(b, "[aria-selected=true]") == "Classify")
 
 
+COVERED = """const r = [...document.querySelectorAll('main button, main select, main textarea, header button')].filter(x => x.getClientRects().length && x.id !== 'latest' && !x.closest('.log'))
+    .map(x => [x.id || x.textContent, x.getBoundingClientRect()]);
+    return r.flatMap(([n, a], i) => r.slice(i + 1).filter(([, b]) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1).map(([m]) => n + ' and ' + m))"""
+
+
 def looks(b, s):
     paper = "return getComputedStyle(document.body).backgroundColor"
     overflow = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
@@ -373,6 +378,7 @@ def looks(b, s):
             click(b, "#tab-" + tab)
             time.sleep(0.1)
             check("%d pixels, %s: nothing sticks out" % (pixels, tab), b.run(overflow) <= 0 and not b.run(wide), b.run(wide))
+            check("%d pixels, %s: no control covers another" % (pixels, tab), not b.run(COVERED), b.run(COVERED))
             b.shot("%s-%d" % (tab, pixels), 0)
         click(b, "#tab-write")
         click(b, "#settings-open")

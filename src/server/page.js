@@ -175,6 +175,7 @@ function choose(tab, focus) {
   else if (panel(tab).id === 'write') $('prompt').focus();
   else if (panel(tab).id === 'classify') $('text').focus();
   for (const x of [$('prompt'), $('text')]) grow(x);
+  if (stick) toEnd();
 }
 for (const tab of tabs) {
   tab.addEventListener('click', () => choose(tab));
@@ -387,6 +388,7 @@ log.addEventListener('scroll', () => {
   stick = log.scrollHeight - log.scrollTop - log.clientHeight < 48;
   if (stick) $('latest').hidden = true;
 });
+new ResizeObserver(() => stick && toEnd()).observe(log);
 $('latest').addEventListener('click', () => {
   stick = true;
   toEnd();
