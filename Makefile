@@ -68,9 +68,11 @@ $(PITH): $(call obj,$(CLI_SRC)) $(BUILD)/server.a $(BUILD)/libpith.a
 	$(call say,LD)
 	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -o $@ $^ $(CLI_LIBS) $(LIBS)
 $(BUILD)/src/cli/%.o: CPPFLAGS += -DPITH_DATADIR='"$(PREFIX)/share/pith"' -I$(BUILD)/src
-# The page of `inspect --html` as string literals, one a line.
+# Pages, of `inspect --html` and of the server, as string literals, one a line.
+$(BUILD)/src/server/api_page.o: CPPFLAGS += -I$(BUILD)/src
 $(BUILD)/src/cli/html.o: $(patsubst %,$(BUILD)/src/cli/page.%.inc,html css js)
-$(BUILD)/src/cli/page.%.inc: src/cli/page.%
+$(BUILD)/src/server/api_page.o: $(patsubst %,$(BUILD)/src/server/page.%.inc,html css js)
+$(BUILD)/src/%.inc: src/%
 	@mkdir -p $(@D)
 	$(Q)sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n",/' $< > $@
 $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(BUILD)/server.a $(BUILD)/libpith.a

@@ -1,20 +1,10 @@
-"""The page of `pith inspect --html` as a browser sees it: WebDriver over plain HTTP, nothing installed for it.
+"""The page of `pith inspect --html` as a browser sees it: values, names and looks.
 usage: browser_inspect.py PITH FOLDER"""
-import base64, http.client, json, math, os, random, re, struct, subprocess, sys, time
+import json, math, os, random, re, struct, subprocess, sys, time
+import browser_driver
+from browser_driver import ENTER, ESCAPE, Browser, check
 
 PITH, DIR = sys.argv[1:]
-SHOTS = os.environ.get("SHOTS")
-failed = 0
-
-
-def check(name, good, detail=""):
-    global failed
-    print("ok" if good else "not ok", "-", name)
-    if not good:
-        failed += 1
-        for line in str(detail).splitlines()[:20]:
-            print("#  ", line)
-    sys.stdout.flush()
 
 
 # ---- models ----
@@ -68,76 +58,6 @@ def shown(name):
     return re.sub("[\u2028\u2029\u202e]", lambda m: "\\u%04x" % ord(m.group()), name)
 
 
-# ---- the browser ----
-
-class Browser:
-    def __init__(self):
-        self.driver = subprocess.Popen(["chromedriver", "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        for line in self.driver.stdout:
-            found = re.search(r"successfully on port (\d+)", line)
-            if found:
-                break
-        self.port = int(found.group(1))
-        args = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1280,900", "--user-data-dir=" + DIR + "/profile"]
-        self.session = None
-        self.session = self.call("POST", "", {"capabilities": {"alwaysMatch": {
-            "goog:chromeOptions": {"args": args}, "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"}}}})["sessionId"]
-
-    def call(self, method, path, body=None):
-        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
-        c.request(method, "/session" + ("/" + self.session if self.session else "") + path,
-                  json.dumps(body) if body is not None else None, {"Content-Type": "application/json"})
-        value = json.loads(c.getresponse().read())["value"]
-        if isinstance(value, dict) and "error" in value:
-            raise RuntimeError(value["message"])
-        return value
-
-    def run(self, script, *args):
-        return self.call("POST", "/execute/sync", {"script": script, "args": list(args)})
-
-    def cdp(self, command, **params):
-        return self.call("POST", "/goog/cdp/execute", {"cmd": command, "params": params})
-
-    def open(self, path):
-        self.call("POST", "/url", {"url": "file://" + os.path.abspath(path)})
-
-    def log(self, kind):
-        return self.call("POST", "/se/log", {"type": kind})
-
-    def requests(self):
-        out = []
-        for entry in self.log("performance"):
-            m = json.loads(entry["message"])["message"]
-            if m["method"] == "Network.requestWillBeSent" and not m["params"]["documentURL"].startswith("chrome:"):
-                out.append(m["params"]["request"]["url"])
-        return out
-
-    def keys(self, text):
-        """Types into whatever has the focus."""
-        steps = [{"type": k, "value": c} for c in text for k in ("keyDown", "keyUp")]
-        self.call("POST", "/actions", {"actions": [{"type": "key", "id": "keyboard", "actions": steps}]})
-
-    def width(self, pixels, height=800, mobile=False):
-        self.cdp("Emulation.setDeviceMetricsOverride", width=pixels, height=height, deviceScaleFactor=2 if mobile else 1, mobile=mobile)
-
-    def dark(self, on):
-        self.cdp("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if on else "light"}])
-
-    def shot(self, name):
-        if SHOTS:
-            whole = self.cdp("Page.captureScreenshot", captureBeyondViewport=True, clip={"x": 0, "y": 0, "scale": 1, "height": 1300,
-                             "width": self.run("return innerWidth")})["data"]
-            open(os.path.join(SHOTS, name + ".png"), "wb").write(base64.b64decode(whole))
-
-    def close(self):
-        try:
-            self.call("DELETE", "")
-        finally:
-            self.driver.terminate()
-            self.driver.wait()
-
-
-TAB, ENTER, ESCAPE = "\ue004", "\ue007", "\ue00c"
 NAMES = "return [...document.querySelectorAll('#table tbody .open')].map(x => x.textContent)"
 COUNT = "return document.getElementById('count').textContent"
 CELLS = "return [...document.querySelectorAll('#map button.cell')].map(x => x.getAttribute('aria-label'))"
@@ -151,7 +71,7 @@ def cell_by(label):
 
 def loads(b, page, tensors):
     b.requests(), b.log("browser")
-    b.open(page)
+    b.open("file://" + os.path.abspath(page))
     logs = [x for x in b.log("browser") if x["level"] != "DEBUG"]
     check("no error and no warning on the console", not logs, logs)
     asked = b.requests()
@@ -180,7 +100,7 @@ def inert(b, page):
           "const s = document.createElement('script'); s.textContent = 'window.hacked=1'; document.body.append(s)")
     time.sleep(0.2)
     check("the page's policy stops what would be injected", b.run("return window.hacked === undefined"))
-    b.open(page)
+    b.open("file://" + os.path.abspath(page))
 
 
 def table(b, tensors):
@@ -284,7 +204,7 @@ def many(b, page, n):
     size = os.path.getsize(page)
     check("%d tensors: less than 400 bytes each" % n, size < 400 * n, size)
     start = time.time()
-    b.open(page)
+    b.open("file://" + os.path.abspath(page))
     took = time.time() - start
     check("the page is there within five seconds", took < 5 and b.run(COUNT) == "20,000 tensors", took)
     check("and few elements of it at once", b.run("return document.querySelectorAll('*').length") < 6000, b.run("return document.querySelectorAll('*').length"))
@@ -300,7 +220,7 @@ def main():
     large(DIR + "/large.safetensors", 20000)
     for name in ("small", "large"):
         subprocess.run([PITH, "inspect", "--html", "%s/%s.html" % (DIR, name), "%s/%s.safetensors" % (DIR, name)], check=True)
-    b = Browser()
+    b = Browser(DIR)
     try:
         loads(b, page, tensors)
         inert(b, page)
@@ -314,4 +234,4 @@ def main():
 
 
 main()
-sys.exit(failed > 0)
+sys.exit(browser_driver.failed > 0)

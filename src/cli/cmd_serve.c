@@ -54,8 +54,8 @@ static const cli_opt options[] = {
 
 static const char notes[] =
     "Speaks the protocols of OpenAI (/v1/chat/completions, /v1/completions, /v1/embeddings, /v1/models), vLLM (/v1/classify)\n"
-    "and text-embeddings-inference (/predict, /embed, /rerank, /tokenize, /decode, /info); /health, /ready and /metrics need\n"
-    "no key. Requests choose a model by NAME, else its directory's. The first SIGTERM or Ctrl-C lets requests end, the second\n"
+    "and text-embeddings-inference (/predict, /embed, /rerank, /tokenize, /decode, /info); a page to try the models is at /;\n"
+    "/health and /ready need no key. Requests choose a model by NAME, else its directory's. The first SIGTERM or Ctrl-C lets requests end, the second\n"
     "ends them. Once ready the process cannot open files, make connections or start programs (Linux: seccomp).\n"
     "\n"
     "  pith serve\n"

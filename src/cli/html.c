@@ -5,9 +5,9 @@
 #define _XOPEN_SOURCE 700
 #include "cli/html.h"
 #include "base/checked.h"
-#include "base/digest.h"
 #include "base/err.h"
 #include "base/json.h"
+#include "base/page.h"
 #include "base/par.h"
 #include "cli/cli.h"
 #include "cli/histogram.h"
@@ -19,7 +19,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Lines, each with its newline. */
 static const char *const markup[] = {
 #include "cli/page.html.inc"
 };
@@ -29,7 +28,6 @@ static const char *const style[] = {
 static const char *const script[] = {
 #include "cli/page.js.inc"
 };
-#define COUNT(lines) (sizeof(lines) / sizeof *(lines))
 
 enum { BINS = 40, WINDOW = 256, LONGEST_VALUE = 4096 };
 
@@ -222,54 +220,28 @@ static int put_data(FILE *f, const pith_weights *w, const char *name, pith_err *
 
 /* ---- the page ---- */
 
-static int put_hash(FILE *f, const char *const *lines, size_t n, pith_err *e)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    unsigned char sum[DIGEST_SHA256 + 1] = {0};
-    digest_sha256 *d = digest_sha256_new();
-    if (!d) return err_nomem(e, 0, "a checksum");
-    for (size_t i = 0; i < n; i++) digest_sha256_add(d, lines[i], strlen(lines[i]));
-    digest_sha256_end(d, sum);
-    fputs("'sha256-", f);
-    for (size_t i = 0; i < DIGEST_SHA256; i += 3) {
-        unsigned v = (unsigned)sum[i] << 16 | (unsigned)sum[i + 1] << 8 | (i + 2 < DIGEST_SHA256 ? sum[i + 2] : 0u);
-        for (int shift = 18; shift >= 0; shift -= 6)
-            if (i + 2 < DIGEST_SHA256 || shift) putc(digits[v >> shift & 63], f);
-    }
-    fputs("='", f); /* 32 bytes: one digit short of whole groups */
-    return 0;
-}
+typedef struct source {
+    const page *page;
+    const pith_weights *w;
+    const char *name;
+} source;
 
-static void put_lines(FILE *f, const char *open, const char *const *lines, size_t n, const char *close)
+static int put_place(void *ctx, FILE *f, const char *line, pith_err *e)
 {
-    fputs(open, f);
-    for (size_t i = 0; i < n; i++) fputs(lines[i], f);
-    fputs(close, f);
-}
-
-static int put_policy(FILE *f, pith_err *e)
-{
-    fputs("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; base-uri 'none'; form-action 'none'; "
-          "script-src ", f);
-    if (put_hash(f, script, COUNT(script), e)) return -1;
-    fputs("; style-src ", f);
-    if (put_hash(f, style, COUNT(style), e)) return -1;
+    const source *s = ctx;
+    if (strcmp(line, "@DATA@\n") == 0) return put_data(f, s->w, s->name, e);
+    fputs("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; base-uri 'none'; form-action 'none'; ", f);
+    if (page_policy(s->page, f, e)) return -1;
     fputs("\">\n", f);
     return 0;
 }
 
 static int put_page(FILE *f, const pith_weights *w, const char *name, pith_err *e)
 {
-    int bad = 0;
-    for (size_t i = 0; i < COUNT(markup) && !bad; i++) {
-        const char *line = markup[i];
-        if (strcmp(line, "@POLICY@\n") == 0) bad = put_policy(f, e);
-        else if (strcmp(line, "@STYLE@\n") == 0) put_lines(f, "<style>", style, COUNT(style), "</style>\n");
-        else if (strcmp(line, "@SCRIPT@\n") == 0) put_lines(f, "<script>", script, COUNT(script), "</script>\n");
-        else if (strcmp(line, "@DATA@\n") == 0) bad = put_data(f, w, name, e);
-        else fputs(line, f);
-    }
-    return bad;
+    source s = {NULL, w, name};
+    const page p = {PAGE_PART(markup), PAGE_PART(style), PAGE_PART(script), put_place, &s};
+    s.page = &p;
+    return page_write(&p, f, e);
 }
 
 int html_write(const pith_weights *w, const char *path, const char *file, pith_err *e)
