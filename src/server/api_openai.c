@@ -31,22 +31,34 @@ static const struct {
     {"suffix", "", "text is only written after the prompt"},
 };
 
-static int check_empties(api_call *c)
+/* Tools may be named where they are not to be called. */
+static int check_tools(api_call *c)
+{
+    json tools = json_get(c->root, "tools"), choice = json_get(c->root, "tool_choice");
+    int given = !absent(tools) && json_len(tools) > 0;
+    if (is(choice, "none") || (!given && (absent(choice) || is(choice, "auto")))) return 0;
+    api_fail(c, 400, given ? "tools" : "tool_choice", "unsupported_parameter",
+             "tools are not called here; only \"tool_choice\": \"none\" is supported with them");
+    return -1;
+}
+
+/* The best n of n are all of them. */
+static int check_best(api_call *c)
+{
+    json best = json_get(c->root, "best_of"), n = json_get(c->root, "n");
+    if (absent(best) || (json_typeof(best) == JSON_NUMBER && json_num(best) == (absent(n) ? 1 : json_num(n)))) return 0;
+    api_fail(c, 400, "best_of", "unsupported_parameter", "best_of is not supported, but as the same number as n");
+    return -1;
+}
+
+static int check_unsupported(api_call *c)
 {
     for (size_t i = 0; i < sizeof empties / sizeof *empties; i++) {
         if (asks_nothing(json_get(c->root, empties[i].name), empties[i].word)) continue;
         api_fail(c, 400, empties[i].name, "unsupported_parameter", "this %s is not supported: %s", empties[i].name, empties[i].instead);
         return -1;
     }
-    json tools = json_get(c->root, "tools"), choice = json_get(c->root, "tool_choice"), best = json_get(c->root, "best_of");
-    int none = is(choice, "none"), given = !absent(tools) && json_len(tools) > 0;
-    if (!none && (given || !(absent(choice) || is(choice, "auto")))) {
-        api_fail(c, 400, given ? "tools" : "tool_choice", "unsupported_parameter", "tools are not called here; only \"tool_choice\": \"none\" is supported with them");
-        return -1;
-    }
-    if (absent(best) || (json_typeof(best) == JSON_NUMBER && json_num(best) == (absent(json_get(c->root, "n")) ? 1 : json_num(json_get(c->root, "n"))))) return 0;
-    api_fail(c, 400, "best_of", "unsupported_parameter", "best_of is not supported, but as the same number as n");
-    return -1;
+    return check_tools(c) || check_best(c) ? -1 : 0;
 }
 
 /* ---- chats ---- */
@@ -243,7 +255,7 @@ void api_openai_chat(api_call *c)
     static const char *const known[] = {WRITING, "messages", "max_completion_tokens", "top_logprobs", "chat_template_kwargs", "response_format",
                                         "tools", "tool_choice", "functions", "function_call", "modalities", "audio", NULL};
     api_choices *a = api_choices_new(c, 1);
-    if (!a || api_known(c, known, ignored) || check_empties(c) || choose(a)) return;
+    if (!a || api_known(c, known, ignored) || check_unsupported(c) || choose(a)) return;
     if (!worker_template(a->w)) {
         api_fail(c, 400, "model", NULL, "the model '%.100s' has no chat template, so it cannot chat (%s); use /v1/completions", worker_name(a->w),
                  worker_template_error(a->w));
@@ -326,7 +338,7 @@ void api_openai_completions(api_call *c)
 {
     static const char *const known[] = {WRITING, "prompt", "echo", "best_of", "suffix", "response_format", NULL};
     api_choices *a = api_choices_new(c, 0);
-    if (!a || api_known(c, known, ignored) || check_empties(c) || choose(a) || api_settings_read(c, a->w, 0, &a->s) || prompts(a))
+    if (!a || api_known(c, known, ignored) || check_unsupported(c) || choose(a) || api_settings_read(c, a->w, 0, &a->s) || prompts(a))
         return;
     api_choices_start(a);
 }
