@@ -296,7 +296,7 @@ void api_serve(server *s, http_exchange *x)
     c->s = s;
     c->x = x;
     const api_route *route = find(c);
-    if (!route) return;
+    if (!route) return; /* and c is gone */
     c->route = route;
     if (!authorised(c)) {
         fail(c, 401, NULL, "invalid_api_key", "this server wants a key: Authorization: Bearer KEY", &(http_field){"WWW-Authenticate", "Bearer"});
