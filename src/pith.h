@@ -229,8 +229,8 @@ PITH_API int pith_words(pith_session *s, const char *text, size_t len, const pit
 
 typedef enum pith_pooling { PITH_POOLING_AUTO, PITH_POOLING_CLS, PITH_POOLING_MEAN, PITH_POOLING_MAX } pith_pooling;
 
-/* A zeroed struct is what the directory says: modules.json and the files it names (sentence-transformers), else the mean
- * of the tokens, not normalised. */
+/* A zeroed struct is what the directory says: modules.json and the files beside it (sentence-transformers; a default prompt
+ * stands before every text), else the mean of the tokens, not normalised. */
 typedef struct pith_embed_options {
     pith_pooling pooling;  /* final hidden states to one vector: the first token's, the mean or the maximum of all */
     int normalize;         /* to length 1: 0 as the directory says, 1 yes, -1 no */
@@ -243,10 +243,12 @@ typedef struct pith_embed_options {
 
 /* What a zeroed struct stands for: pooling, normalize (1 or -1), dimensions and max_length of the model's directory. */
 PITH_API pith_embed_options pith_embed_options_new(const pith_model *m);
-/* Width of a vector; 0: the model gives none (it is causal). */
+/* Width of a vector; 0: the model gives none (it is causal, or has modules that are not supported: pith_embed says which). */
 PITH_API size_t pith_model_embedding_size(const pith_model *m);
 /* vectors [n][dimensions or embedding size]; n_tokens [n], what the model saw of each, may be NULL; truncated [n], 1 where
- * that is not all, may be NULL. Texts are packed by length; what one gets does not depend on the others. */
+ * that is not all, may be NULL. Texts are packed by length; what one gets does not depend on the others. The text that
+ * failed is named in the message ("text 3: ..."); hidden states that are NaN or infinite are an error. With n 0 only the
+ * options are checked. */
 PITH_API int pith_embed(pith_session *s, const pith_text *texts, size_t n, const pith_embed_options *o, float *vectors,
                         size_t *n_tokens, uint8_t *truncated, pith_err *e);
 

@@ -238,7 +238,7 @@ assert out.count("\"text\"") == 3'
     run_split "$PITH" rerank -m x love -f broken.jsonl; fails 1 "broken.jsonl: line 1"
     run_split "$PITH" rerank -m x love -f broken.jsonl --on-error null --json
     py 'a, b = rows
-assert a["index"] == 1 and b["index"] == 0 and b["score"] is None and b["text"] is None and "error" in b'
+assert a["index"] == 1 and b["index"] == 0 and b["score"] is None and b["text"] is None and b["input_text"] == 7 and "error" in b'
     [ "$status" = 1 ]
     run_split "$PITH" rerank -m m love bad; fails 1 "has 2 labels; a cross-encoder"
     run_split "$PITH" rerank -m reviews love bad; fails 1 "no classification head"

@@ -131,6 +131,7 @@ typedef struct own {
     FILE *f;
     const char *raw;
     size_t len;
+    const char *told;
 } own;
 
 typedef struct taken {
@@ -150,7 +151,7 @@ static void put_own(void *ctx, const char *key, size_t key_len, const char *valu
     const own *o = ctx;
     size_t n = 0;
     char *name = jtext_decode(key, key_len, &n);
-    if (!name || (o->r->told && strcmp(name, o->r->told) == 0)) {
+    if (!name || (o->told && strcmp(name, o->told) == 0)) {
         free(name);
         return;
     }
@@ -180,13 +181,14 @@ static void put_own(void *ctx, const char *key, size_t key_len, const char *valu
 
 static void put_owns(const report *r, FILE *f, const row *x)
 {
+    const char *told = x->text ? r->told : NULL; /* a row that failed has told nothing */
     if (x->raw) {
-        own o = {r, f, x->raw, x->raw_len};
+        own o = {r, f, x->raw, x->raw_len, told};
         json_raw_members(x->raw, x->raw_len, put_own, &o);
     }
     if (x->fields && x->n_fields == r->n_names)
         for (size_t i = 0; i < r->n_names; i++) {
-            if (r->told && strcmp(r->rows->columns[i], r->told) == 0) continue;
+            if (told && i == r->rows->text_at) continue;
             putc(',', f);
             json_put_str(f, r->names[i], strlen(r->names[i]));
             putc(':', f);

@@ -13,7 +13,7 @@ typedef struct report {
     uint64_t top_k;             /* 0: not asked for; UINT64_MAX: all */
     int windows, words, errors; /* rows may carry these members */
     const char *const *members; /* of a result that report_put does not write, NULL-terminated; NULL: a label's */
-    const char *told;           /* a field of the rows that is not repeated; NULL: none */
+    const char *told;           /* the field with the text, where a result tells it by that name; NULL: it is told as the others */
     int colour, width;          /* of a terminal; 0: none */
     uint64_t n;                 /* rows written */
     uint64_t n_dropped;         /* csv from jsonl: rows with fields that have no column */
