@@ -44,10 +44,16 @@ class Server:
             self.process = subprocess.Popen([PITH, "serve", "--unix", self.socket, *options], stdin=subprocess.DEVNULL,
                                             stdout=subprocess.DEVNULL, stderr=log, env=env)
         end = time.monotonic() + 120
-        while not os.path.exists(self.socket) or self.raw("GET", "/ready")[0] != 200:
+        while not self.ready():
             if self.process.poll() is not None or time.monotonic() > end:
                 raise SystemExit("the server did not start: " + open(self.log).read())
             time.sleep(0.02)
+
+    def ready(self):
+        try:
+            return self.raw("GET", "/ready")[0] == 200
+        except (FileNotFoundError, ConnectionError):
+            return False # no socket yet, or nobody listens on it yet
 
     def open(self, method, path, body=None):
         c = Unix(self.socket)
