@@ -1,5 +1,6 @@
 """The protocols over texts against `pith serve`, with nothing but the standard library. Speaks TAP.
 usage: server_tei.py PITH FOLDER, which holds the models `vectors` and `cross` (server_tei.sh makes them)"""
+import atexit
 import base64
 import http.client
 import json
@@ -43,11 +44,18 @@ class Server:
         with open(self.log, "w") as log:
             self.process = subprocess.Popen([PITH, "serve", "--unix", self.socket, *options], stdin=subprocess.DEVNULL,
                                             stdout=subprocess.DEVNULL, stderr=log, env=env)
+        atexit.register(self.process.kill) # harmless once it has ended
         end = time.monotonic() + 120
-        while not os.path.exists(self.socket) or self.raw("GET", "/ready")[0] != 200:
+        while not self.ready():
             if self.process.poll() is not None or time.monotonic() > end:
                 raise SystemExit("the server did not start: " + open(self.log).read())
             time.sleep(0.02)
+
+    def ready(self):
+        try:
+            return self.raw("GET", "/ready")[0] == 200
+        except (FileNotFoundError, ConnectionError):
+            return False # no socket yet, or nobody listens on it yet
 
     def open(self, method, path, body=None):
         c = Unix(self.socket)
@@ -445,8 +453,6 @@ def main():
         failed = 1
         print("not ok - it drains and ends", flush=True)
         traceback.print_exc(file=sys.stderr)
-    finally:
-        if s.process.poll() is None: s.process.kill()
     return failed
 
 
