@@ -233,6 +233,15 @@ def refused(b, s):
     wait(lambda: s.running() == 0)
 
 
+def waits(b):
+    """A server whose models are still being loaded."""
+    b.run("window.real = fetch; window.asked = 0; window.fetch = (path, o) => path === '/ready' && asked++ === 0 ? "
+          "new Response('{\"error\":\"not ready\"}', {status: 503}) : real(path, o); load()")
+    check("models that are being loaded: said", wait(lambda: "being loaded" in text(b, "#notice"), 2), text(b, "#notice"))
+    check("and asked again, till they are there", wait(lambda: not shown(b, "#notice"), 5) and b.run("return asked") == 2, text(b, "#notice"))
+    b.run("window.fetch = real")
+
+
 def formats(b):
     """What stands in for the server's answer: the parts of a stream as they could be cut."""
     b.run("""window.real = fetch; window.fetch = (path, o) => path !== '/v1/chat/completions' ? real(path, o) : new Response(new ReadableStream({start(c) {
@@ -425,11 +434,13 @@ def keyboard(b, s):
 
 
 def locked(b):
-    """A server with a key."""
+    """A server with a key. Headless windows lose the focus when they go to another origin."""
     s = Server("-m", BUNDLED + "sentiment", "--api-key", "letmein")
     try:
         b.open(s.url + "/")
+        b.cdp("Page.bringToFront")
         check("a server with a key: the page asks for it", wait(lambda: shown(b, "#key"), 5) and focused(b) == "key-text", focused(b))
+        check("where one types is seen", wait(lambda: b.run("return getComputedStyle(document.activeElement).outlineStyle") == "solid", 2))
         b.shot("key", 0)
         b.keys("wrong" + ENTER)
         check("a wrong one is told", wait(lambda: "does not accept" in text(b, "#notice") and shown(b, "#key"), 5), text(b, "#notice"))
@@ -479,6 +490,7 @@ def main():
         check("nothing on the console but refusals: no breach of the policy", not logs, logs)
         away = [u for u in b.requests() if not u.startswith((s.url + "/", "data:"))]
         check("no request leaves the server", not away, away)
+        waits(b)
         formats(b)
         gone(b, s)
         locked(b)

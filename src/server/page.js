@@ -175,7 +175,7 @@ function choose(tab, focus) {
   else if (panel(tab).id === 'write') $('prompt').focus();
   else if (panel(tab).id === 'classify') $('text').focus();
   for (const x of [$('prompt'), $('text')]) grow(x);
-  if (stick) toEnd();
+  if (stick) follow();
 }
 for (const tab of tabs) {
   tab.addEventListener('click', () => choose(tab));
@@ -356,6 +356,7 @@ function update(node, list) {
 let turns = [];      // {given, answer, chat, user, reply, said, about}
 let writing = null;  // of the answer that is being written
 let stick = true;    // the log follows its end
+let followed = 0;    // how far it has
 const log = $('log');
 
 const modelNamed = (select, can) => models.find(m => m.model_id === select.value && can(m));
@@ -381,19 +382,28 @@ $('write-model').addEventListener('change', () => {
 });
 
 function toEnd() {
-  if (stick) log.scrollTop = log.scrollHeight;
-  else $('latest').hidden = false;
+  if (!log.clientHeight) return; // another tab is shown
+  if (log.scrollTop < followed - 4) stick = false; // the reader has gone up; the event that says so is still to come
+  if (!stick) {
+    $('latest').hidden = false;
+    return;
+  }
+  log.scrollTop = log.scrollHeight;
+  followed = log.scrollTop;
+}
+function follow() {
+  stick = true;
+  followed = 0;
+  $('latest').hidden = true;
+  toEnd();
 }
 log.addEventListener('scroll', () => {
   stick = log.scrollHeight - log.scrollTop - log.clientHeight < 48;
+  followed = stick ? log.scrollTop : 0;
   if (stick) $('latest').hidden = true;
 });
-new ResizeObserver(() => stick && toEnd()).observe(log);
-$('latest').addEventListener('click', () => {
-  stick = true;
-  toEnd();
-  $('latest').hidden = true;
-});
+new ResizeObserver(() => stick && follow()).observe(log);
+$('latest').addEventListener('click', follow);
 
 function addTurn(given) {
   const t = {given, answer: '', chat: chats()};
@@ -417,8 +427,7 @@ function clearTurns() {
   $('turns').replaceChildren();
   $('welcome').hidden = false;
   $('clear').hidden = true;
-  $('latest').hidden = true;
-  stick = true;
+  follow();
 }
 $('clear').addEventListener('click', () => {
   clearTurns();
@@ -464,8 +473,8 @@ async function write(t) {
   t.about.replaceChildren();
   t.reply.querySelector('.error')?.remove();
   busy(true);
-  stick = true;
   showTurn(t);
+  follow();
   say('Writing');
   try {
     const [path, body] = requestFor(t);
