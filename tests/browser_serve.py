@@ -28,7 +28,8 @@ def talker(folder):
     edit(folder + "/config.json", eos_token_id=None, max_position_embeddings=16384)
     edit(folder + "/generation_config.json", eos_token_id=None)
     edit(folder + "/tokenizer_config.json", model_max_length=16384,
-         chat_template="{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}")
+         chat_template="{% set at = namespace(role='') %}{% for m in messages %}{% if m['role'] == at.role %}{{ raise_exception('roles must alternate') }}"
+                       "{% endif %}{% set at.role = m['role'] %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}")
 
 
 class Server:
@@ -209,9 +210,9 @@ def refused(b, s):
     b.keys(ENTER)
     check("what the server refuses is said where the answer would be", wait(lambda: "16384 tokens" in text(b, ".answer .error"), 10) and not is_busy(b), text(b, ".answer"))
     check("as an alert, with a way on", b.run("return document.querySelector('.answer .error').getAttribute('role')") == "alert" and "Try again" in text(b, ".answer .error"))
-    press(b, "Clear")
     b.keys("A film." + ENTER)
-    check("and the next message is answered", len(growth(b)) >= 4)
+    check("the next message is answered, as if the refused one had not been", len(growth(b)) >= 4, text(b, ".answer"))
+    check("which cannot be sent again any more", b.run("return document.querySelectorAll('.error button').length") == 0)
     b.keys(ESCAPE)
     wait(lambda: not is_busy(b))
     press(b, "Clear")

@@ -409,13 +409,13 @@ function addTurn(given) {
   const t = {given, answer: '', chat: chats()};
   t.said = make('div', {class: 'said'});
   t.about = make('div', {class: 'about'});
-  t.reply = make('article', {class: 'turn answer'}, make('h3', {}, $('write-model').value), t.said, t.about);
+  t.reply = make('article', {class: 'turn answer'}, make('h3', {}), t.said, t.about);
   if (t.chat) {
     t.user = make('article', {class: 'turn user'}, make('h3', {class: 'unseen'}, 'You'), make('div', {class: 'said'}, given));
     $('turns').append(t.user);
   }
   $('turns').append(t.reply);
-  for (const x of turns) x.about.querySelectorAll('.last').forEach(b => b.remove());
+  for (const x of turns) x.reply.querySelectorAll('.last').forEach(b => b.remove());
   turns.push(t);
   $('welcome').hidden = true;
   $('clear').hidden = false;
@@ -454,9 +454,10 @@ function requestFor(t) {
   }
   const messages = system ? [{role: 'system', content: system}] : [];
   for (const x of turns) {
+    if (x !== t && !x.answer) continue; // many templates want the roles in turn
     messages.push({role: 'user', content: x.given});
     if (x === t) break;
-    if (x.answer) messages.push({role: 'assistant', content: x.answer});
+    messages.push({role: 'assistant', content: x.answer});
   }
   return ['/v1/chat/completions', {...body, messages}];
 }
@@ -470,6 +471,7 @@ async function write(t) {
   const mine = writing = new AbortController(), began = performance.now();
   const run = {first: 0, last: 0, tokens: 0, finish: '', error: ''};
   t.reply.setAttribute('aria-busy', 'true');
+  t.reply.firstChild.textContent = $('write-model').value;
   t.about.replaceChildren();
   t.reply.querySelector('.error')?.remove();
   busy(true);
