@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs the Debian packages that building ("build"), testing ("test"), the race detector ("tsan") and the page of
-# `pith inspect --html` in a browser ("browser") need, where they are missing.
+# Installs the Debian packages that building ("build"), testing ("test"), the race detector ("tsan") and the pages of
+# `pith inspect --html` and `pith serve` in a browser ("browser") need, where they are missing.
 # On other systems it names what is missing and leaves the installing to you.
 set -eu
 build="gcc:gcc libc6-dev:/usr/include/stdio.h pkg-config:pkg-config libcjson-dev:pc=libcjson libutf8proc-dev:pc=libutf8proc libxxhash-dev:pc=libxxhash libpcre2-dev:pc=libpcre2-8 libedit-dev:pc=libedit zlib1g-dev:pc=zlib nettle-dev:pc=nettle libmicrohttpd-dev:pc=libmicrohttpd libseccomp-dev:pc=libseccomp"

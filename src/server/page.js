@@ -175,7 +175,7 @@ function choose(tab, focus) {
   else if (panel(tab).id === 'write') $('prompt').focus();
   else if (panel(tab).id === 'classify') $('text').focus();
   for (const x of [$('prompt'), $('text')]) grow(x);
-  if (stick) toEnd();
+  if (stick) follow();
 }
 for (const tab of tabs) {
   tab.addEventListener('click', () => choose(tab));
@@ -356,6 +356,7 @@ function update(node, list) {
 let turns = [];      // {given, answer, chat, user, reply, said, about}
 let writing = null;  // of the answer that is being written
 let stick = true;    // the log follows its end
+let followed = 0;    // how far it has
 const log = $('log');
 
 const modelNamed = (select, can) => models.find(m => m.model_id === select.value && can(m));
@@ -381,31 +382,40 @@ $('write-model').addEventListener('change', () => {
 });
 
 function toEnd() {
-  if (stick) log.scrollTop = log.scrollHeight;
-  else $('latest').hidden = false;
+  if (!log.clientHeight) return; // another tab is shown
+  if (log.scrollTop < followed - 4) stick = false; // the reader has gone up; the event that says so is still to come
+  if (!stick) {
+    $('latest').hidden = false;
+    return;
+  }
+  log.scrollTop = log.scrollHeight;
+  followed = log.scrollTop;
+}
+function follow() {
+  stick = true;
+  followed = 0;
+  $('latest').hidden = true;
+  toEnd();
 }
 log.addEventListener('scroll', () => {
   stick = log.scrollHeight - log.scrollTop - log.clientHeight < 48;
+  followed = stick ? log.scrollTop : 0;
   if (stick) $('latest').hidden = true;
 });
-new ResizeObserver(() => stick && toEnd()).observe(log);
-$('latest').addEventListener('click', () => {
-  stick = true;
-  toEnd();
-  $('latest').hidden = true;
-});
+new ResizeObserver(() => stick && follow()).observe(log);
+$('latest').addEventListener('click', follow);
 
 function addTurn(given) {
   const t = {given, answer: '', chat: chats()};
   t.said = make('div', {class: 'said'});
   t.about = make('div', {class: 'about'});
-  t.reply = make('article', {class: 'turn answer'}, make('h3', {}, $('write-model').value), t.said, t.about);
+  t.reply = make('article', {class: 'turn answer'}, make('h3', {}), t.said, t.about);
   if (t.chat) {
     t.user = make('article', {class: 'turn user'}, make('h3', {class: 'unseen'}, 'You'), make('div', {class: 'said'}, given));
     $('turns').append(t.user);
   }
   $('turns').append(t.reply);
-  for (const x of turns) x.about.querySelectorAll('.last').forEach(b => b.remove());
+  for (const x of turns) x.reply.querySelectorAll('.last').forEach(b => b.remove());
   turns.push(t);
   $('welcome').hidden = true;
   $('clear').hidden = false;
@@ -417,8 +427,7 @@ function clearTurns() {
   $('turns').replaceChildren();
   $('welcome').hidden = false;
   $('clear').hidden = true;
-  $('latest').hidden = true;
-  stick = true;
+  follow();
 }
 $('clear').addEventListener('click', () => {
   clearTurns();
@@ -445,9 +454,10 @@ function requestFor(t) {
   }
   const messages = system ? [{role: 'system', content: system}] : [];
   for (const x of turns) {
+    if (x !== t && !x.answer) continue; // many templates want the roles in turn
     messages.push({role: 'user', content: x.given});
     if (x === t) break;
-    if (x.answer) messages.push({role: 'assistant', content: x.answer});
+    messages.push({role: 'assistant', content: x.answer});
   }
   return ['/v1/chat/completions', {...body, messages}];
 }
@@ -461,11 +471,12 @@ async function write(t) {
   const mine = writing = new AbortController(), began = performance.now();
   const run = {first: 0, last: 0, tokens: 0, finish: '', error: ''};
   t.reply.setAttribute('aria-busy', 'true');
+  t.reply.firstChild.textContent = $('write-model').value;
   t.about.replaceChildren();
   t.reply.querySelector('.error')?.remove();
   busy(true);
-  stick = true;
   showTurn(t);
+  follow();
   say('Writing');
   try {
     const [path, body] = requestFor(t);
