@@ -328,6 +328,7 @@ def test_many(s):
     for path, key in ("/embed", "inputs"), ("/tokenize", "inputs"), ("/v1/embeddings", "input"), ("/v1/classify", "input"):
         s.fails(400 if path[1] == "v" else 413, path, {key: many + ["x"]}, "2049")
     s.fails(413, "/predict", {"inputs": [["x"]] * (MOST + 1)}, "2049", "Validation")
+    s.fails(413, "/embed", {"inputs": [1] * (1 << 20)}, "1048576 values")
     s.fails(413, "/rerank", {"query": "x", "texts": ["x"] * (MOST + 1)}, "2049", "Validation")
     s.fails(413, "/decode", {"ids": [[1]] * (MOST + 1)}, "2049", "Validation")
 

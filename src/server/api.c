@@ -1,6 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "server/api.h"
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,6 +83,26 @@ char *api_error_body(const char *path, int status, const char *message, const ch
     return fclose(f) ? (free(b), NULL) : b;
 }
 
+/* ---- bodies ---- */
+
+/* A parsed value takes some 64 bytes, up to thirty times its text, and bodies are kept while their jobs wait: so many in
+ * one body, and in all that are kept. */
+enum { VALUES_IN_BODY = 1 << 20, VALUES_IN_ALL = 1 << 24 };
+static atomic_size_t values_kept;
+
+/* No fewer values than the text can hold. */
+static size_t count_values(const char *s, size_t len)
+{
+    size_t n = 1;
+    int quoted = 0;
+    for (size_t i = 0; i < len; i++) {
+        if (quoted && s[i] == '\\') i++;
+        else if (s[i] == '"') quoted = !quoted;
+        else if (!quoted) n += s[i] == ',' || s[i] == '[' || s[i] == '{';
+    }
+    return n;
+}
+
 /* ---- the ends of a call ---- */
 
 void api_done(api_call *c)
@@ -89,6 +110,7 @@ void api_done(api_call *c)
     if (c->drop) c->drop(c->own);
     free(c->own);
     json_free(c->body);
+    atomic_fetch_sub(&values_kept, c->values);
     free(c);
 }
 
@@ -261,6 +283,16 @@ static int parse(api_call *c)
     const char *body = http_body(c->x, &len);
     if (!is_json(http_header(c->x, "Content-Type"))) {
         api_fail(c, 415, NULL, NULL, "the body must be JSON, and say so: Content-Type: application/json");
+        return -1;
+    }
+    size_t n = count_values(body, len);
+    if (n > VALUES_IN_BODY) {
+        api_fail(c, 413, NULL, NULL, "the body has more than %d values; send fewer in one request", VALUES_IN_BODY);
+        return -1;
+    }
+    c->values = n;
+    if (atomic_fetch_add(&values_kept, n) > VALUES_IN_ALL - n) {
+        api_fail(c, 429, NULL, "queue_full", "too many requests with long lists are waiting; try again in a moment");
         return -1;
     }
     c->body = json_parse("body", body, len, &c->e);

@@ -21,6 +21,7 @@ struct api_call {
     http_exchange *x;
     const struct api_route *route;
     json_doc *body;  /* NULL for GET */
+    size_t values;   /* that it may hold */
     json root;
     job job;         /* what the handler gives to a worker: api_put */
     api_handler *rest;
