@@ -142,17 +142,17 @@ $('key-form').addEventListener('submit', event => {
 // ---- theme ----
 
 const system = matchMedia('(prefers-color-scheme: dark)');
+const isDark = chosen => chosen ? chosen === 'dark' : system.matches;
 function theme(chosen) {
-  const dark = chosen ? chosen === 'dark' : system.matches;
   if (chosen) document.documentElement.dataset.theme = chosen;
   else delete document.documentElement.dataset.theme;
-  $('theme').textContent = dark ? 'Light' : 'Dark'; // what it turns to
+  $('theme').textContent = isDark(chosen) ? 'Light' : 'Dark'; // what it turns to
   $('theme').setAttribute('aria-label', $('theme').textContent + ' colours');
 }
 theme(kept(everywhere, 'theme'));
 system.addEventListener('change', () => theme(kept(everywhere, 'theme')));
 $('theme').addEventListener('click', () => {
-  const next = $('theme').textContent.toLowerCase();
+  const next = isDark(kept(everywhere, 'theme')) ? 'light' : 'dark'; // not what the button says: its 'change' may be on the way
   const chosen = (next === 'dark') === system.matches ? '' : next; // the system's own is no choice
   keep(everywhere, 'theme', chosen);
   theme(chosen);
