@@ -406,6 +406,25 @@ void json_raw_members(const char *t, size_t len, json_raw_fn *fn, void *ctx)
     }
 }
 
+typedef struct raw_member {
+    const char *name, *value;
+    size_t len;
+} raw_member;
+
+static void find_raw(void *ctx, const char *key, size_t key_len, const char *value, size_t len)
+{
+    raw_member *m = ctx;
+    if (strlen(m->name) == key_len && memcmp(m->name, key, key_len) == 0) m->value = value, m->len = len;
+}
+
+const char *json_raw_member(const char *t, size_t len, const char *name, size_t *value_len)
+{
+    raw_member m = {name, NULL, 0};
+    json_raw_members(t, len, find_raw, &m);
+    *value_len = m.len;
+    return m.value;
+}
+
 void json_raw_items(const char *t, size_t len, json_raw_fn *fn, void *ctx)
 {
     size_t i = 0;

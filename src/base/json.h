@@ -62,6 +62,8 @@ void json_put_f64(FILE *f, double v);
  * raw (escapes kept, without quotes). What a program passes through must come out as it went in (long integers). */
 typedef void json_raw_fn(void *ctx, const char *key, size_t key_len, const char *value, size_t value_len);
 void json_raw_members(const char *text, size_t len, json_raw_fn *fn, void *ctx);
+/* The raw value of one of them, the last of that name (as written, escapes kept); NULL: it has none. */
+const char *json_raw_member(const char *text, size_t len, const char *name, size_t *value_len);
 /* The same of an array's items; there are no keys. */
 void json_raw_items(const char *text, size_t len, json_raw_fn *fn, void *ctx);
 

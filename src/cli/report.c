@@ -320,17 +320,6 @@ static void put_header(const report *r, FILE *f)
     putc('\n', f);
 }
 
-typedef struct cell {
-    const char *key, *value;
-    size_t len;
-} cell;
-
-static void find_cell(void *ctx, const char *key, size_t key_len, const char *value, size_t len)
-{
-    cell *c = ctx;
-    if (strlen(c->key) == key_len && memcmp(c->key, key, key_len) == 0) c->value = value, c->len = len;
-}
-
 static void count_member(void *ctx, const char *key, size_t key_len, const char *value, size_t len)
 {
     (void)key, (void)key_len, (void)value, (void)len;
@@ -346,13 +335,12 @@ static void put_own_cells(report *r, FILE *f, const row *x)
             int there = i < x->n_fields;
             csv_put(f, i == 0, there ? x->fields[i].s : "", there ? x->fields[i].len : 0);
         } else if (r->keys) {
-            cell c = {.key = r->keys[i]};
-            if (x->raw) json_raw_members(x->raw, x->raw_len, find_cell, &c);
-            n_found += c.value != NULL;
-            size_t n = 0;
-            char *s = c.value && c.value[0] == '"' ? jtext_decode(c.value + 1, c.len - 2, &n) : NULL;
+            size_t n = 0, len = 0;
+            const char *value = x->raw ? json_raw_member(x->raw, x->raw_len, r->keys[i], &len) : NULL;
+            n_found += value != NULL;
+            char *s = value && value[0] == '"' ? jtext_decode(value + 1, len - 2, &n) : NULL;
             if (s) csv_put(f, i == 0, s, n);
-            else csv_put(f, i == 0, c.value ? c.value : "", c.len);
+            else csv_put(f, i == 0, value ? value : "", len);
             free(s);
         } else {
             csv_put(f, i == 0, x->text ? x->text : "", x->text ? x->len : 0);

@@ -12,7 +12,8 @@ enum { ROW_BLOCK = 140, PANEL_GROUP = 6, ATTENTION_ROWS = 64, NORM_ROWS = 32, MA
 /* LEAST_ROWS: with fewer for each thread, threads share the rows and split the panels: too few rows do not pay for
  * reading all weights. PANELS_HOT: what is activated at once, while it lies in the cache. */
 enum { LEAST_ROWS = 64, PANELS_HOT = 24 };
-/* The same two with quantised weights, which are multiplied with faster than they come from memory unless rows are many. */
+/* ROW_BLOCK and LEAST_ROWS with quantised weights, which are multiplied with faster than they come from memory unless
+ * rows are many. */
 enum { ROW_BLOCK_QUANT = 128 };
 /* Up to this many rows, what counts is to stream the weights: an item takes so many panels, or a multiple. */
 enum { STREAM_ROWS = 8, STREAM_PANELS = 4 };

@@ -63,24 +63,12 @@ static int check_unsupported(api_call *c)
 
 /* ---- chats ---- */
 
-typedef struct raw_member {
-    const char *name, *s;
-    size_t len;
-} raw_member;
-
-static void find_raw(void *ctx, const char *key, size_t key_len, const char *value, size_t len)
-{
-    raw_member *m = ctx;
-    if (strlen(m->name) == key_len && memcmp(m->name, key, key_len) == 0) m->s = value, m->len = len;
-}
-
-static raw_member member_of_body(const api_call *c, const char *name)
+/* A member of the body as it was sent. */
+static const char *member_of_body(const api_call *c, const char *name, size_t *member_len)
 {
     size_t len;
     const char *body = http_body(c->x, &len);
-    raw_member m = {name, NULL, 0};
-    json_raw_members(body, len, find_raw, &m);
-    return m;
+    return json_raw_member(body, len, name, member_len);
 }
 
 static int bad_messages(api_call *c)
@@ -158,19 +146,20 @@ static void join_message(void *ctx, const char *key, size_t key_len, const char 
 /* The messages as JSON text, malloc'ed; NULL after api_fail. */
 static char *messages_of(api_call *c, size_t *len)
 {
-    raw_member raw = member_of_body(c, "messages");
+    size_t raw_len;
+    const char *raw = member_of_body(c, "messages", &raw_len);
     int parts = 0;
     char *b = NULL;
-    json_doc *d = raw.s ? json_parse("messages", raw.s, raw.len, &c->e) : NULL;
+    json_doc *d = raw ? json_parse("messages", raw, raw_len, &c->e) : NULL;
     if (!d) {
-        api_fail(c, 400, "messages", NULL, "%s", raw.s ? c->e.msg : "messages is missing: an array of {\"role\": ..., \"content\": ...}");
+        api_fail(c, 400, "messages", NULL, "%s", raw ? c->e.msg : "messages is missing: an array of {\"role\": ..., \"content\": ...}");
         return NULL;
     }
     if (check_messages(c, json_root(d), &parts) == 0) {
         FILE *f = open_memstream(&b, len);
         joining j = {.f = f, .message = json_first(json_root(d)), .first = 1};
-        if (f && parts) json_raw_items(raw.s, raw.len, join_message, &j), fputc(']', f);
-        else if (f) fwrite(raw.s, 1, raw.len, f);
+        if (f && parts) json_raw_items(raw, raw_len, join_message, &j), fputc(']', f);
+        else if (f) fwrite(raw, 1, raw_len, f);
         if (!f || fclose(f)) {
             free(b);
             b = NULL;
@@ -194,13 +183,15 @@ static int fits(api_choices *a, const api_prompt *p)
 /* The template's own variables, malloc'ed; NULL: none. */
 static int variables_of(api_call *c, char **out)
 {
-    raw_member raw = member_of_body(c, "chat_template_kwargs");
-    json v = json_get(c->root, raw.name);
+    static const char name[] = "chat_template_kwargs";
+    size_t len;
+    const char *raw = member_of_body(c, name, &len);
+    json v = json_get(c->root, name);
     *out = NULL;
     if (absent(v)) return 0;
-    if (json_typeof(v) == JSON_OBJECT && raw.s && (*out = strndup(raw.s, raw.len))) return 0;
+    if (json_typeof(v) == JSON_OBJECT && raw && (*out = strndup(raw, len))) return 0;
     json_expected(v, "an object", &c->e);
-    api_fail(c, 400, raw.name, NULL, "%s", c->e.msg);
+    api_fail(c, 400, name, NULL, "%s", c->e.msg);
     return -1;
 }
 
