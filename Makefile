@@ -27,17 +27,15 @@ LIBS = $(PKG_LIBS) -lm -ldl
 LIB_SRC := $(filter-out src/cli/% src/server/%,$(wildcard src/*.c src/*/*.c)) $(wildcard models/*.c tokenizer/*.c)
 CLI_SRC := $(wildcard src/cli/*.c)
 SERVER_SRC := $(wildcard src/server/*.c)
-TEST_SRC := $(wildcard tests/test_*.c)
 TOOL_SRC := $(wildcard tools/*.c tools/examples/*.c)
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
-TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
 TOOLS := $(patsubst tools/%.c,$(BUILD)/tools/%,$(TOOL_SRC))
 PITH := $(if $(filter build,$(BUILD)),pith,$(BUILD)/pith)
 
 Q := $(if $(V),,@)
 say = @$(if $(V),:,printf "  %-4s %s\n" $(1) $@)
 
-.PHONY: all demo test check asan tsan neon bench fuzz golden-wide install clean deps tests tools
+.PHONY: all demo bench install clean deps tools
 all: $(PITH) $(BUILD)/libpith.a $(BUILD)/libpith.so
 
 $(BUILD)/%.o: %.c Makefile
@@ -75,22 +73,9 @@ $(BUILD)/src/server/api_page.o: $(patsubst %,$(BUILD)/src/server/page.%.inc,html
 $(BUILD)/src/%.inc: src/%
 	@mkdir -p $(@D)
 	$(Q)sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n",/' $< > $@
-$(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(BUILD)/server.a $(BUILD)/libpith.a
-	$(call say,LD)
-	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -o $@ $^ -Wl,--as-needed $(SERVER_LIBS) $(LIBS) -lcmocka
 $(BUILD)/tools/%: $(BUILD)/tools/%.o $(BUILD)/libpith.a
 	$(call say,LD)
 	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
-# Lets the n-th allocation fail, or a file shrink under a read.
-$(BUILD)/tests/test_safetensors $(BUILD)/tests/test_torch: override LDFLAGS += $(foreach f,malloc calloc realloc posix_memalign mmap mmap64 pread64,-Wl,--wrap=$(f))
-.SECONDARY:
-$(BUILD)/tests/test_writer: override LDFLAGS += $(foreach f,malloc calloc realloc,-Wl,--wrap=$(f))
-# Preloaded by the tests that make a disk fail; never with a sanitizer in it.
-$(BUILD)/tests/faults.so: tests/faults.c
-	@mkdir -p $(@D)
-	$(call say,LD)
-	$(Q)$(CC) $(filter-out $(SAN),$(FLAGS)) -shared -o $@ $< -ldl
-tests: $(TESTS) $(BUILD)/tests/faults.so
 tools: $(TOOLS)
 
 deps:
@@ -99,33 +84,7 @@ demo:
 	@tools/deps.sh build
 	@$(MAKE) --no-print-directory all
 	@tools/demo.sh
-test:
-	@tools/deps.sh build test
-	@$(MAKE) --no-print-directory check
-check: all tests tools
-	@BUILD=$(BUILD) PITH=./$(PITH) tests/run.sh '$(ONLY)'
-asan:
-	@tools/deps.sh build test
-	@$(MAKE) --no-print-directory check BUILD=build/asan CFLAGS="-O1 -g -fno-omit-frame-pointer" \
-	  SAN="-fsanitize=address,undefined -fno-sanitize-recover=all"
-# clang's OpenMP runtime and its race detector understand each other; gcc's do not.
-tsan:
-	@tools/deps.sh build test tsan
-	@OMP_TOOL_LIBRARIES=$$(ls /usr/lib/llvm-*/lib/libarcher.so | tail -1) TSAN_OPTIONS=ignore_noninstrumented_modules=1 \
-	  $(MAKE) --no-print-directory check BUILD=build/tsan CC=clang CFLAGS="-O1 -g" SAN=-fsanitize=thread \
-	  ONLY='^test_(par|op|kv|moe|engine|classify|prompts|worker|worker_write|worker_texts|metrics|http)$$$$'
-
-neon:
-	@tools/deps.sh build test
-	@$(MAKE) --no-print-directory all
-	@BUILD=$(BUILD) PITH=./$(PITH) tests/run.sh '^neon'
-
-fuzz:
-	@BUILD=$(BUILD) tools/fuzz.sh
-
-# A random LLaMA of 16 layers x 2048 against float64; 3 GB of disk, some minutes.
-golden-wide: all
-	@$(PYTHON) tools/make_goldens.py --wide ./$(PITH)
+include tests/tests.mk
 
 bench: all tools
 	@$(BUILD)/tools/bench
