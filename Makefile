@@ -19,10 +19,16 @@ SERVER_LIBS := -pthread $(shell $(PKG_CONFIG) --libs $(SERVER_PKGS))
 endif
 ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
+# What this compiler knows of it; FORTIFY wants optimisation, and sanitizers look at more than it does.
+knows = $(foreach f,$(1),$(shell $(CC) -Werror $(f) -c -x c /dev/null -o /dev/null 2>/dev/null && echo "$(f)"))
+CET := $(if $(filter x86_64,$(ARCH)),-fcf-protection,$(if $(filter aarch64,$(ARCH)),-mbranch-protection=standard))
+HARDEN := $(call knows,-fstack-protector-strong -fstack-clash-protection $(CET)) -U_FORTIFY_SOURCE \
+  $(if $(filter -O1 -O2 -O3 -Os,$(CFLAGS)),$(if $(SAN),,-D_FORTIFY_SOURCE=3))
+override HARDEN_LD := -Wl,-z,relro,-z,now,-z,noexecstack
 # After the user's flags: the bits contract (DESIGN section 3) depends on them.
 override FLAGS = $(CPPFLAGS) $(CFLAGS) -std=c11 $(WARN) -Isrc -I. -fPIC -fvisibility=hidden -fopenmp \
-  -fno-fast-math -ffp-contract=off -fno-math-errno -fno-trapping-math -MMD -MP $(PKG_CFLAGS) $(SAN)
-LIBS = $(PKG_LIBS) -lm -ldl
+  -fno-fast-math -ffp-contract=off -fno-math-errno -fno-trapping-math $(HARDEN) -MMD -MP $(PKG_CFLAGS) $(SAN)
+LIBS = $(HARDEN_LD) $(PKG_LIBS) -lm -ldl
 
 LIB_SRC := $(filter-out src/cli/% src/server/%,$(wildcard src/*.c src/*/*.c)) $(wildcard models/*.c tokenizer/*.c)
 CLI_SRC := $(wildcard src/cli/*.c)
@@ -64,7 +70,7 @@ $(BUILD)/server.a: $(call obj,$(SERVER_SRC))
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 $(PITH): $(call obj,$(CLI_SRC)) $(BUILD)/server.a $(BUILD)/libpith.a
 	$(call say,LD)
-	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -o $@ $^ $(CLI_LIBS) $(LIBS)
+	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -pie -o $@ $^ $(CLI_LIBS) $(LIBS)
 $(BUILD)/src/cli/%.o: CPPFLAGS += -DPITH_DATADIR='"$(PREFIX)/share/pith"' -I$(BUILD)/src
 # Pages, of `inspect --html` and of the server, as string literals, one a line.
 $(BUILD)/src/server/api_page.o: CPPFLAGS += -I$(BUILD)/src
@@ -75,7 +81,7 @@ $(BUILD)/src/%.inc: src/%
 	$(Q)sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n",/' $< > $@
 $(BUILD)/tools/%: $(BUILD)/tools/%.o $(BUILD)/libpith.a
 	$(call say,LD)
-	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -pie -o $@ $^ $(LIBS)
 tools: $(TOOLS)
 
 deps:

@@ -5,7 +5,7 @@ TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
 
 $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(BUILD)/server.a $(BUILD)/libpith.a
 	$(call say,LD)
-	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -o $@ $^ -Wl,--as-needed $(SERVER_LIBS) $(LIBS) -lcmocka
+	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -pie -o $@ $^ -Wl,--as-needed $(SERVER_LIBS) $(LIBS) -lcmocka
 # Lets the n-th allocation fail, or a file shrink under a read.
 $(BUILD)/tests/test_safetensors $(BUILD)/tests/test_torch: override LDFLAGS += $(foreach f,malloc calloc realloc posix_memalign mmap mmap64 pread64,-Wl,--wrap=$(f))
 .SECONDARY:
