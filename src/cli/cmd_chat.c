@@ -23,7 +23,7 @@ static const cli_opt options[] = {
     CLI_COMPUTE_OPTIONS(values),
     {CLI_TITLE, 0, 0, 0, 0, 0, "Conversation", 0, 0, 0},
     {CLI_STRING, 0, "system", "TEXT", 0, 0, "the system message", offsetof(values, system), 0, 0},
-    {CLI_FILE, 0, "load", "FILE", 0, 0, "go on with a conversation that /save wrote", offsetof(values, load), 0, 0},
+    {CLI_INPUT, 0, "load", "FILE", 0, 0, "go on with a conversation that /save wrote", offsetof(values, load), 0, 0},
     {CLI_FLAG, 0, "shift", 0, 0, 0, "when the context is full, forget the oldest questions and answers",
      offsetof(values, shift), 0, 0},
     GEN_OPTIONS(values),

@@ -13,8 +13,6 @@
 #define PITH_DATADIR "/usr/local/share/pith"
 #endif
 
-enum { N_PLACES = 4 };
-
 /* "a" + "b" + "c", malloc'd. */
 static char *join(const char *a, const char *b, const char *c)
 {
@@ -42,8 +40,7 @@ static char *program_folder(void)
     return NULL;
 }
 
-/* Where bundled models may lie, in this order; entries may be NULL. */
-static void places(char **at)
+void load_places(char *at[LOAD_PLACES])
 {
     const char *env = getenv("PITH_MODELS");
     char *folder = program_folder();
@@ -81,7 +78,7 @@ static void not_found(const char *model, char *const *at, pith_err *e)
 {
     char names[400] = "", looked[400] = "";
     size_t n = 0, k = 0;
-    for (int i = 0; i < N_PLACES; i++) {
+    for (int i = 0; i < LOAD_PLACES; i++) {
         if (!at[i]) continue;
         n = list_models(at[i], names, sizeof names, n);
         if (k + 100 < sizeof looked)
@@ -107,20 +104,20 @@ char *load_path(const char *model, pith_err *e)
         err_set(e, "%.700s: is a file; -m takes the directory that holds it, with its config.json and tokenizer files", model);
         return NULL;
     }
-    char *at[N_PLACES], *found = NULL;
+    char *at[LOAD_PLACES], *found = NULL;
     if (!*model || strchr(model, '/')) {
         int absent = errno == ENOENT || errno == ENOTDIR;
         err_set(e, "%.700s: %s", *model ? model : "-m ''", absent ? "no such directory" : strerror(errno));
         return NULL;
     }
-    places(at);
-    for (int i = 0; i < N_PLACES && !found; i++) {
+    load_places(at);
+    for (int i = 0; i < LOAD_PLACES && !found; i++) {
         char *path = at[i] ? join(at[i], "/", model) : NULL;
         if (path && is_dir(path)) found = path;
         else free(path);
     }
     if (!found) not_found(model, at, e);
-    for (int i = 0; i < N_PLACES; i++) free(at[i]);
+    for (int i = 0; i < LOAD_PLACES; i++) free(at[i]);
     return found;
 }
 

@@ -1,6 +1,7 @@
 /* main: finds the verb and hands over. */
 #define _POSIX_C_SOURCE 200809L
 #include "cli/cmd.h"
+#include "cli/confine.h"
 #include "cli/guard.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -8,16 +9,23 @@
 #include <string.h>
 #include <unistd.h>
 
-static const cli_verb *const verbs[] = {&cmd_classify, &cmd_eval,     &cmd_generate, &cmd_chat, &cmd_perplexity,
-                                        &cmd_embed,    &cmd_rerank,
-                                        &cmd_tokenize, &cmd_template, &cmd_logits,   &cmd_inspect, &cmd_verify,
-                                        &cmd_convert,  &cmd_quantize, &cmd_bench,    &cmd_serve,  &cmd_version};
+/* Each with what it needs beside the files that its options name. */
+static const struct known {
+    const cli_verb *verb;
+    confine_needs needs;
+} verbs[] = {
+    {&cmd_classify, {NULL, 0}}, {&cmd_eval, {NULL, 0}},     {&cmd_generate, {NULL, 0}}, {&cmd_chat, {NULL, CONFINE_TALK}},
+    {&cmd_perplexity, {"r", 0}}, {&cmd_embed, {NULL, 0}},   {&cmd_rerank, {NULL, 0}},   {&cmd_tokenize, {NULL, 0}},
+    {&cmd_template, {"r", 0}},  {&cmd_logits, {NULL, 0}},   {&cmd_inspect, {"r", 0}},   {&cmd_verify, {"r", 0}},
+    {&cmd_convert, {"rw", 0}},  {&cmd_quantize, {"rw", 0}}, {&cmd_bench, {NULL, CONFINE_TEMPORARY}},
+    {&cmd_serve, {NULL, CONFINE_ITSELF}}, {&cmd_version, {NULL, 0}},
+};
 enum { N_VERBS = sizeof verbs / sizeof *verbs };
 
-static const cli_verb *find(const char *name)
+static const struct known *find(const char *name)
 {
     for (size_t i = 0; i < N_VERBS; i++)
-        if (strcmp(verbs[i]->name, name) == 0) return verbs[i];
+        if (strcmp(verbs[i].verb->name, name) == 0) return &verbs[i];
     return NULL;
 }
 
@@ -25,7 +33,7 @@ static void overview(FILE *f)
 {
     fputs("pith classifies and writes text with Hugging Face models as they were downloaded.\n\n"
           "usage: pith VERB [options] [arguments]\n\n", f);
-    for (size_t i = 0; i < N_VERBS; i++) fprintf(f, "  %-10s %s\n", verbs[i]->name, verbs[i]->summary);
+    for (size_t i = 0; i < N_VERBS; i++) fprintf(f, "  %-10s %s\n", verbs[i].verb->name, verbs[i].verb->summary);
     fputs("  help       this text; pith help VERB tells a verb's options\n\n"
           "  pith classify \"A wonderful, moving film.\"\n", f);
 }
@@ -34,14 +42,15 @@ static int unknown(const char *name)
 {
     char words[256] = "help", near[32];
     size_t n = 4;
-    for (size_t i = 0; i < N_VERBS; i++) n += (size_t)snprintf(words + n, sizeof words - n, "|%s", verbs[i]->name);
+    for (size_t i = 0; i < N_VERBS; i++) n += (size_t)snprintf(words + n, sizeof words - n, "|%s", verbs[i].verb->name);
     const char *hint = cli_nearest(name + strspn(name, "-"), words, near, sizeof near);
     if (hint) return cli_usage("unknown %s '%s'; did you mean '%s'?", *name == '-' ? "option" : "verb", name, hint);
     return cli_usage("unknown %s '%s'; expected a verb: %s", *name == '-' ? "option" : "verb", name, words);
 }
 
-static int run(const cli_verb *v, int argc, char **argv)
+static int run(const struct known *k, int argc, char **argv)
 {
+    const cli_verb *v = k->verb;
     void *values = calloc(1, v->size);
     int n = 0;
     cli_context(v->name, NULL);
@@ -51,8 +60,9 @@ static int run(const cli_verb *v, int argc, char **argv)
     if (status == 0 && g->help) {
         cli_help(v, stdout);
     } else if (status == 0) {
+        pith_err e = {{0}};
         cli_context(v->name, g);
-        status = v->run(values, n, argv);
+        status = confine(v, &k->needs, values, argv, &e) ? cli_error("%s", e.msg) : v->run(values, n, argv);
     }
     cli_drop(v, values);
     free(values);
@@ -88,13 +98,13 @@ int main(int argc, char **argv)
     const char *name = argv[1];
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
         int about = argc > 2 && strcmp(argv[2], "help") != 0;
-        const cli_verb *v = about ? find(argv[2]) : NULL;
-        if (about && !v) return unknown(argv[2]);
-        if (v) cli_help(v, stdout);
+        const struct known *k = about ? find(argv[2]) : NULL;
+        if (about && !k) return unknown(argv[2]);
+        if (k) cli_help(k->verb, stdout);
         else overview(stdout);
         return finish(CLI_OK);
     }
     if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) name = "version";
-    const cli_verb *v = find(name);
-    return v ? finish(run(v, argc - 2, argv + 2)) : unknown(name);
+    const struct known *k = find(name);
+    return k ? finish(run(k, argc - 2, argv + 2)) : unknown(name);
 }

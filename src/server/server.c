@@ -247,11 +247,13 @@ static int load(server *s, size_t i, pith_err *e)
     return 0;
 }
 
-static void shut_in(server *s)
+static int shut_in(server *s, pith_err *e)
 {
-    pith_err e = {{0}};
-    if (s->o.no_sandbox) return;
-    if (sandbox_enter(s->o.unix_path, &e)) tell(s, SERVER_NOTE, "no sandbox: %s", e.msg);
+    pith_err why = {{0}};
+    if (s->o.no_sandbox || !sandbox_enter(s->o.unix_path, &why)) return 0;
+    if (s->o.must_sandbox) return err_set(e, "--sandbox on: %s", why.msg);
+    tell(s, SERVER_NOTE, "no sandbox: %s", why.msg);
+    return 0;
 }
 
 /* Waits until what was begun is done, the grace is over, or a second signal comes. */
@@ -300,8 +302,8 @@ int server_run(const server_options *o, const volatile int *stop, pith_err *e)
     if (!rc) rc = listen_first(&s, e);
     if (!rc) rc = start_threads(&s, e);
     for (size_t i = 0; !rc && !*stop && i < o->n_models; i++) rc = load(&s, i, e);
+    if (!rc && !*stop) rc = shut_in(&s, e);
     if (!rc && !*stop) {
-        shut_in(&s);
         atomic_store(&s.ready, 1);
         tell(&s, SERVER_READY, "ready");
         while (!*stop) nap(50);
