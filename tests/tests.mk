@@ -10,12 +10,12 @@ $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(BUILD)/server.a $(BUILD)/libpit
 $(BUILD)/tests/test_safetensors $(BUILD)/tests/test_torch: override LDFLAGS += $(foreach f,malloc calloc realloc posix_memalign mmap mmap64 pread64,-Wl,--wrap=$(f))
 .SECONDARY:
 $(BUILD)/tests/test_writer: override LDFLAGS += $(foreach f,malloc calloc realloc,-Wl,--wrap=$(f))
-# Preloaded by the tests that make a disk fail; never with a sanitizer in it.
-$(BUILD)/tests/faults.so: tests/faults.c
+# Preloaded by the tests that make a disk fail or break out of the sandbox; never with a sanitizer in them.
+$(BUILD)/tests/faults.so $(BUILD)/tests/breakout.so: $(BUILD)/tests/%.so: tests/%.c
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(CC) $(filter-out $(SAN),$(FLAGS)) -shared -o $@ $< -ldl
-tests: $(TESTS) $(BUILD)/tests/faults.so
+tests: $(TESTS) $(BUILD)/tests/faults.so $(BUILD)/tests/breakout.so
 
 test:
 	@tools/deps.sh build test

@@ -402,6 +402,8 @@ static void environment_help(const cli_verb *v, FILE *f)
 
 void cli_help(const cli_verb *v, FILE *f)
 {
+    static char all[1 << 15]; /* one write, whose error is known at the end */
+    setvbuf(f, all, _IOFBF, sizeof all);
     fprintf(f, "pith %s: %s\n\n", v->name, v->summary);
     const char *p = v->synopsis;
     do {

@@ -182,11 +182,14 @@ static int read_each(confined *c, const char *paths, pith_err *e)
     return 0;
 }
 
+/* The standard files are open anyway; these are their names. */
 static int system_files(confined *c, pith_err *e)
 {
-    static const char *const devices[] = {"/dev/null", "/dev/zero", "/dev/full"};
-    for (size_t i = 0; i < sizeof devices / sizeof *devices; i++)
-        if (allow(c, devices[i], LANDLOCK_READ | LANDLOCK_WRITE, e)) return -1;
+    static const char *const written[] = {"/dev/null", "/dev/stdout", "/dev/stderr"};
+    struct stat st;
+    for (size_t i = 0; i < sizeof written / sizeof *written; i++)
+        if (stat(written[i], &st) == 0 && !S_ISDIR(st.st_mode) && allow(c, written[i], LANDLOCK_READ | LANDLOCK_WRITE, e)) return -1;
+    if (stat("/dev/stdin", &st) == 0 && !S_ISDIR(st.st_mode) && allow(c, "/dev/stdin", LANDLOCK_READ, e)) return -1;
     return read_each(c, "/usr:/lib:/lib64:/nix/store:/gnu/store:/etc/ld.so.cache:/etc/localtime:/proc/cpuinfo:/proc/meminfo:/proc/stat:"
                         "/sys/devices/system:/dev/urandom", e) ||
            read_each(c, getenv("LD_LIBRARY_PATH"), e);
@@ -237,10 +240,11 @@ int confine(const cli_verb *v, const confine_needs *needs, const void *values, c
     int no_calls = sandbox_enter_verb(&calls);
     if (cli_sandbox(g) == CLI_SANDBOX_ON && (no_files || no_calls))
         err_set(e, "--sandbox on: %s", no_files ? files.msg : calls.msg);
-    if (no_calls) cli_detail("sandbox: network and programs are not held back: %s", calls.msg);
-    else cli_detail("sandbox: no network, no other programs");
-    if (no_files) cli_detail("sandbox: files are not held back: %s", files.msg);
-    else cli_detail("sandbox: reads %s%sthe system's files; writes %s", c.reads ? c.reads : "", c.reads ? ", " : "", c.writes ? c.writes : "nothing");
+    if (no_calls) cli_detail("sandbox: network and other programs are in reach: %s", calls.msg);
+    if (no_files) cli_detail("sandbox: every file is in reach: %s", files.msg);
+    else
+        cli_detail("sandbox:%s reads %s%sthe system's files; writes %s", no_calls ? "" : " no network, no other programs;", c.reads ? c.reads : "",
+                   c.reads ? ", " : "", c.writes ? c.writes : "nothing");
     free(c.reads);
     free(c.writes);
     return e->msg[0] ? -1 : 0;
