@@ -35,7 +35,7 @@ PITH := $(if $(filter build,$(BUILD)),pith,$(BUILD)/pith)
 Q := $(if $(V),,@)
 say = @$(if $(V),:,printf "  %-4s %s\n" $(1) $@)
 
-.PHONY: all demo bench install clean deps tools
+.PHONY: all demo bench clean deps tools
 all: $(PITH) $(BUILD)/libpith.a $(BUILD)/libpith.so
 
 $(BUILD)/%.o: %.c Makefile
@@ -85,20 +85,10 @@ demo:
 	@$(MAKE) --no-print-directory all
 	@tools/demo.sh
 include tests/tests.mk
+include tools/install.mk
 
 bench: all tools
 	@$(BUILD)/tools/bench
-
-install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/share/pith
-	install -m 755 $(PITH) $(DESTDIR)$(PREFIX)/bin/pith
-	install -m 644 src/pith.h $(DESTDIR)$(PREFIX)/include/pith.h
-	install -m 644 $(BUILD)/libpith.a $(DESTDIR)$(PREFIX)/lib/
-	install -m 755 $(BUILD)/libpith.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/
-	ln -sf libpith.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libpith.so.$(SOVERSION)
-	ln -sf libpith.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libpith.so
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@PKGS@|$(PKGS)|' tools/pith.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/pith.pc
-	cd models/bundled && find . -type f -exec install -D -m 644 {} $(DESTDIR)$(PREFIX)/share/pith/{} \;
 
 clean:
 	rm -rf build pith
