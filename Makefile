@@ -9,6 +9,7 @@ SOVERSION := 0
 PKGS := libcjson libutf8proc libxxhash libpcre2-8 zlib nettle
 SERVER_PKGS := libmicrohttpd libseccomp
 CLI_PKGS := libedit $(SERVER_PKGS)
+MPI_PKG ?= ompi-c
 PKG_CONFIG ?= pkg-config
 GOALS_WITHOUT_LIBS := clean deps demo test neon
 ifneq ($(filter-out $(GOALS_WITHOUT_LIBS),$(or $(MAKECMDGOALS),all)),)
@@ -23,6 +24,12 @@ WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
 override FLAGS = $(CPPFLAGS) $(CFLAGS) -std=c11 $(WARN) -Isrc -I. -fPIC -fvisibility=hidden -fopenmp \
   -fno-fast-math -ffp-contract=off -fno-math-errno -fno-trapping-math -MMD -MP $(PKG_CFLAGS) $(SAN)
 LIBS = $(PKG_LIBS) -lm -ldl
+
+# `make MPI=1`: classify --mpi.
+ifdef MPI
+$(BUILD)/src/cli/mpi.o: CPPFLAGS += -DPITH_MPI $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags $(MPI_PKG)))
+CLI_LIBS += $(shell $(PKG_CONFIG) --libs $(MPI_PKG))
+endif
 
 LIB_SRC := $(filter-out src/cli/% src/server/%,$(wildcard src/*.c src/*/*.c)) $(wildcard models/*.c tokenizer/*.c)
 CLI_SRC := $(wildcard src/cli/*.c)
