@@ -110,7 +110,7 @@ breakout() {
     ln -s hub/snapshots/1 one
     "$PITH" classify -m one good | cmp want
     ln -s "$PWD/one" place/mine
-    PITH_MODELS=$PWD/place "$PITH" classify -m mine good | cmp want
+    PITH_DATA=$PWD/place "$PITH" classify -m mine good | cmp want
     "$PITH" inspect one >/dev/null
     "$PITH" inspect one/model.safetensors >/dev/null
     "$PITH" verify -q one >/dev/null

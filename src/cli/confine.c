@@ -106,10 +106,20 @@ static int read_path(confined *c, const char *path, pith_err *e)
     return bad;
 }
 
-/* A file or folder comes about beside its name and is then renamed, so all of its parent is needed. */
+/* A file or folder comes about beside its name and is then renamed, so all of its parent is needed. Where {shard} stands in
+ * the name, only what is before it is known. */
 static int write_path(confined *c, const char *path, pith_err *e)
 {
     struct stat st;
+    const char *number = strstr(path, "{shard}");
+    if (number) {
+        char *stem = strndup(path, (size_t)(number - path) + 1), *folder = stem ? folder_of(stem, e) : NULL;
+        if (folder) name(&c->writes, folder);
+        int bad = !folder || allow(c, folder, LANDLOCK_READ | LANDLOCK_WRITE, e) ? -1 : 0;
+        free(stem);
+        free(folder);
+        return bad;
+    }
     if (!strcmp(path, "-") || !*path) return 0;
     int there = stat(path, &st) == 0;
     if (there && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
@@ -229,12 +239,25 @@ static int hold_files(confined *c, const cli_verb *v, const confine_needs *needs
     return bad ? -1 : 0;
 }
 
+/* The flag that lifts it is given. */
+static int lifted(const cli_verb *v, const confine_needs *needs, const void *values)
+{
+    for (const cli_opt *o = v->opts; needs->lifted_by && o->kind != CLI_END; o++)
+        if (o->kind == CLI_FLAG && !strcmp(o->name, needs->lifted_by)) return *(const int *)(const void *)((const char *)values + o->at);
+    return 0;
+}
+
 int confine(const cli_verb *v, const confine_needs *needs, const void *values, char *const *argv, pith_err *e)
 {
     const cli_globals *g = values;
     confined c = {.rules.fd = -1};
     pith_err files = {{0}}, calls = {{0}};
     if (cli_sandbox(g) == CLI_SANDBOX_OFF || (needs->more & CONFINE_ITSELF) || (SANITIZED && cli_sandbox(g) != CLI_SANDBOX_ON)) return 0;
+    if (lifted(v, needs, values)) {
+        if (cli_sandbox(g) == CLI_SANDBOX_ON) return err_set(e, "--sandbox on: there is none with --%s", needs->lifted_by);
+        cli_detail("sandbox: none with --%s", needs->lifted_by);
+        return 0;
+    }
     int no_files = hold_files(&c, v, needs, values, argv, &files);
     /* Last: its filter leaves out what the first half needed. */
     int no_calls = sandbox_enter_verb(&calls);

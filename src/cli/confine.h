@@ -14,7 +14,8 @@ enum {
 typedef struct confine_needs {
     const char *args; /* what the arguments are: r: a path to read, w: a path to write; the last letter for all that
                          follow. NULL: texts */
-    int more;
+    int more;              /* CONFINE_... */
+    const char *lifted_by; /* a flag's name: with it there is no sandbox */
 } confine_needs;
 
 /* values, argv: as cli_parse left them. -1: the user asked for it and the kernel cannot. Says with -v what holds. */

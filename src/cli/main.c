@@ -1,39 +1,20 @@
 /* main: finds the verb and hands over. */
 #define _POSIX_C_SOURCE 200809L
-#include "cli/cmd.h"
 #include "cli/confine.h"
 #include "cli/guard.h"
+#include "cli/manual.h"
+#include "cli/verbs.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* Each with what it needs beside the files that its options name. */
-static const struct known {
-    const cli_verb *verb;
-    confine_needs needs;
-} verbs[] = {
-    {&cmd_classify, {NULL, 0}}, {&cmd_eval, {NULL, 0}},     {&cmd_generate, {NULL, 0}}, {&cmd_chat, {NULL, CONFINE_TALK}},
-    {&cmd_perplexity, {"r", 0}}, {&cmd_embed, {NULL, 0}},   {&cmd_rerank, {NULL, 0}},   {&cmd_tokenize, {NULL, 0}},
-    {&cmd_template, {"r", 0}},  {&cmd_logits, {NULL, 0}},   {&cmd_inspect, {"r", 0}},   {&cmd_verify, {"r", 0}},
-    {&cmd_convert, {"rw", 0}},  {&cmd_quantize, {"rw", 0}}, {&cmd_bench, {NULL, CONFINE_TEMPORARY}},
-    {&cmd_serve, {NULL, CONFINE_ITSELF}}, {&cmd_version, {NULL, 0}},
-};
-enum { N_VERBS = sizeof verbs / sizeof *verbs };
-
-static const struct known *find(const char *name)
-{
-    for (size_t i = 0; i < N_VERBS; i++)
-        if (strcmp(verbs[i].verb->name, name) == 0) return &verbs[i];
-    return NULL;
-}
-
 static void overview(FILE *f)
 {
     fputs("pith classifies and writes text with Hugging Face models as they were downloaded.\n\n"
           "usage: pith VERB [options] [arguments]\n\n", f);
-    for (size_t i = 0; i < N_VERBS; i++) fprintf(f, "  %-10s %s\n", verbs[i].verb->name, verbs[i].verb->summary);
+    for (size_t i = 0; verbs_at(i); i++) fprintf(f, "  %-10s %s\n", verbs_at(i)->name, verbs_at(i)->summary);
     fputs("  help       this text; pith help VERB tells a verb's options\n\n"
           "  pith classify \"A wonderful, moving film.\"\n", f);
 }
@@ -42,15 +23,14 @@ static int unknown(const char *name)
 {
     char words[256] = "help", near[32];
     size_t n = 4;
-    for (size_t i = 0; i < N_VERBS; i++) n += (size_t)snprintf(words + n, sizeof words - n, "|%s", verbs[i].verb->name);
+    for (size_t i = 0; verbs_at(i); i++) n += (size_t)snprintf(words + n, sizeof words - n, "|%s", verbs_at(i)->name);
     const char *hint = cli_nearest(name + strspn(name, "-"), words, near, sizeof near);
     if (hint) return cli_usage("unknown %s '%s'; did you mean '%s'?", *name == '-' ? "option" : "verb", name, hint);
     return cli_usage("unknown %s '%s'; expected a verb: %s", *name == '-' ? "option" : "verb", name, words);
 }
 
-static int run(const struct known *k, int argc, char **argv)
+static int run(const cli_verb *v, int argc, char **argv)
 {
-    const cli_verb *v = k->verb;
     void *values = calloc(1, v->size);
     int n = 0;
     cli_context(v->name, NULL);
@@ -62,7 +42,7 @@ static int run(const struct known *k, int argc, char **argv)
     } else if (status == 0) {
         pith_err e = {{0}};
         cli_context(v->name, g);
-        status = confine(v, &k->needs, values, argv, &e) ? cli_error("%s", e.msg) : v->run(values, n, argv);
+        status = confine(v, verbs_needs(v), values, argv, &e) ? cli_error("%s", e.msg) : v->run(values, n, argv);
     }
     cli_drop(v, values);
     free(values);
@@ -97,14 +77,16 @@ int main(int argc, char **argv)
     }
     const char *name = argv[1];
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
-        int about = argc > 2 && strcmp(argv[2], "help") != 0;
-        const struct known *k = about ? find(argv[2]) : NULL;
-        if (about && !k) return unknown(argv[2]);
-        if (k) cli_help(k->verb, stdout);
-        else overview(stdout);
+        /* "pith help --scdoc [VERB]" is what the manual is made of (tools/man). */
+        int scdoc = argc > 2 && strcmp(argv[2], "--scdoc") == 0;
+        const char *what = argc > 2 + scdoc ? argv[2 + scdoc] : "help";
+        const cli_verb *v = verbs_find(what);
+        if (!v && strcmp(what, "help") != 0) return unknown(what);
+        if (scdoc) v ? manual_verb(v, stdout) : manual_verbs(stdout);
+        else v ? cli_help(v, stdout) : overview(stdout);
         return finish(CLI_OK);
     }
     if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) name = "version";
-    const struct known *k = find(name);
-    return k ? finish(run(k, argc - 2, argv + 2)) : unknown(name);
+    const cli_verb *v = verbs_find(name);
+    return v ? finish(run(v, argc - 2, argv + 2)) : unknown(name);
 }
