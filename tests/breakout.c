@@ -55,6 +55,7 @@ static void files(void)
     tell("list", open("/etc", O_RDONLY | O_DIRECTORY));
     tell("memory-file", (long)syscall(SYS_memfd_create, "x", 0));
     tell("proc-mem", open("/proc/self/mem", O_RDWR));
+    tell("chmod", chmod(other, 0644));
     tell("chown", chown(other, (uid_t)-1, (gid_t)-1));
     tell("xattr", (long)syscall(SYS_setxattr, other, "user.x", "y", (size_t)1, 0));
 }

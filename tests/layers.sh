@@ -61,6 +61,7 @@ door libedit '#include <(histedit|editline)' src/cli/line.c
 door libmicrohttpd '#include <microhttpd' src/server/http.c
 door MPI '#include <mpi' src/cli/mpi.c
 door libseccomp '#include <seccomp' src/server/sandbox.c
+door Landlock 'SYS_landlock' src/cli/landlock.c
 door "the exit of a process" '(^|[^_a-z])(exit|abort|_exit) *\(' 'src/cli/(main|guard).c' # guard: signal handlers
 check "the library prints nothing" "$(grep -nE '(^|[^a-z_])(printf|puts|perror) *\(|std(out|err)' $(grep -vE '^(src/cli|src/server|tools|tests)/' <<<"$sources") | grep -v '^src/pith.h:[0-9]*: \*')"
 
