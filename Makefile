@@ -24,7 +24,7 @@ WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
 knows = $(foreach f,$(1),$(shell $(CC) -Werror $(f) -c -x c /dev/null -o /dev/null 2>/dev/null && echo "$(f)"))
 CET := $(if $(filter x86_64,$(ARCH)),-fcf-protection,$(if $(filter aarch64,$(ARCH)),-mbranch-protection=standard))
 HARDEN := $(call knows,-fstack-protector-strong -fstack-clash-protection $(CET)) -U_FORTIFY_SOURCE \
-  $(if $(filter -O1 -O2 -O3 -Os,$(CFLAGS)),$(if $(SAN),,-D_FORTIFY_SOURCE=3))
+  $(if $(filter-out -O0,$(filter -O%,$(CFLAGS))),$(if $(SAN),,-D_FORTIFY_SOURCE=3))
 override HARDEN_LD := -Wl,-z,relro,-z,now,-z,noexecstack
 # After the user's flags: the bits contract (DESIGN section 3) depends on them.
 override FLAGS = $(CPPFLAGS) $(CFLAGS) -std=c11 $(WARN) -Isrc -I. -fPIC -fvisibility=hidden -fopenmp \

@@ -134,16 +134,6 @@ static int write_path(confined *c, const char *path, pith_err *e)
     return bad;
 }
 
-static int read_model(confined *c, const char *model, pith_err *e)
-{
-    pith_err none = {{0}};
-    char *path = model ? load_path(model, &none) : NULL;
-    int bad = path ? read_folder(c, path, e) : 0;
-    if (path) name(&c->reads, path);
-    free(path);
-    return bad;
-}
-
 static int read_bundled(confined *c, pith_err *e)
 {
     char *at[LOAD_PLACES];
@@ -153,6 +143,17 @@ static int read_bundled(confined *c, pith_err *e)
         if (at[i] && !bad) bad = read_folder(c, at[i], e);
         free(at[i]);
     }
+    return bad;
+}
+
+/* One that is not found is looked for again, and a verb may have one of its own. */
+static int read_model(confined *c, const char *model, pith_err *e)
+{
+    pith_err none = {{0}};
+    char *path = model ? load_path(model, &none) : NULL;
+    int bad = path ? read_folder(c, path, e) : read_bundled(c, e);
+    if (path) name(&c->reads, path);
+    free(path);
     return bad;
 }
 
@@ -231,7 +232,7 @@ static int temporary(confined *c, pith_err *e)
 
 static int hold_files(confined *c, const cli_verb *v, const confine_needs *needs, const void *values, char *const *argv, pith_err *e)
 {
-    int bad = landlock_begin(&c->rules, e) || system_files(c, e) || read_bundled(c, e) || options(c, v, values, e) ||
+    int bad = landlock_begin(&c->rules, e) || system_files(c, e) || ((needs->more & CONFINE_BUNDLED) && read_bundled(c, e)) || options(c, v, values, e) ||
               arguments(c, needs->args, argv, e) || ((needs->more & CONFINE_TALK) && talk(c, e)) ||
               ((needs->more & CONFINE_TEMPORARY) && temporary(c, e)) || landlock_hold(&c->rules, e);
     landlock_end(&c->rules);

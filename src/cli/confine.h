@@ -8,7 +8,8 @@
 enum {
     CONFINE_TEMPORARY = 1, /* writes beneath TMPDIR */
     CONFINE_TALK = 2,      /* a terminal's description, and files named in a conversation: beneath the current folder */
-    CONFINE_ITSELF = 4     /* does it on its own */
+    CONFINE_BUNDLED = 4,   /* reads the bundled models, whichever there are */
+    CONFINE_ITSELF = 8     /* does it on its own */
 };
 
 typedef struct confine_needs {

@@ -22,7 +22,7 @@ static const struct {
     {&cmd_quantize, {.args = "rw"}},
     {&cmd_bench, {.more = CONFINE_TEMPORARY}},
     {&cmd_serve, {.more = CONFINE_ITSELF}},
-    {&cmd_completion, {0}},
+    {&cmd_completion, {.more = CONFINE_BUNDLED}},
     {&cmd_version, {0}},
 };
 enum { N_VERBS = sizeof verbs / sizeof *verbs };
