@@ -76,30 +76,40 @@ static void answer(program *p, filter_answer a)
 }
 static void deny(program *p) { put(p, BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM, 0, 0); }
 
-/* Goes on if this half of the argument is as wanted, else skips `over`. */
-static void half(program *p, const filter_rule *r, int high, unsigned over)
+static uint32_t half_of(uint64_t x, int high) { return (uint32_t)(high ? x >> 32 : x); }
+
+/* Looks at half of an argument, if it matters; returns where it jumps if it is not as wanted, 0: nowhere. */
+static size_t half(program *p, const filter_rule *r, int high)
 {
     size_t at = offsetof(struct seccomp_data, args) + 8 * (size_t)r->arg;
+    if (!half_of(r->mask, high)) return 0;
     if (high != (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)) at += 4;
     put(p, BPF_LD | BPF_W | BPF_ABS, (uint32_t)at, 0, 0);
-    put(p, BPF_ALU | BPF_AND | BPF_K, (uint32_t)(high ? r->mask >> 32 : r->mask), 0, 0);
-    put(p, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(high ? r->value >> 32 : r->value), 0, over);
+    if (half_of(r->mask, high) != UINT32_MAX) put(p, BPF_ALU | BPF_AND | BPF_K, half_of(r->mask, high), 0, 0);
+    put(p, BPF_JMP | BPF_JEQ | BPF_K, half_of(r->value, high), 0, 0);
+    return p->n - 1;
 }
 
-/* Their lengths, of a leaf without its rules; and how many of those a jump gets over. */
+static void rule(program *p, const filter_rule *r)
+{
+    size_t miss[2] = {half(p, r, 0), half(p, r, 1)};
+    answer(p, r->answer);
+    for (int i = 0; i < 2; i++)
+        if (miss[i]) p->code[miss[i]].jf = (__u8)(p->n - miss[i] - 1);
+}
+
+/* Their lengths, at most; of a leaf without its rules. And how many of those a jump gets over. */
 enum { HALF = 3, RULE = 2 * HALF + 1, LEAF = 4, MOST_RULES = UINT8_MAX / RULE };
 
 static void leaf(program *p, const range *r)
 {
     put(p, BPF_JMP | BPF_JGE | BPF_K, (uint32_t)r->first, 1, 0);
     deny(p);
-    put(p, BPF_JMP | BPF_JGT | BPF_K, (uint32_t)r->last, r->rules ? (unsigned)(RULE * r->n) : 1, 0);
-    for (size_t i = 0; r->rules && i < r->n; i++) {
-        half(p, r->rules + i, 0, HALF + 1);
-        half(p, r->rules + i, 1, 1);
-        answer(p, r->rules[i].answer);
-    }
+    size_t beyond = p->n;
+    put(p, BPF_JMP | BPF_JGT | BPF_K, (uint32_t)r->last, 0, 0);
+    for (size_t i = 0; r->rules && i < r->n; i++) rule(p, r->rules + i);
     if (!r->rules) answer(p, r->answer);
+    p->code[beyond].jt = (__u8)(p->n - beyond - 1);
     deny(p);
 }
 

@@ -60,7 +60,9 @@ typedef struct condition {
     int arg;
     uint64_t mask, value;
 } condition;
-static condition equal(int arg, uint64_t v) { return (condition){arg, UINT64_MAX, v}; }
+/* Of a pointer all bits count, of an int the kernel looks at 32. */
+static condition same(int arg, const void *p) { return (condition){arg, UINT64_MAX, (uintptr_t)p}; }
+static condition equal(int arg, uint32_t v) { return (condition){arg, UINT32_MAX, v}; }
 static condition masked(int arg, uint64_t mask, uint64_t v) { return (condition){arg, mask, v}; }
 
 static void answer(filter *f, filter_answer a, int call) { filter_add(f, (filter_rule){.call = call, .answer = a, .arg = -1}); }
@@ -82,9 +84,9 @@ static void compute_rules(filter *f)
     ALLOW_EACH(f, computing);
     allow_if(f, SCMP_SYS(clone), masked(0, thread, thread));
     answer(f, FILTER_MISSING, SCMP_SYS(clone3));
-    allow_if(f, SCMP_SYS(tgkill), equal(0, (uint64_t)getpid()));
+    allow_if(f, SCMP_SYS(tgkill), equal(0, (uint32_t)getpid()));
     allow_if(f, SCMP_SYS(prctl), equal(0, PR_SET_NAME));
-    allow_if(f, SCMP_SYS(prlimit64), equal(2, 0)); /* asking only */
+    allow_if(f, SCMP_SYS(prlimit64), same(2, NULL)); /* asking only */
     answer(f, FILTER_KILL, SCMP_SYS(execve));
     answer(f, FILTER_KILL, SCMP_SYS(execveat));
 }
@@ -99,8 +101,8 @@ static void serve_rules(filter *f, const char *unlink_path)
     allow_if(f, SCMP_SYS(newfstatat), equal(3, AT_EMPTY_PATH));
     allow_if(f, SCMP_SYS(ioctl), equal(1, TCGETS));
     if (unlink_path) {
-        allow_if(f, SCMP_SYS(unlink), equal(0, (uintptr_t)unlink_path));
-        allow_if(f, SCMP_SYS(unlinkat), equal(1, (uintptr_t)unlink_path));
+        allow_if(f, SCMP_SYS(unlink), same(0, unlink_path));
+        allow_if(f, SCMP_SYS(unlinkat), same(1, unlink_path));
     }
 }
 
@@ -110,8 +112,8 @@ static void verb_rules(filter *f)
     static const unsigned asked[] = {TCGETS, TCSETS, TCSETSW, TCSETSF, TCFLSH, TIOCGWINSZ, TIOCGPGRP, TIOCOUTQ, FIONREAD};
     ALLOW_EACH(f, filing);
     for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) allow_if(f, SCMP_SYS(ioctl), equal(1, asked[i]));
-    allow_if(f, SCMP_SYS(kill), equal(0, (uint64_t)getpid()));
-    for (uint64_t i = XCOMP_FIRST; i <= XCOMP_LAST; i++) allow_if(f, SCMP_SYS(arch_prctl), equal(0, i));
+    allow_if(f, SCMP_SYS(kill), equal(0, (uint32_t)getpid()));
+    for (uint32_t i = XCOMP_FIRST; i <= XCOMP_LAST; i++) allow_if(f, SCMP_SYS(arch_prctl), equal(0, i));
 }
 
 static void *leave(void *ctx)
