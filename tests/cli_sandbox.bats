@@ -157,7 +157,9 @@ breakout() {
     mkfifo p; cat p >piped & "$PITH" classify -q -m "$M" --output p --output-format jsonl good; wait $!
     cmp piped want
     "$PITH" quantize --type q8 "$M" packed
-    (cd sub && "$PITH" convert "$M" copy && "$PITH" convert --force "$M/" copy/ && "$PITH" convert ../m/../"$(basename "$M")" again 2>/dev/null || [ -d copy ])
+    (cd sub && "$PITH" convert -q "$M" copy && "$PITH" convert -q --force "$M/" copy/ && "$PITH" convert -q copy one.safetensors && [ -s one.safetensors ])
+    "$PITH" convert -q "$M" sub/two.safetensors
+    "$PITH" convert -q --force "$M" "$PWD/sub/two.safetensors"
     "$PITH" verify -q "$M" --manifest sub/manifest.json --record recording.json >/dev/null
     "$PITH" verify -q "$M" --against sub/manifest.json --against recording.json >/dev/null
     "$PITH" inspect "$M" --html sub/page.html

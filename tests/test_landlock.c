@@ -50,7 +50,10 @@ static int cut_secret(void) { return truncate(secret, 1); }
 static int make_inside(void)
 {
     int fd = open(made, O_RDWR | O_CREAT | O_EXCL, 0600);
-    return fd < 0 || rename(made, inside) || mkdir(made, 0700) || rmdir(made) || unlink(inside) ? -1 : 0;
+    if (fd < 0 || rename(made, inside) || mkdir(made, 0700)) return -1;
+    char deeper[112];
+    snprintf(deeper, sizeof deeper, "%s/x", made);
+    return rename(inside, deeper) || rename(deeper, inside) || rmdir(made) || unlink(inside) ? -1 : 0;
 }
 static int make_beyond(void) { return open(beyond, O_WRONLY | O_CREAT, 0600); }
 static int move_in(void) { return rename(secret, made); }

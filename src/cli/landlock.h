@@ -1,6 +1,6 @@
 /* landlock: which files the process may still reach. Talks to Linux's Landlock directly, as far as this kernel knows it:
- * older ones cannot hold back truncation, ioctl, TCP or signals (the sandbox's other half, seccomp, holds most of those).
- * Rights are to what a path leads to now, whatever it is called later. */
+ * since 5.19, truncation since 6.2, and TCP, ioctl and signals since 6.7, 6.10 and 6.12 (the sandbox's other half, seccomp,
+ * holds most of those). Rights are to what a path leads to now, whatever it is called later. */
 #ifndef CLI_LANDLOCK_H
 #define CLI_LANDLOCK_H
 #include "base/err.h"
