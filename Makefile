@@ -47,6 +47,9 @@ $(BUILD)/src/compute/kernel_avx512vnni.o: KERNEL_FLAGS = -O3 -mavx512f -mavx512b
 $(BUILD)/src/compute/kernel_amx.o: KERNEL_FLAGS = -O3 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c -mamx-tile -mamx-int8
 $(BUILD)/src/compute/kernel_avx2.o: KERNEL_FLAGS = -O3 -mavx2 -mfma -mf16c
 $(BUILD)/src/compute/kernel_avx512.o: KERNEL_FLAGS = -O3 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c
+else ifeq ($(ARCH),aarch64)
+$(BUILD)/src/compute/kernel_neondot.o: KERNEL_FLAGS = -O3 -march=armv8.2-a+dotprod
+$(BUILD)/src/compute/kernel_neoni8mm.o: KERNEL_FLAGS = -O3 -march=armv8.2-a+dotprod+i8mm
 endif
 $(BUILD)/src/compute/kernel_generic.o $(BUILD)/src/compute/kernel_neon.o: KERNEL_FLAGS = -O3
 
