@@ -60,9 +60,9 @@ $(BUILD)/src/compute/kernel_generic.o $(BUILD)/src/compute/kernel_neon.o: KERNEL
 $(BUILD)/libpith.a: $(call obj,$(LIB_SRC))
 	$(call say,AR)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
-$(BUILD)/libpith.so.$(VERSION): $(call obj,$(LIB_SRC))
+$(BUILD)/libpith.so.$(VERSION): $(call obj,$(LIB_SRC)) src/pith.map
 	$(call say,LD)
-	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -shared -Wl,-soname,libpith.so.$(SOVERSION),-z,nodelete -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -shared -Wl,-soname,libpith.so.$(SOVERSION),-z,nodelete,--version-script=src/pith.map -o $@ $(filter %.o,$^) $(LIBS)
 $(BUILD)/libpith.so: $(BUILD)/libpith.so.$(VERSION)
 	$(Q)ln -sf $(<F) $(BUILD)/libpith.so.$(SOVERSION)
 	$(Q)ln -sf $(<F) $@
