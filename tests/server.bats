@@ -226,7 +226,7 @@ P
 @test "aborted requests and streams leave descriptors, threads and memory where they were" {
     [ -e /proc/self/status ] || skip "no /proc"
     serve_up
-    if grep -qa __asan_init "$PITH"; then export ABUSE_NO_MEMORY=1; fi # it keeps what is freed
+    if grep -qaE '__[at]san_init' "$PITH"; then export ABUSE_NO_MEMORY=1; fi # it keeps what is freed
     abuse "$URL" aborts "$PID" 1000 >&3
     ABUSE_BODY='{"model": "reviews", "prompt": "This movie", "max_tokens": 400, "ignore_eos": true, "stream": true}' \
         ABUSE_PATH=/v1/completions abuse "$URL" aborts "$PID" 10000 >&3
