@@ -78,8 +78,8 @@ $(PITH): $(call obj,$(CLI_SRC)) $(BUILD)/server.a $(BUILD)/libpith.a
 $(BUILD)/src/cli/%.o: CPPFLAGS += -DPITH_DATADIR='"$(PREFIX)/share/pith"' -I$(BUILD)/src
 # Pages, of `inspect --html` and of the server, as string literals, one a line.
 $(BUILD)/src/server/api_page.o: CPPFLAGS += -I$(BUILD)/src
-$(BUILD)/src/cli/html.o: $(patsubst %,$(BUILD)/src/cli/page.%.inc,html css js)
-$(BUILD)/src/server/api_page.o: $(patsubst %,$(BUILD)/src/server/page.%.inc,html css js)
+$(BUILD)/src/cli/html.o: $(patsubst %,$(BUILD)/src/%.inc,base/page.js $(addprefix cli/page.,html css js))
+$(BUILD)/src/server/api_page.o: $(patsubst %,$(BUILD)/src/%.inc,base/page.js $(addprefix server/page.,html css js))
 $(BUILD)/src/%.inc: src/%
 	@mkdir -p $(@D)
 	$(Q)sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n",/' $< > $@
