@@ -60,15 +60,18 @@ $(BUILD)/src/compute/kernel_avx512vnni.o: KERNEL_FLAGS = -O3 -mavx512f -mavx512b
 $(BUILD)/src/compute/kernel_amx.o: KERNEL_FLAGS = -O3 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c -mamx-tile -mamx-int8
 $(BUILD)/src/compute/kernel_avx2.o: KERNEL_FLAGS = -O3 -mavx2 -mfma -mf16c
 $(BUILD)/src/compute/kernel_avx512.o: KERNEL_FLAGS = -O3 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c
+else ifeq ($(ARCH),aarch64)
+$(BUILD)/src/compute/kernel_neondot.o: KERNEL_FLAGS = -O3 -march=armv8.2-a+dotprod
+$(BUILD)/src/compute/kernel_neoni8mm.o: KERNEL_FLAGS = -O3 -march=armv8.2-a+dotprod+i8mm
 endif
 $(BUILD)/src/compute/kernel_generic.o $(BUILD)/src/compute/kernel_neon.o: KERNEL_FLAGS = -O3
 
 $(BUILD)/libpith.a: $(call obj,$(LIB_SRC))
 	$(call say,AR)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
-$(BUILD)/libpith.so.$(VERSION): $(call obj,$(LIB_SRC))
+$(BUILD)/libpith.so.$(VERSION): $(call obj,$(LIB_SRC)) src/pith.map
 	$(call say,LD)
-	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -shared -Wl,-soname,libpith.so.$(SOVERSION),-z,nodelete -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -shared -Wl,-soname,libpith.so.$(SOVERSION),-z,nodelete,--version-script=src/pith.map -o $@ $(filter %.o,$^) $(LIBS)
 $(BUILD)/libpith.so: $(BUILD)/libpith.so.$(VERSION)
 	$(Q)ln -sf $(<F) $(BUILD)/libpith.so.$(SOVERSION)
 	$(Q)ln -sf $(<F) $@
@@ -81,8 +84,8 @@ $(PITH): $(call obj,$(CLI_SRC)) $(BUILD)/server.a $(BUILD)/libpith.a
 $(BUILD)/src/cli/%.o: CPPFLAGS += -DPITH_DATADIR='"$(PREFIX)/share/pith"' -I$(BUILD)/src
 # Pages, of `inspect --html` and of the server, as string literals, one a line.
 $(BUILD)/src/server/api_page.o: CPPFLAGS += -I$(BUILD)/src
-$(BUILD)/src/cli/html.o: $(patsubst %,$(BUILD)/src/cli/page.%.inc,html css js)
-$(BUILD)/src/server/api_page.o: $(patsubst %,$(BUILD)/src/server/page.%.inc,html css js)
+$(BUILD)/src/cli/html.o: $(patsubst %,$(BUILD)/src/%.inc,base/page.js $(addprefix cli/page.,html css js))
+$(BUILD)/src/server/api_page.o: $(patsubst %,$(BUILD)/src/%.inc,base/page.js $(addprefix server/page.,html css js))
 $(BUILD)/src/%.inc: src/%
 	@mkdir -p $(@D)
 	$(Q)sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n",/' $< > $@
