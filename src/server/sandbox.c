@@ -1,11 +1,12 @@
 /* Costs a server nothing that can be measured: 10.9 us of processor for a /health on a live connection with it, 10.8 without. */
 #define _GNU_SOURCE
 #include "server/sandbox.h"
-#include "server/filter.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -56,23 +57,28 @@ static const int filing[] = {
     SCMP_SYS(sched_getscheduler),
 };
 
-typedef struct condition {
-    int arg;
-    uint64_t mask, value;
-} condition;
-/* Of a pointer all bits count, of an int the kernel looks at 32. */
-static condition same(int arg, const void *p) { return (condition){arg, UINT64_MAX, (uintptr_t)p}; }
-static condition equal(int arg, uint32_t v) { return (condition){arg, UINT32_MAX, v}; }
-static condition masked(int arg, uint64_t mask, uint64_t v) { return (condition){arg, mask, v}; }
+/* A filter that is being made; rc: the first error. What no rule names fails with EPERM. */
+typedef struct filter {
+    scmp_filter_ctx rules;
+    int rc;
+} filter;
 
-static void answer(filter *f, filter_answer a, int call) { filter_add(f, (filter_rule){.call = call, .answer = a, .arg = -1}); }
-static void allow_if(filter *f, int call, condition c)
+typedef struct scmp_arg_cmp condition;
+static condition masked(int arg, uint64_t mask, uint64_t v) { return (condition){(unsigned)arg, SCMP_CMP_MASKED_EQ, mask, v}; }
+/* Of a pointer all bits count, of an int the kernel looks at 32. */
+static condition same(int arg, const void *p) { return masked(arg, UINT64_MAX, (uintptr_t)p); }
+static condition equal(int arg, uint32_t v) { return masked(arg, UINT32_MAX, v); }
+
+static void rule(filter *f, uint32_t action, int call, unsigned n, const condition *c)
 {
-    filter_add(f, (filter_rule){.call = call, .arg = c.arg, .mask = c.mask, .value = c.value});
+    int rc = call < 0 || f->rc ? 0 : seccomp_rule_add_array(f->rules, action, call, n, c); /* < 0: this machine has no such call */
+    if (rc && rc != -EDOM && rc != -EOPNOTSUPP) f->rc = rc;
 }
+static void answer(filter *f, uint32_t action, int call) { rule(f, action, call, 0, NULL); }
+static void allow_if(filter *f, int call, condition c) { rule(f, SCMP_ACT_ALLOW, call, 1, &c); }
 static void allow_each(filter *f, const int *calls, size_t n)
 {
-    for (size_t i = 0; i < n; i++) answer(f, FILTER_ALLOW, calls[i]);
+    for (size_t i = 0; i < n; i++) answer(f, SCMP_ACT_ALLOW, calls[i]);
 }
 #define ALLOW_EACH(f, calls) allow_each(f, calls, sizeof(calls) / sizeof *(calls))
 
@@ -83,12 +89,12 @@ static void compute_rules(filter *f)
     const uint64_t thread = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD;
     ALLOW_EACH(f, computing);
     allow_if(f, SCMP_SYS(clone), masked(0, thread, thread));
-    answer(f, FILTER_MISSING, SCMP_SYS(clone3));
+    answer(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3));
     allow_if(f, SCMP_SYS(tgkill), equal(0, (uint32_t)getpid()));
     allow_if(f, SCMP_SYS(prctl), equal(0, PR_SET_NAME));
     allow_if(f, SCMP_SYS(prlimit64), same(2, NULL)); /* asking only */
-    answer(f, FILTER_KILL, SCMP_SYS(execve));
-    answer(f, FILTER_KILL, SCMP_SYS(execveat));
+    answer(f, SCMP_ACT_KILL_PROCESS, SCMP_SYS(execve));
+    answer(f, SCMP_ACT_KILL_PROCESS, SCMP_SYS(execveat));
 }
 
 static void serve_rules(filter *f, const char *unlink_path)
@@ -130,26 +136,37 @@ static void open_ahead(void)
     if (!pthread_create(&t, NULL, leave, NULL)) pthread_join(t, NULL);
 }
 
+/* For all threads of the process and those to come. */
 static int hold(filter *f, pith_err *e)
 {
-    int bad = filter_hold(f, seccomp_arch_native(), e);
-    filter_free(f);
-    return bad;
+    if (!f->rc) f->rc = seccomp_load(f->rules);
+    seccomp_release(f->rules);
+    return f->rc ? err_set(e, "the kernel refuses the seccomp filter: %s", strerror(-f->rc)) : 0;
+}
+
+static int begin(filter *f, pith_err *e)
+{
+    *f = (filter){.rules = seccomp_init(SCMP_ACT_ERRNO(EPERM))};
+    if (!f->rules) return err_set(e, "seccomp cannot be used on this machine");
+    f->rc = seccomp_attr_set(f->rules, SCMP_FLTATR_CTL_TSYNC, 1);
+    if (!f->rc) f->rc = seccomp_attr_set(f->rules, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+    compute_rules(f);
+    return 0;
 }
 
 int sandbox_enter(const char *unlink_path, pith_err *e)
 {
-    filter f = {0};
+    filter f;
     open_ahead();
-    compute_rules(&f);
+    if (begin(&f, e)) return -1;
     serve_rules(&f, unlink_path);
     return hold(&f, e);
 }
 
 int sandbox_enter_verb(pith_err *e)
 {
-    filter f = {0};
-    compute_rules(&f);
+    filter f;
+    if (begin(&f, e)) return -1;
     verb_rules(&f);
     return hold(&f, e);
 }
