@@ -35,6 +35,25 @@ for r in rows:
 P
 }
 
+@test "a packed directory: the work that is counted is that of the model it was made of" {
+    for work in "sentiment keep --quick" "sentiment q8 --quick" "reviews q4"; do
+        read -r model type quick <<<"$work"
+        packed=$BATS_TEST_TMPDIR/$model-$type dtype=()
+        [ $type = keep ] || dtype=(--dtype $type)
+        "$PITH" quantize -q --type $type "$BATS_TEST_DIRNAME/../models/bundled/$model" "$packed"
+        "$PITH" bench -m $model "${dtype[@]}" --seconds 0 $quick --format csv >"$BATS_TEST_TMPDIR/loaded.csv" 2>/dev/null
+        "$PITH" bench -m "$packed" --seconds 0 $quick --format csv >"$BATS_TEST_TMPDIR/packed.csv" 2>/dev/null
+        /usr/bin/python3 - "$BATS_TEST_TMPDIR"/{loaded,packed}.csv <<'P'
+import csv, sys
+loaded, packed = [[r for r in csv.DictReader(open(f)) if r["work"] != "decode"] for f in sys.argv[1:]]
+assert loaded and len(loaded) == len(packed), (loaded, packed)
+for a, b in zip(loaded, packed):
+    work = [float(r["rate"]) * float(r["seconds_median"]) for r in (a, b)]
+    assert a["unit"] == b["unit"] and abs(work[0] - work[1]) < 0.02 * work[0], (a, b)
+P
+    done
+}
+
 @test "a model that writes: prefill and decode" {
     run --separate-stderr "$PITH" bench -m reviews --seconds 0 --format csv
     [ "$status" = 0 ]
