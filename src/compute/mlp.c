@@ -24,7 +24,7 @@ typedef struct job {
     size_t rows, parts, cols; /* of an item; parts: that all rows are cut in */
 } job;
 
-/* Outputs col .. col + n of m rows, as act(Y) into y. */
+/* y [m][ld] = columns col .. col + n of the product with x, rows `first` and on. */
 static void product(const job *j, const op_weight *w, size_t first, size_t m, size_t col, size_t n, float *y, size_t ld)
 {
     const kernel_set *k = j->r->op->kernels;
