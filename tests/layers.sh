@@ -18,14 +18,14 @@ allowed() {
     src/pith.h) echo "" ;;
     src/base/err.h) echo "pith.h base/*" ;;
     src/base/*) echo "base/*" ;;
-    src/compute/op.*|src/compute/kv.*|src/compute/rope.*|src/compute/moe.*|src/compute/sample.*) echo "base/* compute/op.h compute/kv.h compute/rope.h compute/moe.h compute/sample.h compute/kernel.h compute/quant.h compute/tensor.h" ;;
+    src/compute/op.*|src/compute/kv.*|src/compute/mlp.*|src/compute/rope.*|src/compute/moe.*|src/compute/sample.*) echo "base/* compute/mlp.h compute/op.h compute/kv.h compute/rope.h compute/moe.h compute/sample.h compute/kernel.h compute/quant.h compute/tensor.h" ;;
     src/compute/*) echo "base/* compute/kernel* compute/quant.h compute/tensor.h" ;;
     src/formats/bind.*) echo "base/* formats/* compute/quant.h compute/tensor.h" ;; # the shapes of packed weights
     src/formats/*) echo "base/* formats/* compute/tensor.h" ;;
     tokenizer/*) echo "base/* tokenizer/*" ;;
     models/*.def) echo "" ;;
-    models/*) echo "base/* model.h causal.h compute/op.h compute/kv.h compute/rope.h compute/moe.h formats/bind.h" ;;
-    src/causal.*) echo "base/* model.h causal.h compute/op.h compute/kv.h compute/rope.h formats/bind.h" ;;
+    models/*) echo "base/* model.h causal.h compute/op.h compute/mlp.h compute/kv.h compute/rope.h compute/moe.h formats/bind.h" ;;
+    src/causal.*) echo "base/* model.h causal.h compute/op.h compute/mlp.h compute/kv.h compute/rope.h formats/bind.h" ;;
     src/model.*) echo "base/* model.h models/archs.def compute/op.h compute/kv.h compute/rope.h formats/bind.h" ;;
     src/cli/*|src/server/*) echo "pith.h base/* cli/* server/*" ;;
     tools/bench*) echo "pith.h base/* compute/* tokenizer/tokenizer.h" ;; # a benchmark measures the inside
