@@ -1,5 +1,5 @@
 # Goals that test; included by the Makefile, whose variables it uses.
-.PHONY: test check asan tsan neon fuzz golden-wide tests
+.PHONY: test check asan tsan neon fuzz fuzzers golden-wide tests $(FUZZ:%=fuzz-%)
 TEST_SRC := $(wildcard tests/test_*.c)
 TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
 
@@ -38,8 +38,24 @@ neon:
 	@$(MAKE) --no-print-directory all
 	@BUILD=$(BUILD) PITH=./$(PITH) tests/run.sh '^neon'
 
-fuzz:
-	@BUILD=$(BUILD) tools/fuzz.sh
+# Every tests/fuzz_NAME.c is a fuzzer over the library (of its kernels one set, which every other name stands for) and the parts of
+# the programs that read strangers' bytes. Without FUZZ_LINK (-fsanitize=fuzzer) it only replays files. tools/fuzz.sh builds and runs
+# it. AFL++: make fuzzers BUILD=build/afl CC=afl-clang-fast SAN=-fsanitize=address,undefined FUZZ_LINK=-fsanitize=fuzzer
+FUZZ := $(patsubst tests/fuzz_%.c,%,$(wildcard tests/fuzz_*.c))
+FUZZ_SETS := amx avx512vnni avx512 avx2 openblas neon
+FUZZ_CALLS := fopen open open64 stat stat64 lstat lstat64 fstat fstat64 read pread pread64 mmap mmap64 munmap madvise close
+FUZZ_SRC := $(filter-out $(FUZZ_SETS:%=src/compute/kernel_%.c),$(LIB_SRC)) $(patsubst %,src/cli/%.c,input jtext recording rows) \
+  $(wildcard src/server/api*.c) src/server/head.c src/server/metrics.c
+$(BUILD)/fuzz.a: $(call obj,$(FUZZ_SRC))
+	$(call say,AR)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+$(BUILD)/tests/fuzz_%: $(BUILD)/tests/fuzz_%.o $(BUILD)/tests/fuzz.o $(if $(FUZZ_LINK),,$(BUILD)/tests/replay.o) $(BUILD)/fuzz.a
+	$(call say,LD)
+	$(Q)$(CC) $(FLAGS) $(FUZZ_LINK) $(LDFLAGS) $(FUZZ_CALLS:%=-Wl,--wrap=%) $(FUZZ_SETS:%=-Wl,--defsym=kernel_%=kernel_generic) -o $@ $^ -pthread $(LIBS)
+fuzzers: $(FUZZ:%=$(BUILD)/tests/fuzz_%)
+fuzz: $(FUZZ:%=fuzz-%)
+$(FUZZ:%=fuzz-%): fuzz-%:
+	@tools/fuzz.sh $*
 
 # A random LLaMA of 16 layers x 2048 against float64; 3 GB of disk, some minutes.
 golden-wide: all
