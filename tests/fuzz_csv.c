@@ -1,5 +1,6 @@
 /* CSV and TSV from any bytes, fed in pieces of any size: the pieces change nothing; and rows that are written and read again are the
  * same rows. */
+#define _POSIX_C_SOURCE 200809L
 #include "base/csv.h"
 #include "fuzz.h"
 

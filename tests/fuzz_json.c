@@ -1,5 +1,6 @@
 /* JSON from any bytes: what is accepted, printed and read again is the same value; the strict reader of rows accepts whatever the
  * lenient one must; raw members are the text of the parsed ones. */
+#define _POSIX_C_SOURCE 200809L
 #include "base/json.h"
 #include "cli/jtext.h"
 #include "fuzz.h"

@@ -1,4 +1,5 @@
 /* Any bytes are a recording of what a model computed. What is accepted, written and read again is the same. */
+#define _POSIX_C_SOURCE 200809L
 #include "cli/recording.h"
 #include "fuzz.h"
 
