@@ -167,16 +167,18 @@ static bool ref_entry(ref *r, ref_tensor *t, char *scratch)
                 if (n == strlen(tensor_dtypes[i].name) && !memcmp(scratch, tensor_dtypes[i].name, n)) bits = tensor_dtypes[i].bits;
             if (!bits) return false;
         } else if (field == 1) {
-            bool over = false;
+            bool over = false, none = false;
             if (!ref_char(r, '[')) return false;
             if (!ref_char(r, ']')) {
                 do {
                     if (!ref_whole(r, &d)) return false;
+                    none |= !d;
                     over |= __builtin_mul_overflow(count, d, &count);
                 } while (ref_char(r, ','));
                 if (!ref_char(r, ']')) return false;
             }
-            if (over) return false;
+            if (none) count = 0; /* also where the rest is too much: the only case in which the first reader of the format differs */
+            else if (over) return false;
         } else if (field == 2) {
             if (!ref_char(r, '[') || !ref_whole(r, &t->begin) || !ref_char(r, ',') || !ref_whole(r, &t->end) || !ref_char(r, ']')) return false;
         }
