@@ -7,6 +7,7 @@
 #        tools/fuzz.sh --replay NAME...   run the inputs that there are, with $CC
 #        tools/fuzz.sh --merge NAME...    take what was found into tests/fuzz/NAME, as few inputs as cover the same
 #        tools/fuzz.sh --totals           sums of runs.tsv
+#        tools/fuzz.sh --build NAME..., --can: only build; is there a libFuzzer?
 set -u
 cd "$(dirname "$0")/.." || exit 1
 dir=build/fuzz seconds=${SECONDS_TO_FUZZ:-60} failed=0
@@ -27,8 +28,15 @@ build_with_cc() {
 there() { echo 'int LLVMFuzzerTestOneInput(const char *p, unsigned long n); int LLVMFuzzerTestOneInput(const char *p, unsigned long n) { return p && n > 9; }' |
     clang -x c - -fsanitize=fuzzer,address -o $dir/probe 2>/dev/null; }
 
-replay() { # name
-    find "tests/fuzz/$1" "$dir/$1/found" -type f 2>/dev/null | sort | xargs -r -d '\n' "build/asan/tests/fuzz_$1"
+replay() { # name; where one fails, each alone, to name it
+    local f inputs
+    inputs=$(find "tests/fuzz/$1" -type f | sort)
+    [[ $inputs ]] || { echo "tests/fuzz/$1: no inputs" >&2; return 1; }
+    xargs -d '\n' "build/asan/tests/fuzz_$1" <<<"$inputs" >"build/asan/fuzz.$1.log" 2>&1 && { echo "$1: $(tail -1 "build/asan/fuzz.$1.log")"; return; }
+    for f in $inputs; do
+        "build/asan/tests/fuzz_$1" "$f" >"build/asan/fuzz.$1.log" 2>&1 || { echo "$f:"; grep -E 'broken promise|ERROR:|runtime error' "build/asan/fuzz.$1.log"; } >&2
+    done
+    return 1
 }
 stat() { sed -n "s/^stat::$1: *//p" "$2" | tail -1; }
 fuzz() { # name
@@ -63,8 +71,10 @@ case ${1-} in
         END { for (k in n) { printf "%-12s %14d executions %8d s %4d crashes %4d over a second\n", k, n[k], s[k], c[k], w[k] | "sort"; N += n[k]; S += s[k]; C += c[k]; W += w[k] }
               close("sort"); printf "%-12s %14d executions %8d s %4d crashes %4d over a second\n", "all", N, S, C, W }' $dir/runs.tsv
     exit ;;
---replay | --merge) what=${1#--}; shift ;;
+--can) there; exit ;;
+--replay | --merge | --build) what=${1#--}; shift ;;
 esac
+# shellcheck disable=SC2086
 [[ ${*:-all} == all ]] && set -- $all
 for name; do
     [[ " ${all//$'\n'/ } " == *" $name "* ]] || { echo "fuzz.sh: there is no tests/fuzz_$name.c (there are ${all//$'\n'/ })" >&2; exit 2; }
@@ -76,5 +86,6 @@ fi
 if [[ $what == replay ]]; then build_with_cc "$@" || exit 1
 else build_with_clang "$@" || { tail -20 $dir/build.log >&2; exit 1; }
 fi
+[[ $what == build ]] && exit
 for name; do $what "$name" || { failed=1; echo "$name: failed" >&2; }; done
 exit $failed
