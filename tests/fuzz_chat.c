@@ -19,7 +19,8 @@ void fuzz_one(const uint8_t *data, size_t n)
     if (c) {
         jinja_result r;
         jinja_date now = {2024, 2, 29, 23, 59, 59};
-        chat_options o = {.now = &now, .tools = len[4] ? part[4] : NULL, .tools_len = len[4], .variables = len[5] ? part[5] : NULL, .variables_len = len[5]};
+        chat_options o = {.now = &now, .limits = {.steps = 100000, .memory = 16 << 20, .output = 1 << 20},
+                           .tools = len[4] ? part[4] : NULL, .tools_len = len[4], .variables = len[5] ? part[5] : NULL, .variables_len = len[5]};
         int bad = chat_render(c, len[3] ? part[3] : MESSAGES, len[3] ? len[3] : sizeof MESSAGES - 1, &o, &r, &e);
         demand_either(!bad, &e);
         uint64_t end = 0;

@@ -78,7 +78,7 @@ static bool ref_string(ref *r, char *out, size_t *len)
                 if (r->end - r->p < 6 || *r->p++ != '\\' || *r->p++ != 'u' || (low = ref_hex(r)) < 0xdc00 || low > 0xdfff) return false;
                 u = 0x10000 + (u - 0xd800) * 0x400 + (low - 0xdc00);
             }
-            k = u ? ref_put(out + n, (uint32_t)u) : (memcpy(out + n, "\\u0000", 6), 6);
+            k = u ? ref_put(out + n, (uint32_t)u) : (memcpy(out + n, "\\u0000", 6), (size_t)6);
         }
     }
     *len = n;

@@ -58,7 +58,7 @@ fuzz() { # name
 merge() { # name
     local new=$dir/$1/merged
     rm -rf "$new" && mkdir -p "$new"
-    "$dir/tests/fuzz_$1" -merge=1 -max_len=4096 -timeout=20 "$new" "tests/fuzz/$1" "$dir/$1/found" >"$dir/$1/merge.log" 2>&1 || return 1
+    "$dir/tests/fuzz_$1" -merge=1 -use_counters=0 -max_len=4096 -timeout=20 "$new" "tests/fuzz/$1" "$dir/$1/found" >"$dir/$1/merge.log" 2>&1 || return 1
     find "tests/fuzz/$1" -type f ! -name 'regress-*' -delete
     for f in "$new"/*; do mv "$f" "tests/fuzz/$1/$(basename "$f" | cut -c1-12)"; done
 }
