@@ -1,5 +1,5 @@
 # Goals that test; included by the Makefile, whose variables it uses.
-.PHONY: test check asan tsan neon fuzz fuzzers golden-wide tests $(FUZZ:%=fuzz-%)
+.PHONY: test check asan tsan neon fuzz golden-wide tests
 TEST_SRC := $(wildcard tests/test_*.c)
 TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
 
@@ -53,6 +53,7 @@ $(BUILD)/tests/fuzz_%: $(BUILD)/tests/fuzz_%.o $(BUILD)/tests/fuzz.o $(if $(FUZZ
 	$(call say,LD)
 	$(Q)$(CC) $(FLAGS) $(FUZZ_LINK) $(LDFLAGS) $(FUZZ_CALLS:%=-Wl,--wrap=%) $(FUZZ_SETS:%=-Wl,--defsym=kernel_%=kernel_generic) -o $@ $^ -pthread $(LIBS)
 fuzzers: $(FUZZ:%=$(BUILD)/tests/fuzz_%)
+.PHONY: fuzzers $(FUZZ:%=fuzz-%)
 fuzz: $(FUZZ:%=fuzz-%)
 $(FUZZ:%=fuzz-%): fuzz-%:
 	@tools/fuzz.sh $*
