@@ -14,7 +14,7 @@ for name in $names; do
     if tools/fuzz.sh --replay "$name" >"$log" 2>&1; then say ok "$(tail -1 "$log")"; else say "not ok" "$name: a stored input fails"; fi
 done
 if ! tools/fuzz.sh --can; then
-    say ok "new inputs # skip no clang with libFuzzer; install it: tools/deps.sh test"
+    say ok "new inputs # skip no clang with libFuzzer; install it: tools/deps.sh tsan"
 else
     export SECONDS_TO_FUZZ=$(((${SECONDS_OF_FUZZING:-30} + $(wc -w <<<"$names") - 1) / $(wc -w <<<"$names")))
     # shellcheck disable=SC2086

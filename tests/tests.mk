@@ -53,9 +53,12 @@ $(BUILD)/tests/fuzz_%: $(BUILD)/tests/fuzz_%.o $(BUILD)/tests/fuzz.o $(if $(FUZZ
 	$(call say,LD)
 	$(Q)$(CC) $(FLAGS) $(FUZZ_LINK) $(LDFLAGS) $(FUZZ_CALLS:%=-Wl,--wrap=%) $(FUZZ_SETS:%=-Wl,--defsym=kernel_%=kernel_generic) -o $@ $^ -pthread $(LIBS)
 fuzzers: $(FUZZ:%=$(BUILD)/tests/fuzz_%)
-.PHONY: fuzzers $(FUZZ:%=fuzz-%)
+.PHONY: fuzzers fuzz-deps $(FUZZ:%=fuzz-%)
 fuzz: $(FUZZ:%=fuzz-%)
-$(FUZZ:%=fuzz-%): fuzz-%:
+	@tools/fuzz.sh --totals
+fuzz-deps:
+	@tools/deps.sh build test tsan
+$(FUZZ:%=fuzz-%): fuzz-%: fuzz-deps
 	@tools/fuzz.sh $*
 
 # A random LLaMA of 16 layers x 2048 against float64; 3 GB of disk, some minutes.

@@ -25,8 +25,8 @@ build_with_cc() {
     flock build/asan/fuzz.lock make --no-print-directory -j"${JOBS:-2}" BUILD=build/asan CFLAGS="$flags" SAN="$san" "${@/#/build/asan/tests/fuzz_}" >build/asan/fuzz.log 2>&1 ||
         { tail -20 build/asan/fuzz.log >&2; return 1; }
 }
-there() { echo 'int LLVMFuzzerTestOneInput(const char *p, unsigned long n); int LLVMFuzzerTestOneInput(const char *p, unsigned long n) { return p && n > 9; }' |
-    clang -x c - -fsanitize=fuzzer,address -o $dir/probe 2>/dev/null; }
+there() { printf '#include <omp.h>\n%s\n' 'int LLVMFuzzerTestOneInput(const char *p, unsigned long n); int LLVMFuzzerTestOneInput(const char *p, unsigned long n) { return p && n > 9; }' |
+    clang -x c - -fopenmp -fsanitize=fuzzer,address -o $dir/probe 2>/dev/null; }
 
 replay() { # name; where one fails, each alone, to name it
     local f inputs

@@ -6,7 +6,7 @@ names=$(cd tests && ls fuzz_*.c | sed 's/^fuzz_//; s/\.c$//')
 number=0 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 if ! tools/fuzz.sh --can; then
-    echo "ok 1 - fuzzing # skip no clang with libFuzzer; install it: tools/deps.sh test"
+    echo "ok 1 - fuzzing # skip no clang with libFuzzer; install it: tools/deps.sh tsan"
     echo "1..1"
     exit
 fi
