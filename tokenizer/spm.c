@@ -11,7 +11,7 @@
 /* sentencepiece makes pieces of at most 16 characters. */
 #define PIECE_MAX 1024
 /* The text of all merges is about as long as the file; that of pieces made to be cut everywhere, hundreds of times. */
-enum { MERGED_MOST = 16, MERGED_LEAST = 1 << 20 };
+enum { MERGED_MOST = 8, MERGED_LEAST = 1 << 20 };
 
 /* ---- protocol buffers ---- */
 
