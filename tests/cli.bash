@@ -10,7 +10,7 @@ unset "${!PITH_@}" NO_COLOR
 export PITH SHARED GOLDEN REVIEWS LC_ALL=C.UTF-8
 
 # Programs in build folders do not lie beside the bundled models.
-[ -e "$(dirname "$PITH")/models/bundled" ] || export PITH_MODELS=$PWD/models/bundled
+[ -e "$(dirname "$PITH")/models/bundled" ] || export PITH_DATA=$PWD/models/bundled
 
 # Skips, saying so, where the shared goldens are not.
 need() {

@@ -31,7 +31,7 @@ tsan:
 	@tools/deps.sh build test tsan
 	@OMP_TOOL_LIBRARIES=$$(ls /usr/lib/llvm-*/lib/libarcher.so | tail -1) TSAN_OPTIONS=ignore_noninstrumented_modules=1 \
 	  $(MAKE) --no-print-directory check BUILD=build/tsan CC=clang CFLAGS="-O1 -g" SAN=-fsanitize=thread \
-	  ONLY='^test_(par|op|kv|moe|engine|classify|prompts|worker|worker_write|worker_texts|metrics|http)$$$$'
+	  ONLY='^(test_(par|op|kv|moe|engine|classify|prompts|generate|embed|worker|worker_write|worker_texts|metrics|http|listen)|server_(openai|tei).sh)$$$$'
 
 neon:
 	@tools/deps.sh build test

@@ -239,6 +239,7 @@ static int open_session(session *s, pith_err *e)
     s->g = pith_generator_new(s->load.model, &o, e);
     if (!s->g || (v->load && turns_load(&s->said, v->load, e)) || (v->system && turns_system(&s->said, v->system, e)))
         return CLI_FAILED;
+    pith_generator_watch(s->g, guard_unwanted, NULL);
     s->lines = line_open(e);
     s->terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
     return s->lines ? 0 : CLI_FAILED;

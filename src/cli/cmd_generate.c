@@ -448,6 +448,7 @@ static int generate(run *r, const rows_spec *s, pith_err *e)
     pith_generator_options o = {.context = (size_t)v->o.context, .sequences = parallel, .chunk_busy = SIZE_MAX, .half_cache = v->o.kv};
     r->g = pith_generator_new(r->load.model, &o, e);
     if (!r->g) return CLI_FAILED;
+    pith_generator_watch(r->g, guard_unwanted, NULL);
     r->cap = s->texts ? 1 : WAITING * parallel;
     r->jobs = calloc(r->cap, sizeof *r->jobs);
     if (!r->jobs) return err_nomem(e, r->cap * sizeof *r->jobs, "rows"), CLI_FAILED;

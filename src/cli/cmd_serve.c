@@ -13,7 +13,7 @@
 typedef struct values {
     cli_globals g;
     cli_model_opts m;
-    cli_list models;
+    cli_list models, names;
     const char *host, *unix_path, *api_key, *api_key_file;
     uint64_t port, max_body, max_batch_tokens, max_queue, context, sequences;
     double timeout, grace;
@@ -34,6 +34,9 @@ static const cli_opt options[] = {
     {CLI_STRING, 0, "api-key", "KEY", 0, 0, "requests must say Authorization: Bearer KEY", offsetof(values, api_key), 0, 0},
     {CLI_FILE, 0, "api-key-file", "FILE", 0, 0, "the key is in this file (others cannot see it, as on the command line)",
      offsetof(values, api_key_file), 0, 0},
+    {CLI_LIST, 0, "allow-host", "NAME", 0, 0,
+     "a name that a proxy asks by; without a key a loopback address refuses all but addresses, localhost and --host",
+     offsetof(values, names), 0, 0},
     {CLI_TITLE, 0, 0, 0, 0, 0, "Limits", 0, 0, 0},
     {CLI_SIZE, 0, "max-body", "BYTES", "8388608", 0, "of a request; more is refused with 413", offsetof(values, max_body), 1, UINT32_MAX},
     {CLI_SIZE, 0, "max-queue", "N", "256", 0, "requests that wait for a model; more are refused with 429",
@@ -46,7 +49,7 @@ static const cli_opt options[] = {
     {CLI_REAL, 0, "timeout", "SECONDS", "60", 0, "a request may wait in the queue, or a connection be silent", offsetof(values, timeout), 1, 86400},
     {CLI_REAL, 0, "grace", "SECONDS", "30", 0, "that requests have to end in after SIGTERM or Ctrl-C", offsetof(values, grace), 0, 86400},
     {CLI_TITLE, 0, 0, 0, 0, 0, "Operation", 0, 0, 0},
-    {CLI_FLAG, 0, "access-log", 0, 0, 0, "a JSON object on stderr for each request", offsetof(values, access_log), 0, 0},
+    {CLI_FLAG, 0, "access-log", 0, 0, 0, "a JSON object on stderr for each request: who, what, status, bytes, tokens, seconds", offsetof(values, access_log), 0, 0},
     {CLI_FLAG, 0, "no-sandbox", 0, 0, 0, "do not give up the right to open files and sockets when ready",
      offsetof(values, no_sandbox), 0, 0},
     CLI_GLOBAL_OPTIONS(values),
@@ -148,6 +151,8 @@ static int serve(const values *v, const server_model *models, size_t n, const ch
         .unix_path = v->unix_path,
         .port = (unsigned)v->port,
         .api_key = key,
+        .names = v->names.items,
+        .n_names = v->names.n,
         .max_batch_tokens = v->max_batch_tokens,
         .max_queue = v->max_queue,
         .max_body = v->max_body,

@@ -5,6 +5,8 @@
 
 /* The directory that -m means, malloc'd: itself, or a bundled model by name. NULL with the bundled names found. */
 char *load_path(const char *model, pith_err *e);
+/* Prints the names of the bundled models, one a line. */
+void load_bundled(FILE *f);
 
 typedef struct load {
     char *path;
