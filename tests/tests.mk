@@ -38,8 +38,28 @@ neon:
 	@$(MAKE) --no-print-directory all
 	@BUILD=$(BUILD) PITH=./$(PITH) tests/run.sh '^neon'
 
-fuzz:
-	@BUILD=$(BUILD) tools/fuzz.sh
+# Every tests/fuzz_NAME.c is a fuzzer over the library (of its kernels one set, which every other name stands for) and the parts of
+# the programs that read strangers' bytes. Without FUZZ_LINK (-fsanitize=fuzzer) it only replays files. tools/fuzz.sh builds and runs
+# it. AFL++: make fuzzers BUILD=build/afl CC=afl-clang-fast SAN=-fsanitize=address,undefined FUZZ_LINK=-fsanitize=fuzzer
+FUZZ := $(patsubst tests/fuzz_%.c,%,$(wildcard tests/fuzz_*.c))
+FUZZ_SETS := amx avx512vnni avx512 avx2 openblas neon
+FUZZ_CALLS := fopen open open64 stat stat64 lstat lstat64 fstat fstat64 read pread pread64 mmap mmap64 munmap madvise close
+FUZZ_SRC := $(filter-out $(FUZZ_SETS:%=src/compute/kernel_%.c),$(LIB_SRC)) $(patsubst %,src/cli/%.c,input jtext recording rows) \
+  $(wildcard src/server/api*.c) src/server/head.c src/server/metrics.c
+$(BUILD)/fuzz.a: $(call obj,$(FUZZ_SRC))
+	$(call say,AR)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+$(BUILD)/tests/fuzz_%: $(BUILD)/tests/fuzz_%.o $(BUILD)/tests/fuzz.o $(if $(FUZZ_LINK),,$(BUILD)/tests/replay.o) $(BUILD)/fuzz.a
+	$(call say,LD)
+	$(Q)$(CC) $(FLAGS) $(FUZZ_LINK) $(LDFLAGS) $(FUZZ_CALLS:%=-Wl,--wrap=%) $(FUZZ_SETS:%=-Wl,--defsym=kernel_%=kernel_generic) -o $@ $^ -pthread $(LIBS)
+fuzzers: $(FUZZ:%=$(BUILD)/tests/fuzz_%)
+.PHONY: fuzzers fuzz-deps $(FUZZ:%=fuzz-%)
+fuzz: $(FUZZ:%=fuzz-%)
+	@tools/fuzz.sh --totals
+fuzz-deps:
+	@tools/deps.sh build test tsan
+$(FUZZ:%=fuzz-%): fuzz-%: fuzz-deps
+	@tools/fuzz.sh $*
 
 # A random LLaMA of 16 layers x 2048 against float64; 3 GB of disk, some minutes.
 golden-wide: all

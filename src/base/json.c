@@ -39,6 +39,7 @@ static int is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == 
 json_doc *json_parse(const char *name, const char *text, size_t len, pith_err *e)
 {
     size_t line, col, bad = 0;
+    int quoted = 0;
     while (bad < len) {
         size_t n = utf8_valid((const unsigned char *)text + bad, len - bad);
         if (!n) {
@@ -52,6 +53,14 @@ json_doc *json_parse(const char *name, const char *text, size_t len, pith_err *e
             err_set(e, "%s: line %zu, column %zu: a string with \\u0000 is not supported", name, line, col);
             return NULL;
         }
+        /* cJSON takes any for white space. */
+        if ((unsigned char)text[bad] < 0x20 && (quoted || !is_space(text[bad]))) {
+            line_column(text, bad, &line, &col);
+            err_set(e, "%s: not valid JSON at line %zu, column %zu: a control character, 0x%02x%s", name, line, col, (unsigned)(unsigned char)text[bad],
+                    quoted ? ", in a string: it must be escaped" : "");
+            return NULL;
+        }
+        quoted ^= text[bad] == '"';
         bad += text[bad] == '\\' && bad + 1 < len && (unsigned char)text[bad + 1] < 0x80 ? 2 : n;
     }
     json_doc *d = calloc(1, sizeof *d);
