@@ -23,9 +23,9 @@ struct zip {
     char *names;
 };
 
-static unsigned get16(const unsigned char *p) { return p[0] | (unsigned)p[1] << 8; }
-static uint32_t get32(const unsigned char *p) { return get16(p) | (uint32_t)get16(p + 2) << 16; }
-static uint64_t get64(const unsigned char *p) { return get32(p) | (uint64_t)get32(p + 4) << 32; }
+static unsigned get16(const unsigned char *p) { return (unsigned)checked_le(p, 2); }
+static uint32_t get32(const unsigned char *p) { return (uint32_t)checked_le(p, 4); }
+static uint64_t get64(const unsigned char *p) { return checked_le(p, 8); }
 
 /* ---- end record ---- */
 
