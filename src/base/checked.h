@@ -19,7 +19,7 @@
 static inline uint64_t checked_le(const unsigned char *p, size_t n)
 {
     uint64_t v = 0;
-    while (n--) v = v << 8 | p[n];
+    for (; n; n--) v = v << 8 | p[n - 1];
     return v;
 }
 

@@ -176,7 +176,7 @@ static int push_long(pickle *x, pith_err *e)
     if (take_number(x, 1, &n, e) || !(p = take(x, (size_t)n, e))) return -1;
     if (n > 8) return push(x, (pickle_value){.kind = PICKLE_LONG, .len = (uint32_t)n, .u.s = (const char *)p}, e);
     v = checked_le(p, (size_t)n);
-    if (n && n < 8 && p[n - 1] & 0x80) v |= UINT64_MAX << 8 * n;
+    if (n && n < 8 && p[n - 1] & 0x80) v |= ~(UINT64_MAX >> (64 - 8 * n));
     int64_t i;
     memcpy(&i, &v, sizeof i);
     return push_int(x, i, e);
