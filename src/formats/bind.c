@@ -261,8 +261,7 @@ static int take_packed(bind *b, const safetensors_entry *x, const uint64_t *want
 
 static void count(bind *b, const uint64_t *shape, size_t rank)
 {
-    b->last_count = 1;
-    for (size_t i = 0; i < rank; i++) b->last_count *= shape[i];
+    if (checked_product(shape, rank, &b->last_count)) b->last_count = 0; /* the reader refused what overflows */
     b->parameters += b->last_count;
     if (rank == 2 && shape[1] > b->widest) b->widest = shape[1];
 }
