@@ -22,7 +22,7 @@ parsers_build() {
     local sources="src/base/*.c src/formats/*.c src/compute/tensor.c tokenizer/*.c src/weights.c"
     # bind asks the kernels how large packed weights are, and parses nothing.
     # shellcheck disable=SC2086
-    ls $sources | grep -v formats/bind.c >"$dir/sources"
+    ls $sources ${PARSER_DOORS-} | grep -v formats/bind.c >"$dir/sources"
     printf 'tests/test_%s.c\n' $PARSER_TESTS >>"$dir/sources"
     # shellcheck disable=SC2016,SC2086
     xargs -P"$(nproc)" -I{} sh -c 'o=$0/$(echo {} | tr / _).o; '"$CLANG $flags"' -c {} -o "$o"' "$dir" <"$dir/sources" >"$dir/log" 2>&1 || return 1
@@ -30,10 +30,10 @@ parsers_build() {
     # shellcheck disable=SC2046,SC2086
     ar rcs "$dir/parsers.a" $(ls "$dir"/*.o | grep -v /tests_)
     for f in $PARSER_TESTS; do
-        local wrap=
-        case $f in safetensors | torch) wrap=$(printf -- '-Wl,--wrap=%s ' malloc calloc realloc posix_memalign mmap mmap64 pread64) ;; esac
+        local wrap=${PARSER_WRAP-}
+        case $f in safetensors | torch) wrap+=" malloc calloc realloc posix_memalign mmap mmap64 pread64" ;; esac
         # shellcheck disable=SC2046,SC2086
-        $CLANG $flags -o "$dir/test_$f" "$dir/tests_test_$f.c.o" $wrap "$dir/parsers.a" $(pkg-config --libs $PARSER_PKGS) -lcmocka -lm -ldl >>"$dir/log" 2>&1 || return 1
+        $CLANG $flags -o "$dir/test_$f" "$dir/tests_test_$f.c.o" ${PARSER_DOORS:+"$dir/$(tr / _ <<<"$PARSER_DOORS").o"} ${wrap:+$(printf -- '-Wl,--wrap=%s ' $wrap)} "$dir/parsers.a" $(pkg-config --libs $PARSER_PKGS) -lcmocka -lm -ldl >>"$dir/log" 2>&1 || return 1
     done
 }
 
@@ -45,12 +45,12 @@ parsers_run() {
         "$dir/test_$f" >"$dir/one" 2>&1 </dev/null
         rc=$?
         cat "$dir/one" >>"$dir/out"
-        grep -hE "$2" "$dir/one" | sort -u >"$dir/found"
+        grep -ahE "$2" "$dir/one" | sort -u >"$dir/found"
         if [ $rc -eq 0 ] && [ ! -s "$dir/found" ]; then
             echo "ok - $f"
         else
             echo "not ok - $f (status $rc)"
-            { grep -E '^not ok' "$dir/one"; cat "$dir/found"; } | sed 's/^/#   /' | head -40
+            { grep -aE "^not ok" "$dir/one"; cat "$dir/found"; } | sed 's/^/#   /' | head -40
             bad=1
         fi
     done
