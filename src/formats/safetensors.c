@@ -345,10 +345,10 @@ const safetensors_entry *safetensors_find(const safetensors *s, const char *name
     return i ? &s->table.entries[i - 1] : NULL;
 }
 
-void safetensors_metadata_at(const safetensors *s, size_t i, size_t pair, const char **key, const char **value)
+void safetensors_metadata_at(const safetensors *s, size_t of, size_t i, const char **key, const char **value)
 {
-    const header_file *h = &s->files[i].head;
-    *key = h->meta + h->pairs[pair];
+    const header_file *h = &s->files[of].head;
+    *key = h->meta + h->pairs[i];
     *value = *key + strlen(*key) + 1;
 }
 
