@@ -64,3 +64,8 @@ $(FUZZ:%=fuzz-%): fuzz-%: fuzz-deps
 # A random LLaMA of 16 layers x 2048 against float64; 3 GB of disk, some minutes.
 golden-wide: all
 	@$(PYTHON) tools/make_goldens.py --wide ./$(PITH)
+
+# Static analysis: gcc -fanalyzer, clang-tidy, cppcheck; a part of the long tier.
+.PHONY: lint
+lint: all
+	@tests/long/lint.sh

@@ -392,7 +392,7 @@ static void environment_help(const cli_verb *v, FILE *f)
 {
     char text[300], upper[32];
     size_t n = 0, k = 0;
-    for (; v->name[n] && n < sizeof upper - 1; n++) upper[n] = (char)(v->name[n] - 32);
+    for (; n < sizeof upper - 1 && v->name[n]; n++) upper[n] = (char)(v->name[n] - 32);
     upper[n] = 0;
     for (const cli_opt *o = v->opts; o->kind != CLI_END; o++)
         if (o->env) k += (size_t)snprintf(text + k, sizeof text - k, "%s%s", k ? ", " : "; for all verbs: ", o->env);
