@@ -15,7 +15,12 @@ $(BUILD)/tests/faults.so: tests/faults.c
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(CC) $(filter-out $(SAN),$(FLAGS)) -shared -o $@ $< -ldl
-tests: $(TESTS) $(BUILD)/tests/faults.so
+# Preloaded too: runs a command again and again, each time with another call failing.
+$(BUILD)/tests/torture.so: tests/torture.c tests/torture_runs.c tests/torture.h
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) $(filter-out $(SAN) -MMD -MP,$(FLAGS)) -shared -o $@ $(filter %.c,$^) -ldl -pthread
+tests: $(TESTS) $(BUILD)/tests/faults.so $(BUILD)/tests/torture.so
 
 test:
 	@tools/deps.sh build test
