@@ -10,6 +10,7 @@ $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(BUILD)/server.a $(BUILD)/libpit
 $(BUILD)/tests/test_safetensors $(BUILD)/tests/test_torch: override LDFLAGS += $(foreach f,malloc calloc realloc posix_memalign mmap mmap64 pread64,-Wl,--wrap=$(f))
 .SECONDARY:
 $(BUILD)/tests/test_writer: override LDFLAGS += $(foreach f,malloc calloc realloc,-Wl,--wrap=$(f))
+$(BUILD)/tests/test_par: override LDFLAGS += -Wl,--wrap=pthread_create
 # Preloaded by the tests that make a disk fail; never with a sanitizer in it.
 $(BUILD)/tests/faults.so: tests/faults.c
 	@mkdir -p $(@D)

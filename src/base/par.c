@@ -28,11 +28,19 @@ typedef struct gate {
     pthread_cond_t changed;
 } gate;
 
-/* Workers of one calling thread. They stay in one parallel region for as long as that thread lives, and wait for jobs. */
-typedef struct team {
-    pthread_t host; /* the region's first thread */
-    pthread_t *worker; /* [workers] */
-    int threads, workers; /* as asked, with the caller; as OpenMP gave, without */
+typedef struct team team;
+typedef struct worker {
+    team *team;
+    int tid; /* from 1: the caller is 0 */
+    pthread_t thread;
+} worker;
+
+/* Workers of one calling thread. They stay for as long as that thread lives, and wait for jobs. They are plain threads and
+ * no OpenMP region, for OpenMP ends the process where a thread is not to be had. */
+struct team {
+    worker *worker; /* [threads - 1] */
+    int threads, workers; /* as asked, with the caller; as there are, without */
+    double asked; /* when the system last refused a thread */
 #ifdef __linux__
     cpu_set_t cpus; /* the caller's when the team began */
     int cpu, pinned; /* where the workers were placed for */
@@ -43,7 +51,7 @@ typedef struct team {
     void *ctx;
     size_t n;
     gate left, unfinished; /* not taken; not done */
-} team;
+};
 
 static void relax(void)
 {
@@ -91,6 +99,24 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 void par_pin(void) { atomic_store(&pinned, 1); }
 
+#ifdef __linux__
+/* The user told OpenMP where threads belong: worker i in place i, and round again. */
+static void place_as_told(const team *t)
+{
+    int places = omp_get_num_places();
+    for (int i = 0; i < t->workers && places > 0; i++) {
+        int place = t->worker[i].tid % places, n = omp_get_place_num_procs(place), *cpus = calloc((size_t)n + 1, sizeof *cpus);
+        cpu_set_t set;
+        CPU_ZERO(&set);
+        if (cpus) omp_get_place_proc_ids(place, cpus);
+        for (int k = 0; cpus && k < n; k++)
+            if (cpus[k] >= 0 && cpus[k] < CPU_SETSIZE) CPU_SET((size_t)cpus[k], &set);
+        if (CPU_COUNT(&set)) pthread_setaffinity_np(t->worker[i].thread, sizeof set, &set);
+        free(cpus);
+    }
+}
+#endif
+
 /* Linux may wake a worker on its caller's processor and leave both there while another idles (measured: for 20 ms and
  * longer). So workers keep off it; unless the user told OpenMP where they belong. */
 static void place(team *t)
@@ -107,7 +133,7 @@ static void place(team *t)
         while (!CPU_ISSET((size_t)next, &rest));
         CPU_ZERO(&one);
         CPU_SET((size_t)next, &one);
-        pthread_setaffinity_np(t->worker[i], sizeof one, pin ? &one : &rest);
+        pthread_setaffinity_np(t->worker[i].thread, sizeof one, pin ? &one : &rest);
     }
 #else
     (void)t;
@@ -137,34 +163,40 @@ static void publish(team *t, par_fn *fn, void *ctx, size_t n)
     gate_wake(t, &t->left);
 }
 
-static void *host(void *arg)
+static void *serve(void *arg)
 {
-    team *t = arg;
-#pragma omp parallel num_threads(t->threads - 1)
-    {
-        int i = omp_get_thread_num();
-        busy = 1;
-        par_fp_enter();
-        t->worker[i] = pthread_self();
-#pragma omp barrier
-        if (i == 0) {
-            t->workers = omp_get_num_threads();
-            atomic_store(&t->unfinished.items, 0);
-            gate_wake(t, &t->unfinished);
-        }
-        while (work(t, i + 1)) gate_wait(t, &t->left, 0);
-    }
+    const worker *w = arg;
+    busy = 1;
+    par_fp_enter();
+    while (work(w->team, w->tid)) gate_wait(w->team, &w->team->left, 0);
     return NULL;
+}
+
+/* As many workers as were asked for, or as the system gives. */
+static void recruit(team *t)
+{
+    int before = t->workers;
+    while (t->workers < t->threads - 1) {
+        worker *w = &t->worker[t->workers];
+        *w = (worker){.team = t, .tid = t->workers + 1};
+        if (pthread_create(&w->thread, NULL, serve, w)) break;
+        t->workers++;
+    }
+    t->asked = omp_get_wtime();
+#ifdef __linux__
+    t->cpu = -1; /* the new ones have no place yet */
+    if (t->workers > before && omp_get_proc_bind() != omp_proc_bind_false) place_as_told(t);
+#else
+    (void)before;
+#endif
 }
 
 static void team_free(void *arg)
 {
     team *t = arg;
     if (!t) return;
-    if (t->workers) {
-        publish(t, NULL, NULL, (size_t)t->workers);
-        pthread_join(t->host, NULL);
-    }
+    if (t->workers) publish(t, NULL, NULL, (size_t)t->workers);
+    for (int i = 0; i < t->workers; i++) pthread_join(t->worker[i].thread, NULL);
     pthread_cond_destroy(&t->left.changed);
     pthread_cond_destroy(&t->unfinished.changed);
     pthread_mutex_destroy(&t->lock);
@@ -172,26 +204,25 @@ static void team_free(void *arg)
     free(t);
 }
 
-/* NULL where memory or a thread is not to be had. */
+/* NULL where memory is not to be had. A team may be short of workers, or have none: the caller does what they do not. */
 static team *team_new(int threads)
 {
     team *t = aligned_alloc(_Alignof(team), sizeof *t);
-    if (!t) return NULL;
-    *t = (team){.threads = threads, .worker = calloc((size_t)threads, sizeof *t->worker)};
+    worker *w = calloc((size_t)threads, sizeof *w);
+    if (!t || !w) {
+        free(t);
+        free(w);
+        return NULL;
+    }
+    *t = (team){.threads = threads, .worker = w};
     pthread_mutex_init(&t->lock, NULL);
     pthread_cond_init(&t->left.changed, NULL);
     pthread_cond_init(&t->unfinished.changed, NULL);
 #ifdef __linux__
-    t->cpu = -1;
     if (sched_getaffinity(0, sizeof t->cpus, &t->cpus)) CPU_ZERO(&t->cpus);
 #endif
-    atomic_store(&t->unfinished.items, 1);
-    if (t->worker && !pthread_create(&t->host, NULL, host, t)) {
-        gate_wait(t, &t->unfinished, 1);
-        return t;
-    }
-    team_free(t);
-    return NULL;
+    recruit(t);
+    return t;
 }
 
 /* A child of fork has none of its parent's workers. */
@@ -206,9 +237,13 @@ static void prepare(void)
     pthread_atfork(NULL, NULL, forget);
 }
 
+/* A team that is short asks again, but not for each job. */
 static team *find_team(int threads)
 {
-    if (mine && mine->threads == threads) return mine;
+    if (mine && mine->threads == threads) {
+        if (mine->workers < threads - 1 && omp_get_wtime() - mine->asked > 1) recruit(mine);
+        return mine;
+    }
     pthread_once(&once, prepare);
     team_free(mine);
     mine = team_new(threads);
