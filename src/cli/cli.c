@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 static const char *verb_name = "";
-static int quiet, verbose;
+static int quiet, verbose, told;
 
 void cli_context(const char *verb, const cli_globals *g)
 {
@@ -17,6 +17,7 @@ void cli_context(const char *verb, const cli_globals *g)
     quiet = g && g->quiet;
     verbose = g && g->verbose;
 }
+int cli_told(void) { return told; }
 int cli_quiet(void) { return quiet; }
 int cli_verbose(void) { return verbose && !quiet; }
 
@@ -26,19 +27,20 @@ static void say(const char *fmt, va_list ap, const char *tail)
 {
     va_list again;
     va_copy(again, ap);
-    int n = vsnprintf(NULL, 0, fmt, again);
+    char few[2048], *msg = few; /* all but lists of files; without memory those are cut */
+    int n = vsnprintf(few, sizeof few, fmt, again);
     va_end(again);
-    char *msg = malloc((size_t)(n < 0 ? 0 : n) + 1);
-    if (!msg) return;
-    vsnprintf(msg, (size_t)(n < 0 ? 0 : n) + 1, fmt, ap);
+    if (n >= (int)sizeof few && (msg = malloc((size_t)n + 1))) vsnprintf(msg, (size_t)n + 1, fmt, ap);
+    if (!msg) msg = few;
     fprintf(stderr, "pith%s%s: ", *verb_name ? " " : "", verb_name);
     cli_put_text(stderr, msg, strlen(msg), 0);
     fprintf(stderr, "%s\n", tail);
-    free(msg);
+    if (msg != few) free(msg);
 }
 
 int cli_error(const char *fmt, ...)
 {
+    told = 1;
     va_list ap;
     va_start(ap, fmt);
     say(fmt, ap, "");

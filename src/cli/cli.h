@@ -105,6 +105,7 @@ int cli_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));  /* p
 void cli_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Only with -v. */
 void cli_detail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+int cli_told(void); /* was there an error? */
 int cli_quiet(void);
 int cli_verbose(void);
 
