@@ -9,7 +9,7 @@ build=${BUILD:-build}/fuzz seconds=${SECONDS_TO_FUZZ:-30} python=${PYTHON:-pytho
 pkgs="libcjson libutf8proc libpcre2-8 zlib"
 flags="-std=c11 -Wall -Wextra -Werror -g -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all -Wno-unknown-pragmas -Isrc -I. $(pkg-config --cflags $pkgs)"
 libs="$(pkg-config --libs $pkgs) -lm"
-base="src/base/err.c src/base/json.c src/base/path.c"
+base="src/base/err.c src/base/json.c src/base/memtext.c src/base/path.c"
 
 seed_safetensors() {
     "$python" tests/corpora/gen_safetensors_bad.py "$1/all" >/dev/null

@@ -6,6 +6,7 @@
 #include "server/api.h"
 #include "server/http.h"
 #include "server/sandbox.h"
+#include "base/memtext.h"
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -163,10 +164,10 @@ static void log_record(server *s, const http_record *r, const char *route)
 {
     char *line = NULL;
     size_t n = 0;
-    FILE *f = open_memstream(&line, &n);
+    FILE *f = memtext_open(&line, &n);
     if (f) {
         put_record(f, r, route);
-        fclose(f);
+        memtext_close(f, &line);
     }
     struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
     if (!line || poll(&p, 1, 0) != 1 || !(p.revents & POLLOUT) || write(STDERR_FILENO, line, n) != (ssize_t)n)
