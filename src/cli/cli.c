@@ -239,7 +239,7 @@ static int add_item(cli_list *l, const char *text, int environment)
 {
     if (l->environment && !environment) l->n = 0;
     const char **items = realloc(l->items, (l->n + 1) * sizeof *items);
-    if (!items) return cli_usage("out of memory");
+    if (!items) return cli_error("out of memory");
     l->items = items;
     l->environment = environment;
     l->items[l->n++] = text;
@@ -284,14 +284,16 @@ static int from_environment(const cli_verb *v, void *values)
     for (const cli_opt *o = v->opts; o->kind != CLI_END; o++) {
         if (o->kind == CLI_TITLE) continue;
         if (o->kind == CLI_REAL) *(double *)(void *)((char *)values + o->at) = NAN;
-        if (o->def && set(o, values, o->def, o->name)) return CLI_USAGE;
+        int bad = o->def ? set(o, values, o->def, o->name) : 0;
+        if (bad) return bad;
         char name[128];
         int n = snprintf(name, sizeof name, "PITH_%s_%s", v->name, o->name);
         for (int i = 0; i < n && i < (int)sizeof name - 1; i++)
             name[i] = (char)(name[i] == '-' ? '_' : name[i] >= 'a' && name[i] <= 'z' ? name[i] - 32 : name[i]);
         const char *text = getenv(name), *shown = name;
         if (!text && o->env) text = getenv(shown = o->env);
-        if (text && *text && strcmp(o->name, "help") != 0 && set(o, values, text, shown)) return CLI_USAGE;
+        if (text && *text && strcmp(o->name, "help") != 0) bad = set(o, values, text, shown);
+        if (bad) return bad;
     }
     return 0;
 }
@@ -352,18 +354,18 @@ int cli_parse(const cli_verb *v, void *values, int argc, char **argv, int *n_arg
     for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) g->help = 1;
     if (g->help) return 0;
-    if (from_environment(v, values)) return CLI_USAGE;
-    int only_text = 0, n = 0;
-    for (int i = 0; i < argc; i++) {
+    int only_text = 0, n = 0, bad = from_environment(v, values);
+    for (int i = 0; i < argc && !bad; i++) {
         char *a = argv[i];
         if (only_text || a[0] != '-' || a[1] == 0) {
             argv[n++] = a;
         } else if (strcmp(a, "--") == 0) {
             only_text = 1;
-        } else if (a[1] == '-' ? long_option(v, values, argc, argv, &i) : short_options(v, values, argc, argv, &i)) {
-            return CLI_USAGE;
+        } else {
+            bad = a[1] == '-' ? long_option(v, values, argc, argv, &i) : short_options(v, values, argc, argv, &i);
         }
     }
+    if (bad) return bad;
     argv[*n_args = n] = NULL;
     return 0;
 }

@@ -277,7 +277,7 @@ static void end(server *s)
     pthread_cond_broadcast(&s->change);
     pthread_mutex_unlock(&s->mutex);
     for (int i = 0; i < s->n_threads; i++) pthread_join(s->threads[i], NULL);
-    for (size_t i = 0; i < s->o.n_models; i++) worker_close(server_worker(s, i));
+    for (size_t i = 0; s->workers && i < s->o.n_models; i++) worker_close(server_worker(s, i));
     if (s->door) {
         for (int i = 0; i < LAST_ANSWERS / 10 && http_running(s->door); i++) nap(10);
         http_close(s->door);
