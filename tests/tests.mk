@@ -10,12 +10,18 @@ $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(BUILD)/server.a $(BUILD)/libpit
 $(BUILD)/tests/test_safetensors $(BUILD)/tests/test_torch: override LDFLAGS += $(foreach f,malloc calloc realloc posix_memalign mmap mmap64 pread64,-Wl,--wrap=$(f))
 .SECONDARY:
 $(BUILD)/tests/test_writer: override LDFLAGS += $(foreach f,malloc calloc realloc,-Wl,--wrap=$(f))
+$(BUILD)/tests/test_par: override LDFLAGS += -Wl,--wrap=pthread_create
 # Preloaded by the tests that make a disk fail or break out of the sandbox; never with a sanitizer in them.
 $(BUILD)/tests/faults.so $(BUILD)/tests/breakout.so: $(BUILD)/tests/%.so: tests/%.c
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(CC) $(filter-out $(SAN),$(FLAGS)) -shared -o $@ $< -ldl
-tests: $(TESTS) $(BUILD)/tests/faults.so $(BUILD)/tests/breakout.so
+# Preloaded too: runs a command again and again, each time with another call failing.
+$(BUILD)/tests/torture.so: tests/torture.c tests/torture_runs.c tests/torture.h
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) $(filter-out $(SAN) -MMD -MP,$(FLAGS)) -shared -o $@ $(filter %.c,$^) -ldl -pthread
+tests: $(TESTS) $(BUILD)/tests/faults.so $(BUILD)/tests/breakout.so $(BUILD)/tests/torture.so
 
 test:
 	@tools/deps.sh build test

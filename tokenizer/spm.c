@@ -1,8 +1,9 @@
-#define _POSIX_C_SOURCE 200809L /* open_memstream */
+#define _POSIX_C_SOURCE 200809L
 #include "tokenizer/spm.h"
 #include "tokenizer/unicode.h"
 #include "tokenizer/vocab.h"
 #include "tokenizer/vocabtxt.h"
+#include "base/memtext.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -402,10 +403,10 @@ int spm_convert(const char *dir, json config, char **out, size_t *len, pith_err 
     *out = NULL;
     *len = 0;
     int rc = read_model(&s, text, text_len, e);
-    FILE *f = rc ? NULL : open_memstream(out, len);
+    FILE *f = rc ? NULL : memtext_open(out, len);
     if (f) rc = put_all(f, &s, config, e);
     bool failed = !rc && (!f || ferror(f));
-    if (f && fclose(f)) failed = true;
+    if (f && memtext_close(f, out)) failed = true;
     if (failed && !rc) rc = err_nomem(e, text_len * 2, NAME);
     if (rc) free(*out);
     free(s.piece);

@@ -1,5 +1,6 @@
-#define _POSIX_C_SOURCE 200809L /* open_memstream */
+#define _POSIX_C_SOURCE 200809L
 #include "tokenizer/vocabtxt.h"
+#include "base/memtext.h"
 #include "base/path.h"
 #include "tokenizer/unicode.h"
 #include "tokenizer/vocab.h"
@@ -280,10 +281,10 @@ static int convert(const char *dir, json config, json roles, char **out, size_t 
     if (!text) return -1;
     *out = NULL;
     *len = 0;
-    FILE *f = open_memstream(out, len);
+    FILE *f = memtext_open(out, len);
     int rc = f ? put_all(f, text, text_len, config, roles, e) : -1;
     bool failed = !f || ferror(f);
-    if (f && fclose(f)) failed = true;
+    if (f && memtext_close(f, out)) failed = true;
     if (failed) rc = err_nomem(e, text_len * 2, "vocab.txt");
     free(text);
     if (rc) free(*out);

@@ -72,7 +72,16 @@ json_doc *json_parse(const char *name, const char *text, size_t len, pith_err *e
     }
     memcpy(d->name, name, name_len);
     const char *end = NULL;
+    int before = errno;
+    errno = 0;
     d->root = cJSON_ParseWithLengthOpts(text, len, &end, 0);
+    int starved = !d->root && errno == ENOMEM; /* else it would seem to be no JSON */
+    errno = before;
+    if (starved) {
+        json_free(d);
+        err_nomem(e, len, name);
+        return NULL;
+    }
     size_t at = end && end >= text ? (size_t)(end - text) : 0;
     if (d->root)
         while (at < len && is_space(text[at])) at++;

@@ -32,7 +32,8 @@ typedef struct gate {
 typedef struct team {
     pthread_t host; /* the region's first thread */
     pthread_t *worker; /* [workers] */
-    int threads, workers; /* as asked, with the caller; as OpenMP gave, without */
+    int threads, workers; /* as asked, with the caller; as there are, without */
+    double asked; /* when there were fewer threads than that */
 #ifdef __linux__
     cpu_set_t cpus; /* the caller's when the team began */
     int cpu, pinned; /* where the workers were placed for */
@@ -140,7 +141,7 @@ static void publish(team *t, par_fn *fn, void *ctx, size_t n)
 static void *host(void *arg)
 {
     team *t = arg;
-#pragma omp parallel num_threads(t->threads - 1)
+#pragma omp parallel num_threads(t->workers)
     {
         int i = omp_get_thread_num();
         busy = 1;
@@ -172,7 +173,28 @@ static void team_free(void *arg)
     free(t);
 }
 
-/* NULL where memory or a thread is not to be had. */
+static void *idle(void *lock)
+{
+    pthread_mutex_lock(lock);
+    pthread_mutex_unlock(lock);
+    return NULL;
+}
+
+/* How many threads the system gives at once, n at most: tried, for OpenMP ends the process where it is refused one. */
+static int available(int n)
+{
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_t *t = calloc((size_t)n, sizeof *t);
+    int k = 0;
+    pthread_mutex_lock(&lock);
+    while (t && k < n && !pthread_create(&t[k], NULL, idle, &lock)) k++;
+    pthread_mutex_unlock(&lock);
+    for (int i = 0; i < k; i++) pthread_join(t[i], NULL);
+    free(t);
+    return k;
+}
+
+/* NULL where memory is not to be had. A team may be short of workers, or have none: the caller does what they do not. */
 static team *team_new(int threads)
 {
     team *t = aligned_alloc(_Alignof(team), sizeof *t);
@@ -185,13 +207,16 @@ static team *team_new(int threads)
     t->cpu = -1;
     if (sched_getaffinity(0, sizeof t->cpus, &t->cpus)) CPU_ZERO(&t->cpus);
 #endif
-    atomic_store(&t->unfinished.items, 1);
-    if (t->worker && !pthread_create(&t->host, NULL, host, t)) {
-        gate_wait(t, &t->unfinished, 1);
-        return t;
+    if (!t->worker) {
+        team_free(t);
+        return NULL;
     }
-    team_free(t);
-    return NULL;
+    t->workers = available(threads - 1);
+    if (t->workers < threads - 1) t->asked = omp_get_wtime();
+    atomic_store(&t->unfinished.items, 1);
+    if (t->workers && pthread_create(&t->host, NULL, host, t)) t->workers = 0;
+    if (t->workers) gate_wait(t, &t->unfinished, 1);
+    return t;
 }
 
 /* A child of fork has none of its parent's workers. */
@@ -206,9 +231,10 @@ static void prepare(void)
     pthread_atfork(NULL, NULL, forget);
 }
 
+/* A team that is short asks again, but not for each job. */
 static team *find_team(int threads)
 {
-    if (mine && mine->threads == threads) return mine;
+    if (mine && mine->threads == threads && (mine->workers == threads - 1 || omp_get_wtime() - mine->asked < 1)) return mine;
     pthread_once(&once, prepare);
     team_free(mine);
     mine = team_new(threads);

@@ -96,7 +96,7 @@ typedef struct cli_verb {
 } cli_verb;
 
 /* Sets `values` (zeroed, v->size bytes) from defaults, environment and argv[0..argc); moves the positional arguments
- * to the front of argv and counts them. 0, or CLI_USAGE after a one-line message. */
+ * to the front of argv and counts them. 0, or CLI_USAGE (CLI_FAILED: memory) after a one-line message. */
 int cli_parse(const cli_verb *v, void *values, int argc, char **argv, int *n_args);
 /* Gives back what cli_parse took (lists); for any values that were zeroed before it. */
 void cli_drop(const cli_verb *v, void *values);
@@ -114,6 +114,7 @@ int cli_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));  /* p
 void cli_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Only with -v. */
 void cli_detail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+int cli_told(void); /* was there an error? */
 int cli_quiet(void);
 int cli_verbose(void);
 

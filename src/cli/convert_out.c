@@ -197,6 +197,7 @@ int convert_out_begin(convert_out *o, pith_err *e)
             return 0;
         if (o->fd >= 0) close(o->fd);
         o->fd = -1;
+        rmdir(o->place); /* if it was not removed, it could not be looked at */
     }
     return err_set(e, "%.700s: cannot keep a temporary folder in %.200s: something removes it", o->name, o->parent);
 }

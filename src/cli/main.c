@@ -49,11 +49,11 @@ static int run(const cli_verb *v, int argc, char **argv)
     return status;
 }
 
-/* Results that could not be written are no results. */
+/* Results that could not be written are no results. Where they were the report of a failure, nothing else tells of it. */
 static int finish(int status)
 {
     errno = 0;
-    if ((fflush(stdout) || ferror(stdout)) && status == CLI_OK)
+    if ((fflush(stdout) || ferror(stdout)) && (status == CLI_OK || (status == CLI_FAILED && !cli_told())))
         return cli_error("stdout: cannot write: %s", strerror(errno ? errno : EIO));
     return status;
 }

@@ -7,6 +7,7 @@
 #include "server/hosts.h"
 #include "server/http.h"
 #include "server/sandbox.h"
+#include "base/memtext.h"
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -172,10 +173,10 @@ static void log_record(server *s, const http_record *r, const char *route)
 {
     char *line = NULL;
     size_t n = 0;
-    FILE *f = open_memstream(&line, &n);
+    FILE *f = memtext_open(&line, &n);
     if (f) {
         put_record(f, r, route);
-        fclose(f);
+        memtext_close(f, &line);
     }
     struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
     if (!line || poll(&p, 1, 0) != 1 || !(p.revents & POLLOUT) || write(STDERR_FILENO, line, n) != (ssize_t)n)
@@ -287,7 +288,7 @@ static void end(server *s)
     pthread_cond_broadcast(&s->change);
     pthread_mutex_unlock(&s->mutex);
     for (int i = 0; i < s->n_threads; i++) pthread_join(s->threads[i], NULL);
-    for (size_t i = 0; i < s->o.n_models; i++) worker_close(server_worker(s, i));
+    for (size_t i = 0; s->workers && i < s->o.n_models; i++) worker_close(server_worker(s, i));
     if (s->door) {
         for (int i = 0; i < LAST_ANSWERS / 10 && http_running(s->door); i++) nap(10);
         http_close(s->door);
