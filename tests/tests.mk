@@ -1,5 +1,5 @@
 # Goals that test; included by the Makefile, whose variables it uses.
-.PHONY: test check asan tsan neon fuzz golden-wide tests
+.PHONY: test test-long check asan asan-parsers tsan neon fuzz golden-wide tests
 TEST_SRC := $(wildcard tests/test_*.c)
 TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
 
@@ -17,20 +17,31 @@ $(BUILD)/tests/faults.so: tests/faults.c
 	$(Q)$(CC) $(filter-out $(SAN),$(FLAGS)) -shared -o $@ $< -ldl
 tests: $(TESTS) $(BUILD)/tests/faults.so
 
+# Those that read what strangers wrote; `make test` runs them in a sanitizer build too.
+PARSER_TESTS := $(addprefix test_,header safetensors torch torch_golden zip pickle scan sniff shards json jtext csv chunks tokenizer \
+  tokenizer_files tokenizer_golden bpe bpe_golden spm unicode normalize jinja chat convert_config convert_plan manifest verify prompts http)
+ASAN := BUILD=build/asan CFLAGS="-O1 -g -fno-omit-frame-pointer" SAN="-fsanitize=address,undefined -fno-sanitize-recover=all"
+SUBMAKE := $(MAKE) --no-print-directory
+parallel = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(or $(JOBS),$(shell nproc)))
 test:
 	@tools/deps.sh build test
-	@$(MAKE) --no-print-directory check
-check: all tests tools
-	@BUILD=$(BUILD) PITH=./$(PITH) tests/run.sh '$(ONLY)'
+	@$(SUBMAKE) $(parallel) check
+# Everything; hours. LONG=1 runs tests/long too, among it the sanitizers over every test.
+test-long:
+	@tools/deps.sh build test tsan long
+	@LONG=1 TEST_TAIL=200 $(SUBMAKE) $(parallel) check
+check: all tests tools $(if $(SAN)$(filter-out build,$(BUILD)),,asan-parsers)
+	@BUILD=$(BUILD) PITH=./$(PITH) $(if $(filter asan-parsers,$^),SANITIZED=build/asan SANITIZED_TESTS="$(PARSER_TESTS)") tests/run.sh '$(ONLY)'
 asan:
 	@tools/deps.sh build test
-	@$(MAKE) --no-print-directory check BUILD=build/asan CFLAGS="-O1 -g -fno-omit-frame-pointer" \
-	  SAN="-fsanitize=address,undefined -fno-sanitize-recover=all"
+	@$(SUBMAKE) $(parallel) check $(ASAN)
+asan-parsers:
+	@$(SUBMAKE) $(ASAN) $(PARSER_TESTS:%=build/asan/tests/%)
 # clang's OpenMP runtime and its race detector understand each other; gcc's do not.
 tsan:
 	@tools/deps.sh build test tsan
 	@OMP_TOOL_LIBRARIES=$$(ls /usr/lib/llvm-*/lib/libarcher.so | tail -1) TSAN_OPTIONS=ignore_noninstrumented_modules=1 \
-	  $(MAKE) --no-print-directory check BUILD=build/tsan CC=clang CFLAGS="-O1 -g" SAN=-fsanitize=thread \
+	  $(SUBMAKE) $(parallel) check BUILD=build/tsan CC=clang CFLAGS="-O1 -g" SAN=-fsanitize=thread \
 	  ONLY='^test_(par|op|kv|moe|engine|classify|prompts|worker|worker_write|worker_texts|metrics|http)$$$$'
 
 neon:
