@@ -46,11 +46,13 @@ for t in ${LONG:+tests/long/*.sh}; do
     [[ -e $t ]] && add "long/$(basename "$t")" "$t" "$t"
 done
 
-one() { # index; leaves its output in $tmp/out.INDEX and "passed failed skipped tenths" in $tmp/end.INDEX
+((${#names[@]})) || { echo "run.sh: no test is called '$pattern'" >&2; exit 2; }
+TIMEFORMAT='%U %S'
+one() { # index; leaves its output in $tmp/out.INDEX and "passed failed skipped seconds processor-seconds" in $tmp/end.INDEX
     local i=$1 name=${names[$1]} out=$tmp/out.$1 start=$EPOCHREALTIME rc p f s t=$limit
     [[ $name == long/* ]] && t=$((limit * 24))
     # shellcheck disable=SC2086
-    timeout --foreground -k 10 "$t" ${commands[i]} >"$out" 2>&1 </dev/null
+    { time timeout --foreground -k 10 "$t" ${commands[i]} >"$out" 2>&1 </dev/null; } 2>"$tmp/cpu.$i"
     rc=$?
     trap '' TERM # what it left behind ends with it
     kill -- -"$BASHPID"
@@ -60,24 +62,24 @@ one() { # index; leaves its output in $tmp/out.INDEX and "passed failed skipped 
     ((rc != 124)) || { f=$((f + 1)); echo "not ok - $name did not end within $t s" >>"$out"; }
     if ((rc != 0 && f == 0)); then f=1; echo "not ok - $name ended with status $rc" >>"$out"; fi
     if ((p + f + s == 0)); then f=1; echo "not ok - $name tested nothing" >>"$out"; fi
-    echo $p $f $s $((($(tr -d . <<<"$EPOCHREALTIME") - ${start/./}) / 100000)) >"$tmp/end.$i"
+    awk -v c="$p $f $s" -v a="$start" -v b="$EPOCHREALTIME" '{ printf "%s %.1f %.1f\n", c, b - a, $1 + $2 }' "$tmp/cpu.$i" >"$tmp/end.$i"
 }
-row() { printf '%-30s %5d passed %3d failed %3d skipped %6s s\n' "$1" "$2" "$3" "$4" "$(($5 / 10)).$(($5 % 10))"; }
+row() { printf '%-30s %5d passed %3d failed %3d skipped %7s s %7s s of processor\n' "$@"; }
 told=0
 tell() { # of those that have ended since it was last called
-    local i p f s t
+    local i p f s t cpu
     for i in "${!names[@]}"; do
         [[ -e $tmp/end.$i && ! -e $tmp/told.$i ]] || continue
         touch "$tmp/told.$i"
-        read -r p f s t <"$tmp/end.$i"
+        read -r p f s t cpu <"$tmp/end.$i"
         told=$((told + 1))
         printf '[%d/%d] ' $told ${#names[@]}
-        row "${names[i]}" "$p" "$f" "$s" "$t"
+        row "${names[i]}" "$p" "$f" "$s" "$t" "$cpu"
         if ((f)); then sed 's/^/    | /' "$tmp/out.$i" | tail -"${TEST_TAIL:-60}"; fi
     done
 }
 # Those beside others first, each of the two halves with the slowest of last time first: "alone seconds index".
-order=$(for i in "${!names[@]}"; do echo "${alone[i]} $(awk -v n="${names[i]}" '$1 == n { t = $2 } END { print t != "" ? t : n ~ /\./ ? 999 : 0 }' "$seconds") $i"; done |
+order=$(for i in "${!names[@]}"; do echo "${alone[i]} $(awk -v n="${names[i]}" '$1 == n { t = $2 } END { print t != "" ? t : n ~ /\./ ? 99 : 0 }' "$seconds") $i"; done |
     sort -k1,1n -k2,2nr -k3,3n)
 while read -r by_itself _ i; do
     [[ -n $i ]] || continue
@@ -91,9 +93,9 @@ tell
 passed=0 failed=0 skipped=0
 echo
 for i in "${!names[@]}"; do
-    read -r p f s t <"$tmp/end.$i"
+    read -r p f s t cpu <"$tmp/end.$i"
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
-    row "${names[i]}" "$p" "$f" "$s" "$t"
+    row "${names[i]}" "$p" "$f" "$s" "$t" "$cpu"
     echo "${names[i]} $t" >>"$seconds"
 done
 awk '{ t[$1] = $2 } END { for (n in t) print n, t[n] }' "$seconds" >"$tmp/seconds" && mv "$tmp/seconds" "$seconds"

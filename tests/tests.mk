@@ -20,7 +20,7 @@ tests: $(TESTS) $(BUILD)/tests/faults.so
 # Those that read what strangers wrote; `make test` runs them in a sanitizer build too.
 PARSER_TESTS := $(addprefix test_,header safetensors torch torch_golden zip pickle scan sniff shards json jtext csv chunks tokenizer \
   tokenizer_files tokenizer_golden bpe bpe_golden spm unicode normalize jinja chat convert_config convert_plan manifest verify prompts http)
-ASAN := BUILD=build/asan CFLAGS="-O1 -g -fno-omit-frame-pointer" SAN="-fsanitize=address,undefined -fno-sanitize-recover=all"
+ASAN := CFLAGS="-O1 -g -fno-omit-frame-pointer" SAN="-fsanitize=address,undefined -fno-sanitize-recover=all"
 SUBMAKE := $(MAKE) --no-print-directory
 parallel = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(or $(JOBS),$(shell nproc)))
 test:
@@ -31,12 +31,12 @@ test-long:
 	@tools/deps.sh build test tsan long
 	@LONG=1 TEST_TAIL=200 $(SUBMAKE) $(parallel) check
 check: all tests tools $(if $(SAN)$(filter-out build,$(BUILD)),,asan-parsers)
-	@BUILD=$(BUILD) PITH=./$(PITH) $(if $(filter asan-parsers,$^),SANITIZED=build/asan SANITIZED_TESTS="$(PARSER_TESTS)") tests/run.sh '$(ONLY)'
+	@BUILD=$(BUILD) PITH=./$(PITH) $(if $(filter asan-parsers,$^),SANITIZED=build/parsers SANITIZED_TESTS="$(PARSER_TESTS)") tests/run.sh '$(ONLY)'
 asan:
 	@tools/deps.sh build test
-	@$(SUBMAKE) $(parallel) check $(ASAN)
-asan-parsers:
-	@$(SUBMAKE) $(ASAN) $(PARSER_TESTS:%=build/asan/tests/%)
+	@$(SUBMAKE) $(parallel) check BUILD=build/asan $(ASAN)
+asan-parsers: all
+	@$(SUBMAKE) --quiet BUILD=build/parsers KERNELS=build $(ASAN) $(PARSER_TESTS:%=build/parsers/tests/%)
 # clang's OpenMP runtime and its race detector understand each other; gcc's do not.
 tsan:
 	@tools/deps.sh build test tsan
