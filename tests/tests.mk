@@ -26,7 +26,7 @@ parallel = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(or $(JOBS),$(shell nproc)))
 test:
 	@tools/deps.sh build test
 	@$(SUBMAKE) $(parallel) check
-# Everything; hours. LONG=1 runs tests/long too, among it the sanitizers over every test.
+# Everything; hours. LONG=1 runs tests/long too, among it the sanitizers over every test (asan.sh, tsan.sh).
 test-long:
 	@tools/deps.sh build test tsan long
 	@LONG=1 TEST_TAIL=200 $(SUBMAKE) $(parallel) check
