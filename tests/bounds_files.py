@@ -57,7 +57,7 @@ for kind in ("sentiment", "reviews"):
     t = bundled + kind + "/tokenizer.json"
     def tok(name, change, end="refused", text="a good film"):
         case("%s: %s" % (kind, name), {"tokenizer.json": edit(t, change)}, TOKENS[:4] + (text,), end, bundled + kind)
-    for n in (2**31 - 1, 2**32 + 1, 10**15):
+    for n in (2**32 + 1, 10**15):
         tok("vocab id %d" % n, lambda x: x["model"]["vocab"].update({"zzz": n}))
         tok("added id %d" % n, lambda x: x["added_tokens"].append(dict(x["added_tokens"][0], id=n, content="<zzz>")), "either")
     tok("max_input_chars_per_word", lambda x: x["model"].update(max_input_chars_per_word=10**15), "either")
@@ -68,8 +68,8 @@ for kind in ("sentiment", "reviews"):
     nested = {"type": "Lowercase"}
     for i in range(400): nested = {"type": "Sequence", "normalizers": [nested]}
     tok("400 sequences in each other", lambda x: x.update(normalizer=nested), "either")
-    tok("replace that doubles", lambda x: x.update(normalizer={"type": "Sequence", "normalizers": [{"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}] * 60}), "either")
-    tok("prepend of a megabyte, 50 times", lambda x: x.update(normalizer={"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "x" * 1000000}] * 50}), "either")
+    tok("replace that doubles", lambda x: x.update(normalizer={"type": "Sequence", "normalizers": [{"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}] * 60}))
+    tok("prepend of a megabyte, 50 times", lambda x: x.update(normalizer={"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "x" * 1000000}] * 50}))
 # Templates
 for name, t in (("text", "{{ 'x' * 1000000000 }}"), ("range", "{% for a in range(10**18) %}x{% endfor %}"), ("list", "{{ [1] * 1000000000 }}"),
                 ("loops", "{% for a in range(99999) %}{% for b in range(99999) %}{% for c in range(99999) %}{{ c }}{% endfor %}{% endfor %}{% endfor %}"),
@@ -90,8 +90,8 @@ def archive(pickle, data=b"\0" * 64, method=zipfile.ZIP_STORED):
     return b.getvalue()
 def pickled(name, p, end="refused", **how):
     case("checkpoint: " + name, {"x.bin": archive(p, **how)}, ("inspect", "-q", "--stats", "x.bin"), end)
-pickled("deflated zeros", b"\x80\x02" + b"N" * 300000000 + b".", method=zipfile.ZIP_DEFLATED)
-pickled("deflated data", b"\x80\x02}.", data=b"\0" * 300000000, method=zipfile.ZIP_DEFLATED, end="either")
+pickled("deflated zeros", b"\x80\x02" + b"N" * 100000000 + b".", method=zipfile.ZIP_DEFLATED)
+pickled("deflated data", b"\x80\x02}.", data=b"\0" * 100000000, method=zipfile.ZIP_DEFLATED, end="either")
 laughs = b"\x80\x02]q\0(" + b"NNNNNNNNNN" + b"e"
 for i in range(1, 60): laughs += b"]q" + bytes([i]) + b"(" + (b"h" + bytes([i - 1])) * 10 + b"e"
 pickled("lists of lists of lists", laughs + b".")

@@ -7,10 +7,14 @@
 #define NORMALIZE_SLOW 0xff
 /* A run of characters is cut here once it is this long and the next character stands alone in every step. */
 #define RUN_CUT 256
+/* What steps may make of a run: no script grows more, and a chain of them could double it again and again. */
+#define RUN_GROWS 64
+#define RUN_SLACK 65536
 
 int normalize_reserve(normalize_chars *r, size_t n, pith_err *e)
 {
     if (n <= r->cap) return 0;
+    if (n > r->limit) return err_set(e, "tokenizer.json: normalizer: makes more than %zu characters of %zu", r->limit, (r->limit - RUN_SLACK) / RUN_GROWS);
     size_t cap = r->cap * 2 > n ? r->cap * 2 : n + RUN_CUT;
     norm_char *v = realloc(r->v, cap * sizeof *v);
     if (v) r->v = v;
@@ -324,6 +328,7 @@ static size_t collect(const normalizer *z, normalize_chars *r, const char *text,
 {
     size_t i = at, k;
     r->n = 0;
+    r->limit = SIZE_MAX;
     while (i < len && (i == at || z->ascii[(unsigned char)text[i]] == NORMALIZE_SLOW)) {
         uint32_t c = unicode_decode(text + i, &k);
         if (r->n >= RUN_CUT && !z->whole && stands_alone(z, c)) break;
@@ -335,6 +340,7 @@ static size_t collect(const normalizer *z, normalize_chars *r, const char *text,
         r->v[r->n++] = make_char(c, (uint32_t)(i - at), (uint32_t)(i + k - at));
         i += k;
     }
+    r->limit = r->n * RUN_GROWS + RUN_SLACK;
     return i;
 }
 
@@ -366,6 +372,7 @@ int normalize_run(const normalizer *z, const char *text, size_t len, normalized 
         for (size_t k = 0; k < r->n; k++)
             if (put(out, r->v[k].c, i + r->v[k].begin, i + r->v[k].end, e)) return -1;
         i = end;
+        if (out->len / RUN_GROWS > len + RUN_SLACK / 4) return err_set(e, "tokenizer.json: normalizer: makes more than %zu bytes of %zu", out->len, len);
     }
     return 0;
 }
@@ -411,6 +418,7 @@ static int read_bert(normalizer *z, json v, pith_err *e)
 static int to_chars(const char *s, uint32_t **out, size_t *n, pith_err *e)
 {
     size_t len = strlen(s), k;
+    if (len > RUN_SLACK) return err_set(e, "tokenizer.json: normalizer: a text of %zu bytes to find or to put: more than %d is not supported", len, RUN_SLACK);
     uint32_t *p = malloc((len + 1) * sizeof *p);
     if (!p) return err_nomem(e, (len + 1) * sizeof *p, "the normalizer");
     *out = p;
@@ -505,7 +513,7 @@ static int read_one(normalizer *z, json v, int depth, pith_err *e)
 /* What each ASCII character becomes, where every step treats it alone. */
 static int tabulate(normalizer *z, pith_err *e)
 {
-    normalize_chars r = {0};
+    normalize_chars r = {.limit = RUN_SLACK};
     int rc = normalize_reserve(&r, 1, e);
     for (unsigned b = 0; b < 256; b++) {
         z->ascii[b] = NORMALIZE_SLOW;

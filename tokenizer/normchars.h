@@ -20,7 +20,7 @@ static inline norm_char make_char(uint32_t c, uint32_t begin, uint32_t end)
 /* A run of characters; steps change v, or write into spare and swap. */
 typedef struct normalize_chars {
     norm_char *v, *spare;
-    size_t n, cap;
+    size_t n, cap, limit; /* limit: of n */
     bool first; /* the run begins the text */
 } normalize_chars;
 
