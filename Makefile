@@ -9,6 +9,7 @@ SOVERSION := 0
 PKGS := libcjson libutf8proc libxxhash libpcre2-8 zlib nettle
 SERVER_PKGS := libmicrohttpd libseccomp
 CLI_PKGS := libedit $(SERVER_PKGS)
+MPI_PKG ?= ompi-c
 PKG_CONFIG ?= pkg-config
 GOALS_WITHOUT_LIBS := clean deps demo test neon
 ifneq ($(filter-out $(GOALS_WITHOUT_LIBS),$(or $(MAKECMDGOALS),all)),)
@@ -19,10 +20,22 @@ SERVER_LIBS := -pthread $(shell $(PKG_CONFIG) --libs $(SERVER_PKGS))
 endif
 ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
+# What this compiler knows of it; FORTIFY wants optimisation, and sanitizers look at more than it does.
+knows = $(foreach f,$(1),$(shell $(CC) -Werror $(f) -c -x c /dev/null -o /dev/null 2>/dev/null && echo "$(f)"))
+CET := $(if $(filter x86_64,$(ARCH)),-fcf-protection,$(if $(filter aarch64,$(ARCH)),-mbranch-protection=standard))
+HARDEN := $(call knows,-fstack-protector-strong -fstack-clash-protection $(CET)) -U_FORTIFY_SOURCE \
+  $(if $(filter-out -O0,$(filter -O%,$(CFLAGS))),$(if $(SAN),,-D_FORTIFY_SOURCE=3))
+override HARDEN_LD := -Wl,-z,relro,-z,now,-z,noexecstack
 # After the user's flags: the bits contract (DESIGN section 3) depends on them.
 override FLAGS = $(CPPFLAGS) $(CFLAGS) -std=c11 $(WARN) -Isrc -I. -fPIC -fvisibility=hidden -fopenmp \
-  -fno-fast-math -ffp-contract=off -fno-math-errno -fno-trapping-math -MMD -MP $(PKG_CFLAGS) $(SAN)
-LIBS = $(PKG_LIBS) -lm -ldl
+  -fno-fast-math -ffp-contract=off -fno-math-errno -fno-trapping-math $(HARDEN) -MMD -MP $(PKG_CFLAGS) $(SAN)
+LIBS = $(HARDEN_LD) $(PKG_LIBS) -lm -ldl
+
+# `make MPI=1`: classify --mpi.
+ifdef MPI
+$(BUILD)/src/cli/mpi.o: CPPFLAGS += -DPITH_MPI $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags $(MPI_PKG)))
+CLI_LIBS += $(shell $(PKG_CONFIG) --libs $(MPI_PKG))
+endif
 
 LIB_SRC := $(filter-out src/cli/% src/server/%,$(wildcard src/*.c src/*/*.c)) $(wildcard models/*.c tokenizer/*.c)
 CLI_SRC := $(wildcard src/cli/*.c)
@@ -37,7 +50,7 @@ PITH := $(if $(filter build,$(BUILD)),pith,$(BUILD)/pith)
 Q := $(if $(V),,@)
 say = @$(if $(V),:,printf "  %-4s %s\n" $(1) $@)
 
-.PHONY: all demo bench install clean deps tools
+.PHONY: all demo bench clean deps tools
 all: $(PITH) $(BUILD)/libpith.a $(BUILD)/libpith.so
 
 $(BUILD)/%.o: %.c Makefile
@@ -49,15 +62,18 @@ $(BUILD)/src/compute/kernel_avx512vnni.o: KERNEL_FLAGS = -O3 -mavx512f -mavx512b
 $(BUILD)/src/compute/kernel_amx.o: KERNEL_FLAGS = -O3 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c -mamx-tile -mamx-int8
 $(BUILD)/src/compute/kernel_avx2.o: KERNEL_FLAGS = -O3 -mavx2 -mfma -mf16c
 $(BUILD)/src/compute/kernel_avx512.o: KERNEL_FLAGS = -O3 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c
+else ifeq ($(ARCH),aarch64)
+$(BUILD)/src/compute/kernel_neondot.o: KERNEL_FLAGS = -O3 -march=armv8.2-a+dotprod
+$(BUILD)/src/compute/kernel_neoni8mm.o: KERNEL_FLAGS = -O3 -march=armv8.2-a+dotprod+i8mm
 endif
 $(BUILD)/src/compute/kernel_generic.o $(BUILD)/src/compute/kernel_neon.o: KERNEL_FLAGS = -O3
 
 $(BUILD)/libpith.a: $(call obj,$(LIB_SRC))
 	$(call say,AR)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
-$(BUILD)/libpith.so.$(VERSION): $(call obj,$(LIB_SRC))
+$(BUILD)/libpith.so.$(VERSION): $(call obj,$(LIB_SRC)) src/pith.map
 	$(call say,LD)
-	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -shared -Wl,-soname,libpith.so.$(SOVERSION),-z,nodelete -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -shared -Wl,-soname,libpith.so.$(SOVERSION),-z,nodelete,--version-script=src/pith.map -o $@ $(filter %.o,$^) $(LIBS)
 $(BUILD)/libpith.so: $(BUILD)/libpith.so.$(VERSION)
 	$(Q)ln -sf $(<F) $(BUILD)/libpith.so.$(SOVERSION)
 	$(Q)ln -sf $(<F) $@
@@ -66,18 +82,18 @@ $(BUILD)/server.a: $(call obj,$(SERVER_SRC))
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 $(PITH): $(call obj,$(CLI_SRC)) $(BUILD)/server.a $(BUILD)/libpith.a
 	$(call say,LD)
-	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -o $@ $^ $(CLI_LIBS) $(LIBS)
+	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -pie -o $@ $^ $(CLI_LIBS) $(LIBS)
 $(BUILD)/src/cli/%.o: CPPFLAGS += -DPITH_DATADIR='"$(PREFIX)/share/pith"' -I$(BUILD)/src
 # Pages, of `inspect --html` and of the server, as string literals, one a line.
 $(BUILD)/src/server/api_page.o: CPPFLAGS += -I$(BUILD)/src
-$(BUILD)/src/cli/html.o: $(patsubst %,$(BUILD)/src/cli/page.%.inc,html css js)
-$(BUILD)/src/server/api_page.o: $(patsubst %,$(BUILD)/src/server/page.%.inc,html css js)
+$(BUILD)/src/cli/html.o: $(patsubst %,$(BUILD)/src/%.inc,base/page.js $(addprefix cli/page.,html css js))
+$(BUILD)/src/server/api_page.o: $(patsubst %,$(BUILD)/src/%.inc,base/page.js $(addprefix server/page.,html css js))
 $(BUILD)/src/%.inc: src/%
 	@mkdir -p $(@D)
 	$(Q)sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n",/' $< > $@
 $(BUILD)/tools/%: $(BUILD)/tools/%.o $(BUILD)/libpith.a
 	$(call say,LD)
-	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -pie -o $@ $^ $(LIBS)
 tools: $(TOOLS)
 
 deps:
@@ -87,20 +103,10 @@ demo:
 	@$(MAKE) --no-print-directory all
 	@tools/demo.sh
 include tests/tests.mk
+include tools/install.mk
 
 bench: all tools
 	@$(BUILD)/tools/bench
-
-install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/share/pith
-	install -m 755 $(PITH) $(DESTDIR)$(PREFIX)/bin/pith
-	install -m 644 src/pith.h $(DESTDIR)$(PREFIX)/include/pith.h
-	install -m 644 $(BUILD)/libpith.a $(DESTDIR)$(PREFIX)/lib/
-	install -m 755 $(BUILD)/libpith.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/
-	ln -sf libpith.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libpith.so.$(SOVERSION)
-	ln -sf libpith.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libpith.so
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@PKGS@|$(PKGS)|' tools/pith.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/pith.pc
-	cd models/bundled && find . -type f -exec install -D -m 644 {} $(DESTDIR)$(PREFIX)/share/pith/{} \;
 
 clean:
 	rm -rf build pith

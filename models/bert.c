@@ -310,8 +310,8 @@ static void forward_rows(void *ctx, const op_rows *r)
     }
 }
 
-static void bert_forward(const void *model, const op_ctx *op, void *memory, const model_batch *batch, float *logits,
-                         float *hidden)
+static int bert_forward(const void *model, const op_ctx *op, void *memory, const model_batch *batch, float *logits,
+                        float *hidden)
 {
     const bert *m = model;
     work *w = memory;
@@ -320,17 +320,19 @@ static void bert_forward(const void *model, const op_ctx *op, void *memory, cons
 
     embed(m, op, w, batch);
     for (size_t i = 0; i <= m->n_layer; i++) {
+        if (model_unwanted(batch)) return 1;
         rows_job j = {m, w, i ? &m->layers[i - 1] : NULL, i < m->n_layer ? &m->layers[i] : NULL};
         op_each_rows(op, n, forward_rows, &j);
         if (j.after)
             op_attention(op, &w->attention, w->q, w->k, w->v, batch->start, batch->n_seq, m->n_head, head_dim, scale, w->a);
     }
     if (hidden) memcpy(hidden, w->x, n * h * sizeof(float));
-    if (!logits) return;
+    if (!logits) return 0;
     for (size_t s = 0; s < batch->n_seq; s++)
         memcpy(w->first + s * h, w->x + batch->start[s] * h, h * sizeof(float));
     op_linear(op, &m->pooler, w->first, batch->n_seq, w->pooled, m->pooler_act);
     op_linear(op, &m->classifier, w->pooled, batch->n_seq, logits, OP_ACT_NONE);
+    return 0;
 }
 
 const model_arch bert_arch = {architectures, bert_load, bert_free, bert_layout, bert_forward};

@@ -200,6 +200,8 @@ int model_vector(model_loader *l, float **out, size_t n, const char *why, const 
     return op_vector_load(out, t, l->e);
 }
 
+int model_unwanted(const model_batch *b) { return b->unwanted && b->unwanted(b->ctx); }
+
 int model_grow(void *list, size_t n, size_t size, pith_err *e)
 {
     void **p = list;

@@ -110,21 +110,21 @@ setup() {
     fails 1 "abacus"
 }
 
-@test "models by name: PITH_MODELS, the program's folder, the installed place; unknown names list what there is" {
+@test "models by name: PITH_DATA, the program's folder, the installed place; unknown names list what there is" {
     cd "$BATS_TEST_TMPDIR"
     tiny shelf/small; tiny shelf/other
     want=$("$PITH" classify -m shelf/small x)
-    [ "$(PITH_MODELS=$PWD/shelf "$PITH" classify -m small x)" = "$want" ]
+    [ "$(PITH_DATA=$PWD/shelf "$PITH" classify -m small x)" = "$want" ]
     mkdir -p bin/models/bundled share
     cp "$PITH" bin/pith
     cp -r shelf/small bin/models/bundled/near
     mkdir -p share/pith; cp -r shelf/small share/pith/far
     [ "$(bin/pith classify -m near x)" = "$want" ]
     [ "$(bin/pith classify -m far x)" = "$want" ]
-    export PITH_MODELS=$PWD/shelf
+    export PITH_DATA=$PWD/shelf
     run_split bin/pith classify -m smal x; fails 1 "the bundled ones are: "
     [[ $error == *small* && $error == *other* && $error == *near* && $error == *far* ]]
-    unset PITH_MODELS
+    unset PITH_DATA
     run_split "$PITH" classify -m ./nowhere x; fails 1 "./nowhere: no such directory"
     run_split "$PITH" classify -m shelf/small/config.json x; fails 1 "is a file; -m takes the directory that holds it"
     run_split "$PITH" classify -m "" x; fails 1 "no such directory"

@@ -12,7 +12,7 @@ setup() {
 hash_of() { "$PITH" logits -q -m "$1" --ids-file "$2" --hash "${@:3}"; }
 ids_of() { echo "$GOLDEN/expected/$(basename "$1")/ids.jsonl"; }
 sets() { # the exact kernel sets of this machine
-    for k in generic avx2 avx512 avx512vnni amx neon; do
+    for k in generic avx2 avx512 avx512vnni amx neon neondot neoni8mm; do
         "$PITH" logits -q -m "$GOLDEN/models/distilbert-f32" --ids 1 --hash --kernels $k >/dev/null 2>&1 && echo $k
     done
 }

@@ -2,7 +2,7 @@
 # The examples of the C interface (tools/examples): built by the line that stands in them, and run. Speaks TAP.
 set -u
 cd "$(dirname "$0")/.." || exit 1
-build=${BUILD:-build} python=${PYTHON:-python3} failed=0
+build=${BUILD:-build} python=${PYTHON:-/usr/bin/python3} failed=0 PITH=${PITH:-./pith}
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 check() { # name command...
@@ -52,22 +52,85 @@ write_tensors() { # program
     "$p" "$x" 2>"$dir/err"
     [[ $? == 2 ]]
 }
-check "read_tensors" read_tensors "$build/tools/examples/read_tensors"
-check "write_tensors" write_tensors "$build/tools/examples/write_tensors"
+sentiment=models/bundled/sentiment
+usage() { # program; called with no arguments
+    "$1" 2>"$dir/err"
+    [[ $? == 2 ]] && grep -q '^usage: ' "$dir/err"
+}
+fails() { # words, program arguments...: a line that has the words, and exit status 1
+    local words=$1; shift
+    "$@" >"$dir/out" 2>"$dir/err"
+    [[ $? == 1 && $(wc -l <"$dir/err") == 1 ]] && grep -q -- "$words" "$dir/err"
+}
+classify() { # program
+    cmp <("$1" $sentiment "A wonderful, moving film." "Two hours I will never get back." | sed 's/ [A-Z].*//') \
+        <("$PITH" classify "A wonderful, moving film." "Two hours I will never get back." | sed 's/  [A-Z].*//; s/  / /') || return 1
+    fails nothing "$1" "$dir/nothing" text && fails "no classification head" "$1" models/bundled/reviews text && usage "$1"
+}
+classify_threads() { # program
+    for i in $(seq 25); do printf 'film %d is wonderful\nfilm %d is so dull and so bad\n' $i $i; done >"$dir/lines"
+    "$PITH" classify --json <"$dir/lines" | "$python" -c 'import json, sys; [print(json.loads(x)["label"]) for x in sys.stdin]' >"$dir/labels"
+    [[ $(sort -u "$dir/labels" | wc -l) == 2 ]] || return 1
+    for n in 1 3 8; do cmp <("$1" $sentiment $n "$dir/lines") "$dir/labels" || return 1; done
+    fails nothing "$1" $sentiment 2 "$dir/nothing" && usage "$1"
+}
+generate() { # program
+    # The bundled model samples with its own settings; seed 0 is a request's default.
+    cmp <("$1" models/bundled/reviews "This movie" 20) <("$PITH" generate -m reviews "This movie" -n 20 --seed 0 | sed 's/^This movie//') || return 1
+    fails nothing "$1" "$dir/nothing" text && fails "writes no text" "$1" $sentiment text && usage "$1"
+}
+embed() { # program
+    "$1" $sentiment "A wonderful film." "A wonderful movie." "Dull." >"$dir/out" || return 1
+    "$PITH" embed -m sentiment --normalize yes --input <(printf '%s\n' "A wonderful film." "A wonderful movie." "Dull.") --format text --json >"$dir/vectors" || return 1
+    "$python" - "$dir/out" "$dir/vectors" <<'P' || return 1
+import json, sys
+shown = [float(x.split()[0]) for x in open(sys.argv[1])]
+v = [json.loads(x)["embedding"] for x in open(sys.argv[2])]
+true = [sum(a * b for a, b in zip(v[0], x)) for x in v]
+assert len(shown) == 3 and all(abs(a - b) < 6e-5 for a, b in zip(shown, true)), (shown, true)
+P
+    fails nothing "$1" "$dir/nothing" text && fails "no vectors" "$1" models/bundled/reviews text && usage "$1"
+}
+verify() { # program
+    rm -rf "$dir/model" "$dir/manifest"
+    cp -r $sentiment "$dir/model"
+    "$1" "$dir/model" "$dir/manifest" | grep -q 'all right: .*manifest written' && "$1" "$dir/model" "$dir/manifest" | grep -q '^all right' || return 1
+    printf '\177' | dd of="$dir/model/model.safetensors" bs=1 seek=100000 conv=notrunc 2>"$dir/err"
+    "$1" "$dir/model" "$dir/manifest" >"$dir/out" && return 1
+    grep -q '^FAILED: .*model.safetensors' "$dir/out" && fails nothing "$1" "$dir/nothing" && usage "$1"
+}
+examples="classify classify_threads embed generate read_tensors verify write_tensors"
+for x in $examples; do check "$x" $x "$build/tools/examples/$x"; done
 
 if [[ $build != build ]]; then
     echo "ok - by pkg-config # skip: an uninstrumented program cannot load an instrumented library"
 else
     check "make install" make -s install PREFIX="$dir/usr"
     export PKG_CONFIG_PATH=$dir/usr/lib/pkgconfig LD_LIBRARY_PATH=$dir/usr/lib
-    for x in read_tensors write_tensors; do
-        line=$(sed -n "s/^ \* *\(cc $x.*\)/\1/p" tools/examples/$x.c)
+    for x in $examples; do
+        line=$(sed -n "s/^ \* *\(cc $x\.c.*\)/\1/p" tools/examples/$x.c)
         cp tools/examples/$x.c "$dir/"
         check "the compile line of $x" bash -c "cd '$dir' && ${line:-false}"
         check "and what it makes" $x "$dir/$x"
     done
+    numpy() {
+        local p=tools/examples/pith_numpy.py
+        cmp <("$python" $p $sentiment "A wonderful film.") <("$PITH" classify --json "A wonderful film." |
+            "$python" -c 'import json, sys; [print(k, "%.4f" % v) for k, v in json.load(sys.stdin)["scores"].items()]') || return 1
+        "$python" $p "$dir/nothing" text 2>&1 | grep -q 'RuntimeError: .*nothing' || return 1
+        "$python" -c 'import numpy' 2>/dev/null || return 0
+        "$python" - "$dir/x.safetensors" <<'P'
+import sys
+sys.path.insert(0, "tools/examples")
+import pith_numpy
+assert pith_numpy.tensor(sys.argv[1], "bf").tolist() == [1, -2, 0.25]
+x = pith_numpy.tensor(sys.argv[1], "long.weight")
+assert x.shape == (1, 9001) and x[0, 1] == -363 / 8
+P
+    }
+    PITH_LIBRARY=$dir/usr/lib/libpith.so.0 check "pith_numpy.py$("$python" -c 'import numpy' 2>/dev/null || echo ' (labels only: no numpy)')" numpy
 fi
-for x in read_tensors write_tensors; do
+for x in $examples; do
     check "$x is short" test "$(wc -l <tools/examples/$x.c)" -lt 80
 done
 exit $failed

@@ -15,6 +15,19 @@ check() { # name command...
 check "make install" make -s install PREFIX="$dir/usr"
 check "DESTDIR is honoured" make -s install PREFIX=/usr DESTDIR="$dir/stage"
 check "the staged tree is whole" test -x "$dir/stage/usr/bin/pith" -a -f "$dir/stage/usr/lib/libpith.a" -a -f "$dir/stage/usr/include/pith.h"
+for f in share/bash-completion/completions/pith share/zsh/site-functions/_pith share/fish/vendor_completions.d/pith.fish; do
+    check "completion: $f" grep -q classify "$dir/stage/usr/$f"
+done
+if command -v scdoc >/dev/null; then
+    check "the manual" test -f "$dir/stage/usr/share/man/man1/pith.1" -a -f "$dir/stage/usr/share/man/man1/pith-classify.1" \
+        -a -f "$dir/stage/usr/share/man/man3/pith.3" -a -f "$dir/stage/usr/share/man/man5/pith-formats.5"
+else
+    echo "ok - the manual # skip: no scdoc"
+fi
+check "a path of the stage stands in nothing installed" bash -c '! grep -rqI -- "$1/stage" "$1/stage"' _ "$dir"
+touch "$dir/stage/usr/bin/other" "$dir/stage/usr/share/man/man1/other.1"
+check "make uninstall" make -s uninstall PREFIX=/usr DESTDIR="$dir/stage"
+check "takes all of it away and nothing else" diff <(printf '%s\n' bin/other share/man/man1/other.1) <(cd "$dir/stage/usr" && find . -type f -o -type l | sed 's|^\./||' | sort)
 export PKG_CONFIG_PATH=$dir/usr/lib/pkgconfig LD_LIBRARY_PATH=$dir/usr/lib
 {
     echo '#include <pith.h>'

@@ -1,7 +1,8 @@
 #!/bin/bash
 # The arm64 build on this machine: Debian's cross compiler, its arm64 libraries (fetched once with apt into the build
-# folder, the system's own package lists untouched) and qemu's user emulation. Kernel, tensor and op tests run there;
-# then the tiny models' logits must have the same hash as here. Speaks TAP; skips, saying why, where something is missing.
+# folder, the system's own package lists untouched) and qemu's user emulation. Kernel, tensor and op tests run there, on a
+# CPU that has everything and on some that have not; then the tiny models' logits must have the same hash as here.
+# NEON_LONG=1 (tests/long/neon.sh): on every CPU, and every set. Speaks TAP; skips, saying why, where something is missing.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 skip() { echo "ok - neon # skip: $*"; exit 0; }
@@ -47,26 +48,57 @@ if ! make -j"$(nproc)" CC=aarch64-linux-gnu-gcc BUILD=build/neon CFLAGS="-O2 -is
 fi
 echo "ok - neon: cross build without a warning"
 unset PKG_CONFIG_LIBDIR PKG_CONFIG_SYSROOT_DIR
-arm() { qemu-aarch64-static -L /usr/aarch64-linux-gnu -E LD_LIBRARY_PATH="$lib:$sys/lib/aarch64-linux-gnu" "$@"; }
+arm() { qemu-aarch64-static -cpu "$cpu" -L /usr/aarch64-linux-gnu -E LD_LIBRARY_PATH="$lib:$sys/lib/aarch64-linux-gnu" "$@"; }
 
 export CMOCKA_MESSAGE_OUTPUT=TAP PITH_TEST_QUICK=1
 rc=0
-for t in "${tests[@]}"; do
-    arm "build/neon/tests/test_$t" | grep -vE '^1\.\.|^# (not )?ok' | sed -E "s/^((not )?ok [0-9]+) - /\1 - neon: /"
-    ((PIPESTATUS[0] == 0)) || { echo "not ok - neon: test_$t ended with failures"; rc=1; }
-done
-for m in tests/golden/models/*; do
-    name=${m##*/}
-    ids=tests/golden/expected/$name/ids.jsonl
-    for type in auto q8 q4; do
-        here=$("${PITH:-./pith}" logits -m "$m" --ids-file "$ids" --dtype $type --hash 2>&1) &&
-            there=$(arm build/neon/pith logits -m "$m" --ids-file "$ids" --dtype $type --hash 2>&1)
-        if [[ -n $here && $here == "$there" ]]; then
-            echo "ok - neon: $name, logits of $(wc -l <"$ids") sequences hash as on x86-64 (--dtype $type)"
+bad() { echo "not ok - neon: $*"; rc=1; }
+# Every set that the CPU has got runs; an instruction that it has not would end the program.
+run_test() { # name
+    arm "build/neon/tests/test_$1" 2>&1 | grep -vE '^1\.\.|^# (not )?ok' | sed -E "s/^((not )?ok [0-9]+) - /\1 - neon, $cpu: /"
+    ((PIPESTATUS[0] == 0)) || bad "test_$1 on $cpu ended with failures"
+}
+ids_of() { echo "tests/golden/expected/${1##*/}/ids.jsonl"; }
+hash_here() { "${PITH:-./pith}" logits -q -m "$1" --ids-file "$(ids_of "$1")" --dtype "$2" --hash 2>&1; } # model type
+hash_there() { arm build/neon/pith logits -q -m "$1" --ids-file "$(ids_of "$1")" --dtype "$2" --hash "${@:3}" 2>&1; }
+same_hash() { # model type [--kernels set]
+    local here there what
+    what="${1##*/}, logits of $(wc -l <"$(ids_of "$1")") sequences hash as on x86-64 (--dtype $2${3:+, set $4}, $cpu)"
+    here=$(hash_here "$1" "$2") && there=$(hash_there "$@")
+    if [[ -n $here && $here == "$there" ]]; then echo "ok - neon: $what"; else bad "$what: x86-64 '$here', arm64 '${there-}'"; fi
+}
+
+# Cortex-A53 has no dot products of bytes (ARMv8.2), Neoverse N1 no products of matrices of bytes (ARMv8.6).
+declare -A sets=([max]="neoni8mm neondot neon" [neoverse-n1]="neondot neon" [cortex-a53]="neon")
+one=tests/golden/models/distilbert-f32
+for cpu in max neoverse-n1 cortex-a53; do
+    if [[ $cpu == max || -n ${NEON_LONG:-} ]]; then
+        for t in "${tests[@]}"; do run_test "$t"; done
+    else
+        run_test quant
+    fi
+    best=${sets[$cpu]%% *}
+    said=$(arm build/neon/pith logits -v -m $one --ids 1 --hash 2>&1)
+    if [[ $said == *", kernels $best, "* ]]; then echo "ok - neon: $cpu chooses $best"; else bad "$cpu should choose $best: $said"; fi
+    for set in neoni8mm neondot neon; do
+        if [[ " ${sets[$cpu]} " == *" $set "* ]]; then
+            same_hash $one q8 --kernels $set
         else
-            echo "not ok - neon: $name, --dtype $type: x86-64 '$here', arm64 '$there'"
-            rc=1
+            said=$(hash_there $one q8 --kernels $set)
+            if [[ $said == *"kernel set '$set': this CPU cannot run it; it can run: ${sets[$cpu]// /, }, generic"* ]]; then
+                echo "ok - neon: $cpu is not offered $set"
+            else
+                bad "$cpu should not be offered $set: $said"
+            fi
         fi
+    done
+done
+cpu=max
+for m in tests/golden/models/*; do
+    for type in auto q8 q4; do
+        same_hash "$m" $type
+        [[ -n ${NEON_LONG:-} && $type != auto ]] || continue
+        for set in neondot neon generic; do same_hash "$m" $type --kernels $set; done
     done
 done
 exit $rc

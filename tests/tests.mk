@@ -5,17 +5,17 @@ TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
 
 $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(BUILD)/server.a $(BUILD)/libpith.a
 	$(call say,LD)
-	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -o $@ $^ -Wl,--as-needed $(SERVER_LIBS) $(LIBS) -lcmocka
+	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -pie -o $@ $^ -Wl,--as-needed $(SERVER_LIBS) $(LIBS) -lcmocka
 # Lets the n-th allocation fail, or a file shrink under a read.
 $(BUILD)/tests/test_safetensors $(BUILD)/tests/test_torch: override LDFLAGS += $(foreach f,malloc calloc realloc posix_memalign mmap mmap64 pread64,-Wl,--wrap=$(f))
 .SECONDARY:
 $(BUILD)/tests/test_writer: override LDFLAGS += $(foreach f,malloc calloc realloc,-Wl,--wrap=$(f))
-# Preloaded by the tests that make a disk fail; never with a sanitizer in it.
-$(BUILD)/tests/faults.so: tests/faults.c
+# Preloaded by the tests that make a disk fail or break out of the sandbox; never with a sanitizer in them.
+$(BUILD)/tests/faults.so $(BUILD)/tests/breakout.so: $(BUILD)/tests/%.so: tests/%.c
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(CC) $(filter-out $(SAN),$(FLAGS)) -shared -o $@ $< -ldl
-tests: $(TESTS) $(BUILD)/tests/faults.so
+tests: $(TESTS) $(BUILD)/tests/faults.so $(BUILD)/tests/breakout.so
 
 # Those that read what strangers wrote; `make test` runs them in a sanitizer build too.
 empty :=
@@ -51,7 +51,7 @@ tsan:
 	@tools/deps.sh build test tsan
 	@OMP_TOOL_LIBRARIES=$$(ls /usr/lib/llvm-*/lib/libarcher.so | tail -1) TSAN_OPTIONS=ignore_noninstrumented_modules=1 \
 	  $(SUBMAKE) $(parallel) check BUILD=build/tsan CC=clang CFLAGS="-O1 -g" SAN=-fsanitize=thread \
-	  ONLY='^test_(par|op|kv|moe|engine|classify|prompts|worker|worker_write|worker_texts|metrics|http)$$$$'
+	  ONLY='^(test_(par|op|kv|moe|engine|classify|prompts|generate|embed|worker|worker_write|worker_texts|metrics|http|listen)|server_(openai|tei).sh)$$$$'
 
 neon:
 	@tools/deps.sh build test

@@ -19,6 +19,7 @@ void cli_context(const char *verb, const cli_globals *g)
 }
 int cli_quiet(void) { return quiet; }
 int cli_verbose(void) { return verbose && !quiet; }
+int cli_sandbox(const cli_globals *g) { return g->no_sandbox ? CLI_SANDBOX_OFF : g->sandbox; }
 
 /* ---- messages ---- */
 
@@ -247,7 +248,7 @@ static int add_item(cli_list *l, const char *text, int environment)
 void cli_drop(const cli_verb *v, void *values)
 {
     for (const cli_opt *o = v->opts; o->kind != CLI_END; o++)
-        if (o->kind == CLI_LIST) free(((cli_list *)(void *)((char *)values + o->at))->items);
+        if (o->kind == CLI_LIST || o->kind == CLI_INPUTS) free(((cli_list *)(void *)((char *)values + o->at))->items);
 }
 
 /* Stores text as the value of o; origin names where it came from in messages. */
@@ -263,7 +264,8 @@ static int set(const cli_opt *o, void *values, const char *text, const char *ori
         return 0;
     case CLI_SIZE: return set_size(o, (uint64_t *)(void *)at, text, origin);
     case CLI_REAL: return set_real(o, (double *)(void *)at, text, origin);
-    case CLI_LIST: return add_item((cli_list *)(void *)at, text, *origin != '-');
+    case CLI_LIST:
+    case CLI_INPUTS: return add_item((cli_list *)(void *)at, text, *origin != '-');
     case CLI_CHOICE:
         k = choice(o->arg, text);
         if (k < 0) {
@@ -400,6 +402,8 @@ static void environment_help(const cli_verb *v, FILE *f)
 
 void cli_help(const cli_verb *v, FILE *f)
 {
+    static char all[1 << 15]; /* one write, whose error is known at the end */
+    setvbuf(f, all, _IOFBF, sizeof all);
     fprintf(f, "pith %s: %s\n\n", v->name, v->summary);
     const char *p = v->synopsis;
     do {

@@ -30,7 +30,7 @@ static const cli_opt options[] = {
     {CLI_CHOICE, 0, "shape", "none|" SHAPES, "none", 0, "a model of this size with random weights instead",
      offsetof(values, shape), 0, 0},
     {CLI_FLAG, 0, "f32", 0, 0, 0, "random weights of F32, not BF16", offsetof(values, wide), 0, 0},
-    {CLI_FILE, 0, "write", "DIR", 0, 0, "only write the shape's model there, for other programs to measure", offsetof(values, write), 0, 0},
+    {CLI_OUTPUT, 0, "write", "DIR", 0, 0, "only write the shape's model there, for other programs to measure", offsetof(values, write), 0, 0},
     CLI_COMPUTE_OPTIONS(values),
     {CLI_TITLE, 0, 0, 0, 0, 0, "Measuring", 0, 0, 0},
     {CLI_REAL, 0, "seconds", "S", "1", 0, "for each figure, at least", offsetof(values, seconds), 0, 600},

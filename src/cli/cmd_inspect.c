@@ -33,7 +33,7 @@ static const cli_opt options[] = {
      offsetof(values, diff), 0, 0},
     {CLI_STRING, 0, "histogram", "TENSOR", 0, 0, "how the values of one tensor are spread", offsetof(values, histogram), 0, 0},
     {CLI_SIZE, 0, "bins", "N", 0, 0, "bars of --histogram; default: 20", offsetof(values, bins), 1, 10000},
-    {CLI_FILE, 0, "html", "FILE", 0, 0, "one self-contained page: tensors, modules, histograms", offsetof(values, html), 0, 0},
+    {CLI_OUTPUT, 0, "html", "FILE", 0, 0, "one self-contained page: tensors, modules, histograms", offsetof(values, html), 0, 0},
     {CLI_FLAG, 0, "json", 0, 0, 0, "one JSON object", offsetof(values, json), 0, 0},
     {CLI_FLAG, 0, "no-mmap", 0, 0, 0, "read the files instead of mapping them", offsetof(values, no_mmap), 0, 0},
     CLI_GLOBAL_OPTIONS(values),

@@ -25,8 +25,8 @@ static const cli_opt options[] = {
 
 static const char notes[] =
     "DST computes what SRC computes with --dtype TYPE (keep: without), to the bit, and opens by mapping: nothing is left to\n"
-    "pack at the start. Only pith reads it. q8: 8 bits and a scale for each 32 weights. q4: 4 bits, a scale and a least\n"
-    "value for each 32. Embeddings, norms, biases and matrices of fewer than 32 outputs stay as they are.\n"
+    "pack at the start. Only pith reads it. q8: 8 bits and a scale for each 128 weights. q4: 4 bits, a scale for\n"
+    "each 128, a step and a zero for each 32. Embeddings, norms, biases and matrices of fewer than 32 outputs stay as they are.\n"
     "Everything in SRC that is not weights comes along, as with `pith convert`. DST appears when it is complete.\n"
     "\n"
     "  pith quantize path/to/model model-q8\n"

@@ -22,7 +22,7 @@ static const cli_opt options[] = {
     CLI_COMPUTE_OPTIONS(values),
     BATCH_ROW_OPTIONS(values),
     {CLI_TITLE, 0, 0, 0, 0, 0, "Output", 0, 0, 0},
-    {CLI_FILE, 'o', "output", "FILE", 0, 0, "write here, .jsonl or .txt; appears under its name when it is complete",
+    {CLI_OUTPUT, 'o', "output", "FILE", 0, 0, "write here, .jsonl or .txt; appears under its name when it is complete",
      offsetof(values, b.output), 0, 0},
     {CLI_FLAG, 0, "json", 0, 0, 0, "one JSON object a text", offsetof(values, json), 0, 0},
     {CLI_SIZE, 0, "top-n", "N", 0, 0, "only the best N; default: all", offsetof(values, top_n), 1, UINT32_MAX},

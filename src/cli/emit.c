@@ -125,7 +125,7 @@ static int scan(const emit *m, extent *x, pith_err *e)
     input in;
     csv c = {.sep = ',', .quoting = 1};
     if (input_open(&in, m->out.name, e)) return -1;
-    int bad = m->report.format == REPORT_CSV ? scan_csv(&in, &c, !m->report.rows->spec.no_header, x, e)
+    int bad = m->report.format == REPORT_CSV ? scan_csv(&in, &c, !m->report.rows->spec.no_header && m->report.rows->spec.shard <= 1, x, e)
                                              : scan_lines(&in, x, e);
     csv_free(&c);
     input_close(&in);

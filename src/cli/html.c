@@ -26,6 +26,7 @@ static const char *const style[] = {
 #include "cli/page.css.inc"
 };
 static const char *const script[] = {
+#include "base/page.js.inc"
 #include "cli/page.js.inc"
 };
 

@@ -27,7 +27,8 @@ int input_open(input *in, const char *path, pith_err *e)
         input_close(in);
         return err_set(e, "%.700s: is a directory, expected a file of rows", in->name);
     }
-    if (S_ISREG(st.st_mode) && st.st_size > 0) in->total = (uint64_t)st.st_size;
+    in->regular = S_ISREG(st.st_mode);
+    if (in->regular && st.st_size > 0) in->total = (uint64_t)st.st_size;
     return 0;
 }
 

@@ -8,7 +8,7 @@ typedef struct input {
     const char *name; /* for messages: the path, or "stdin" */
     char *buf;        /* read and not yet used: buf[pos .. len) */
     size_t pos, len, cap, scanned;
-    int eof, first_done;
+    int eof, first_done, regular;
     uint64_t total; /* bytes of a regular file, 0: unknown */
     uint64_t taken; /* bytes handed out */
     uint64_t line;  /* lines handed out by input_line */

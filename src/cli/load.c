@@ -13,8 +13,6 @@
 #define PITH_DATADIR "/usr/local/share/pith"
 #endif
 
-enum { N_PLACES = 4 };
-
 /* "a" + "b" + "c", malloc'd. */
 static char *join(const char *a, const char *b, const char *c)
 {
@@ -42,10 +40,9 @@ static char *program_folder(void)
     return NULL;
 }
 
-/* Where bundled models may lie, in this order; entries may be NULL. */
-static void places(char **at)
+void load_places(char *at[LOAD_PLACES])
 {
-    const char *env = getenv("PITH_MODELS");
+    const char *env = getenv("PITH_DATA");
     char *folder = program_folder();
     at[0] = env && *env ? join(env, "", "") : NULL;
     at[1] = folder ? join(folder, "/models/bundled", "") : NULL;
@@ -60,36 +57,59 @@ static int is_dir(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-/* Appends the models of one place to "a, b". */
-static size_t list_models(const char *place, char *buf, size_t cap, size_t n)
+/* Calls for each model of one place. */
+static void each_model(const char *place, void (*call)(void *ctx, const char *name), void *ctx)
 {
     DIR *d = opendir(place);
-    if (!d) return n;
+    if (!d) return;
     for (struct dirent *x; (x = readdir(d)) != NULL;) {
         if (x->d_name[0] == '.') continue;
         char *config = join(place, "/", x->d_name), *file = config ? join(config, "/config.json", "") : NULL;
-        if (file && access(file, R_OK) == 0 && n + 80 < cap)
-            n += (size_t)snprintf(buf + n, cap - n, "%s%.64s", n ? ", " : "", x->d_name);
+        if (file && access(file, R_OK) == 0) call(ctx, x->d_name);
         free(config);
         free(file);
     }
     closedir(d);
-    return n;
+}
+
+/* "a, b" */
+typedef struct names {
+    char text[400];
+    size_t n;
+} names;
+
+static void append(void *ctx, const char *name)
+{
+    names *l = ctx;
+    if (l->n + 80 < sizeof l->text) l->n += (size_t)snprintf(l->text + l->n, sizeof l->text - l->n, "%s%.64s", l->n ? ", " : "", name);
+}
+
+static void print(void *ctx, const char *name) { fprintf(ctx, "%s\n", name); }
+
+void load_bundled(FILE *f)
+{
+    char *at[LOAD_PLACES];
+    load_places(at);
+    for (int i = 0; i < LOAD_PLACES; i++) {
+        if (at[i]) each_model(at[i], print, f);
+        free(at[i]);
+    }
 }
 
 static void not_found(const char *model, char *const *at, pith_err *e)
 {
-    char names[400] = "", looked[400] = "";
-    size_t n = 0, k = 0;
-    for (int i = 0; i < N_PLACES; i++) {
+    names known = {.n = 0};
+    char looked[400] = "";
+    size_t k = 0;
+    for (int i = 0; i < LOAD_PLACES; i++) {
         if (!at[i]) continue;
-        n = list_models(at[i], names, sizeof names, n);
+        each_model(at[i], append, &known);
         if (k + 100 < sizeof looked)
             k += (size_t)snprintf(looked + k, sizeof looked - k, "%s%.98s", k ? ", " : "", at[i]);
     }
-    if (n)
+    if (known.n)
         err_set(e, "model '%.200s': no directory and no bundled model has this name; the bundled ones are: %s", model,
-                names);
+                known.text);
     else
         err_set(e, "model '%.200s': no directory has this name and no bundled models were found (looked in %s); give a "
                    "Hugging Face directory with -m", model, looked);
@@ -107,20 +127,20 @@ char *load_path(const char *model, pith_err *e)
         err_set(e, "%.700s: is a file; -m takes the directory that holds it, with its config.json and tokenizer files", model);
         return NULL;
     }
-    char *at[N_PLACES], *found = NULL;
+    char *at[LOAD_PLACES], *found = NULL;
     if (!*model || strchr(model, '/')) {
         int absent = errno == ENOENT || errno == ENOTDIR;
         err_set(e, "%.700s: %s", *model ? model : "-m ''", absent ? "no such directory" : strerror(errno));
         return NULL;
     }
-    places(at);
-    for (int i = 0; i < N_PLACES && !found; i++) {
+    load_places(at);
+    for (int i = 0; i < LOAD_PLACES && !found; i++) {
         char *path = at[i] ? join(at[i], "/", model) : NULL;
         if (path && is_dir(path)) found = path;
         else free(path);
     }
     if (!found) not_found(model, at, e);
-    for (int i = 0; i < N_PLACES; i++) free(at[i]);
+    for (int i = 0; i < LOAD_PLACES; i++) free(at[i]);
     return found;
 }
 

@@ -5,6 +5,12 @@
 
 /* The directory that -m means, malloc'd: itself, or a bundled model by name. NULL with the bundled names found. */
 char *load_path(const char *model, pith_err *e);
+/* Prints the names of the bundled models, one a line. */
+void load_bundled(FILE *f);
+
+enum { LOAD_PLACES = 4 };
+/* Where bundled models may lie, in this order; malloc'd, entries may be NULL. */
+void load_places(char *at[LOAD_PLACES]);
 
 typedef struct load {
     char *path;

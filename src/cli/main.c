@@ -1,31 +1,20 @@
 /* main: finds the verb and hands over. */
 #define _POSIX_C_SOURCE 200809L
-#include "cli/cmd.h"
+#include "cli/confine.h"
 #include "cli/guard.h"
+#include "cli/manual.h"
+#include "cli/verbs.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-static const cli_verb *const verbs[] = {&cmd_classify, &cmd_eval,     &cmd_generate, &cmd_chat, &cmd_perplexity,
-                                        &cmd_embed,    &cmd_rerank,
-                                        &cmd_tokenize, &cmd_template, &cmd_logits,   &cmd_inspect, &cmd_verify,
-                                        &cmd_convert,  &cmd_quantize, &cmd_bench,    &cmd_serve,  &cmd_version};
-enum { N_VERBS = sizeof verbs / sizeof *verbs };
-
-static const cli_verb *find(const char *name)
-{
-    for (size_t i = 0; i < N_VERBS; i++)
-        if (strcmp(verbs[i]->name, name) == 0) return verbs[i];
-    return NULL;
-}
-
 static void overview(FILE *f)
 {
     fputs("pith classifies and writes text with Hugging Face models as they were downloaded.\n\n"
           "usage: pith VERB [options] [arguments]\n\n", f);
-    for (size_t i = 0; i < N_VERBS; i++) fprintf(f, "  %-10s %s\n", verbs[i]->name, verbs[i]->summary);
+    for (size_t i = 0; verbs_at(i); i++) fprintf(f, "  %-10s %s\n", verbs_at(i)->name, verbs_at(i)->summary);
     fputs("  help       this text; pith help VERB tells a verb's options\n\n"
           "  pith classify \"A wonderful, moving film.\"\n", f);
 }
@@ -34,7 +23,7 @@ static int unknown(const char *name)
 {
     char words[256] = "help", near[32];
     size_t n = 4;
-    for (size_t i = 0; i < N_VERBS; i++) n += (size_t)snprintf(words + n, sizeof words - n, "|%s", verbs[i]->name);
+    for (size_t i = 0; verbs_at(i); i++) n += (size_t)snprintf(words + n, sizeof words - n, "|%s", verbs_at(i)->name);
     const char *hint = cli_nearest(name + strspn(name, "-"), words, near, sizeof near);
     if (hint) return cli_usage("unknown %s '%s'; did you mean '%s'?", *name == '-' ? "option" : "verb", name, hint);
     return cli_usage("unknown %s '%s'; expected a verb: %s", *name == '-' ? "option" : "verb", name, words);
@@ -51,8 +40,9 @@ static int run(const cli_verb *v, int argc, char **argv)
     if (status == 0 && g->help) {
         cli_help(v, stdout);
     } else if (status == 0) {
+        pith_err e = {{0}};
         cli_context(v->name, g);
-        status = v->run(values, n, argv);
+        status = confine(v, verbs_needs(v), values, argv, &e) ? cli_error("%s", e.msg) : v->run(values, n, argv);
     }
     cli_drop(v, values);
     free(values);
@@ -87,14 +77,16 @@ int main(int argc, char **argv)
     }
     const char *name = argv[1];
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
-        int about = argc > 2 && strcmp(argv[2], "help") != 0;
-        const cli_verb *v = about ? find(argv[2]) : NULL;
-        if (about && !v) return unknown(argv[2]);
-        if (v) cli_help(v, stdout);
-        else overview(stdout);
+        /* "pith help --scdoc [VERB]" is what the manual is made of (tools/man). */
+        int scdoc = argc > 2 && strcmp(argv[2], "--scdoc") == 0;
+        const char *what = argc > 2 + scdoc ? argv[2 + scdoc] : "help";
+        const cli_verb *v = verbs_find(what);
+        if (!v && strcmp(what, "help") != 0) return unknown(what);
+        if (scdoc) v ? manual_verb(v, stdout) : manual_verbs(stdout);
+        else v ? cli_help(v, stdout) : overview(stdout);
         return finish(CLI_OK);
     }
     if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) name = "version";
-    const cli_verb *v = find(name);
+    const cli_verb *v = verbs_find(name);
     return v ? finish(run(v, argc - 2, argv + 2)) : unknown(name);
 }

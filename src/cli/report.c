@@ -301,7 +301,7 @@ static int find_names(report *r, const row *first, pith_err *e)
 static void put_header(const report *r, FILE *f)
 {
     size_t n = pith_model_n_labels(r->model);
-    if (r->rows->spec.no_header) return;
+    if (r->rows->spec.no_header || r->rows->spec.shard > 1) return;
     for (size_t i = 0; i < r->n_names; i++) csv_put(f, i == 0, r->names[i], strlen(r->names[i]));
     fputs(r->n_names ? ",label,score" : "label,score", f);
     if (r->top_k == UINT64_MAX) {

@@ -121,6 +121,13 @@ static int open_columns(rows *r, pith_err *e)
     return 0;
 }
 
+/* Of a file of `total` bytes, where part i of n begins: total * i / n, which may be too large to compute so. */
+static uint64_t part(uint64_t total, uint64_t i, uint64_t n) { return total / n * i + total % n * i / n; }
+
+/* Does a row that begins there belong to another shard? Those before it are read all the same, and so keep their numbers. */
+static int before(const rows *r, uint64_t at) { return r->spec.shards && at < r->begin; }
+static int after(const rows *r, uint64_t at) { return r->spec.shards && at >= r->end; }
+
 int rows_open(rows *r, const rows_spec *s, pith_err *e)
 {
     *r = (rows){.spec = *s, .format = s->format, .text_at = SIZE_MAX, .pair_at = SIZE_MAX, .label_at = SIZE_MAX};
@@ -131,6 +138,14 @@ int rows_open(rows *r, const rows_spec *s, pith_err *e)
     }
     if (r->format == ROWS_AUTO && by_suffix(s->path, &r->format, e)) return -1;
     if (input_open(&r->in, s->path, e)) return -1;
+    if (s->shards) {
+        r->begin = part(r->in.total, s->shard - 1, s->shards);
+        r->end = part(r->in.total, s->shard, s->shards);
+    }
+    if (s->shards && !r->in.regular) {
+        rows_close(r);
+        return err_set(e, "%.700s: only a file can be cut in shards, for its size must be known", s->path);
+    }
     if ((r->format == ROWS_CSV || r->format == ROWS_TSV) && open_columns(r, e)) {
         rows_close(r);
         return -1;
@@ -276,6 +291,8 @@ static int from_lines(rows *r, int wait, row *x, pith_err *e)
     char *line;
     size_t len;
     for (;;) {
+        uint64_t at = r->in.taken;
+        if (after(r, at)) return 0;
         while (!input_line(&r->in, &line, &len)) {
             if (r->in.eof) return 0;
             if (!wait && !input_ready(&r->in)) return ROWS_WAIT;
@@ -283,7 +300,9 @@ static int from_lines(rows *r, int wait, row *x, pith_err *e)
         }
         if (r->in.line == 1 && len >= 3 && memcmp(line, "\xef\xbb\xbf", 3) == 0) line += 3, len -= 3;
         if (len && line[len - 1] == '\r') len--;
-        if (r->format != ROWS_JSONL || !is_blank(line, len)) break;
+        if (r->format == ROWS_JSONL && is_blank(line, len)) continue;
+        if (!before(r, at)) break;
+        r->number++;
     }
     x->line = r->in.line;
     if (r->format == ROWS_JSONL) return from_json(r, x, line, len, e) ? -1 : 1;
@@ -305,8 +324,14 @@ int rows_next(rows *r, int wait, row *x, pith_err *e)
         x->len = strlen(x->text);
         k = 1;
     } else if (r->format == ROWS_CSV || r->format == ROWS_TSV) {
-        k = r->pending ? 1 : next_record(r, wait, e);
-        r->pending = 0;
+        do {
+            k = r->pending ? 1 : next_record(r, wait, e);
+            r->pending = 0;
+        } while (k == 1 && before(r, r->csv.begin) && ++r->number);
+        if (k == 1 && after(r, r->csv.begin)) {
+            r->pending = 1; /* and stays the next one */
+            k = 0;
+        }
         if (k == 1 && from_record(r, x, e)) k = -1;
     } else {
         k = from_lines(r, wait, x, e);
@@ -332,5 +357,6 @@ double rows_done(const rows *r)
     if (r->format == ROWS_ARGS) return r->spec.n_texts ? (double)r->number / (double)r->spec.n_texts : 1;
     if (!r->in.total) return -1;
     uint64_t taken = r->format == ROWS_CSV || r->format == ROWS_TSV ? r->csv.at : r->in.taken;
+    if (r->spec.shards) return taken <= r->begin || r->end == r->begin ? 0 : (double)(taken - r->begin) / (double)(r->end - r->begin);
     return (double)taken / (double)r->in.total;
 }

@@ -18,6 +18,7 @@ typedef struct rows_spec {
     const char *label;        /* field or column of the label; NULL: none */
     const char *pair;         /* a second text for every row; NULL: none */
     int no_header;            /* csv, tsv: columns are numbers from 1 */
+    uint64_t shard, shards;   /* only the rows that begin in part 1 .. shards of the file's bytes; 0 shards: all */
 } rows_spec;
 
 typedef struct row {
@@ -41,6 +42,7 @@ typedef struct rows {
     char **columns; /* csv, tsv */
     size_t n_columns, text_at, pair_at, label_at;
     uint64_t number;
+    uint64_t begin, end; /* bytes where a shard's rows begin */
     int pending; /* the record that csv holds is the next row */
 } rows;
 

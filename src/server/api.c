@@ -334,6 +334,10 @@ void api_serve(server *s, http_exchange *x)
     }
     c->s = s;
     c->x = x;
+    if (!server_knows(s, http_header(x, "Host"))) {
+        api_fail(c, 403, NULL, NULL, "this server does not know itself as '%.200s': ask by address or localhost, or start it with --allow-host", http_header(x, "Host"));
+        return;
+    }
     const api_route *route = find(c);
     if (!route) return; /* and c is gone */
     c->route = route;

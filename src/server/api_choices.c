@@ -177,13 +177,17 @@ static void put_logprobs(FILE *f, const api_choices *a, const choice *h)
 
 static const char *const finishes[] = {"null", "\"stop\"", "\"length\"", "null"};
 
+static size_t prompt_tokens(const api_choices *a)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < a->n_prompts; i++) n += a->prompts[i].n ? a->prompts[i].n : 1;
+    return n;
+}
+
 static void put_usage(FILE *f, const api_choices *a)
 {
-    size_t prompts = 0, cached = 0;
-    for (size_t i = 0; i < a->n_prompts; i++) {
-        prompts += a->prompts[i].n ? a->prompts[i].n : 1;
-        cached += a->prompts[i].job.n_cached;
-    }
+    size_t prompts = prompt_tokens(a), cached = 0;
+    for (size_t i = 0; i < a->n_prompts; i++) cached += a->prompts[i].job.n_cached;
     fprintf(f, ",\"usage\":{\"prompt_tokens\":%zu,\"completion_tokens\":%zu,\"total_tokens\":%zu,\"prompt_tokens_details\":{\"cached_tokens\":%zu}}",
             prompts, a->n_tokens, prompts + a->n_tokens, cached);
 }
@@ -318,6 +322,7 @@ static int on_token(void *ctx, size_t answer, const pith_token *t)
     h->begun = 1;
     h->finish = t->finish;
     a->n_tokens++;
+    http_count(a->c->x, 0, 1);
     if (first && a->s.echo) bad = append(&h->text, p->text, p->text_len);
     if (a->s.logprobs) bad |= keep_logprob(a, h, t);
     bad |= append(&h->text, t->text, t->len);
@@ -395,6 +400,7 @@ void api_choices_start(api_choices *a)
         api_fail(c, 503, NULL, NULL, "out of memory");
         return;
     }
+    http_count(c->x, prompt_tokens(a), 0);
     atomic_store(&a->left, a->n_prompts + 1);
     for (size_t i = 0; i < a->n_prompts; i++) {
         api_prompt *p = &a->prompts[i];

@@ -15,6 +15,7 @@ static const char *const style[] = {
 #include "server/page.css.inc"
 };
 static const char *const script[] = {
+#include "base/page.js.inc"
 #include "server/page.js.inc"
 };
 static const page parts = {PAGE_PART(markup), PAGE_PART(style), PAGE_PART(script), NULL, NULL};

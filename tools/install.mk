@@ -1,0 +1,42 @@
+# What is installed; included by the Makefile, whose variables it uses. DESTDIR stages, PREFIX stays in what is installed.
+.PHONY: install uninstall man
+BINDIR ?= $(PREFIX)/bin
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+DATADIR ?= $(PREFIX)/share
+MANDIR ?= $(DATADIR)/man
+MODELS := $(shell cd models/bundled && find . -type f)
+BASH_COMPLETION := $(DATADIR)/bash-completion/completions/pith
+ZSH_COMPLETION := $(DATADIR)/zsh/site-functions/_pith
+FISH_COMPLETION := $(DATADIR)/fish/vendor_completions.d/pith.fish
+
+# Pages with the options that the program tells itself; without scdoc there are none.
+man: $(PITH)
+	@rm -rf $(BUILD)/man
+	@tools/man/make.sh ./$(PITH) $(BUILD)/man
+
+install: all man
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(DATADIR)/pith
+	install -m 755 $(PITH) $(DESTDIR)$(BINDIR)/pith
+	install -m 644 src/pith.h $(DESTDIR)$(INCLUDEDIR)/pith.h
+	install -m 644 $(BUILD)/libpith.a $(DESTDIR)$(LIBDIR)/
+	install -m 755 $(BUILD)/libpith.so.$(VERSION) $(DESTDIR)$(LIBDIR)/
+	ln -sf libpith.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libpith.so.$(SOVERSION)
+	ln -sf libpith.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libpith.so
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@VERSION@|$(VERSION)|' \
+	  -e 's|@PKGS@|$(PKGS)|' tools/pith.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/pith.pc
+	cd models/bundled && for f in $(MODELS); do install -D -m 644 $$f $(DESTDIR)$(DATADIR)/pith/$$f; done
+	for f in $(BUILD)/man/*; do [ ! -f $$f ] || install -D -m 644 $$f $(DESTDIR)$(MANDIR)/man$${f##*.}/$${f##*/}; done
+	install -d $(DESTDIR)$(dir $(BASH_COMPLETION)) $(DESTDIR)$(dir $(ZSH_COMPLETION)) $(DESTDIR)$(dir $(FISH_COMPLETION))
+	./$(PITH) completion bash > $(DESTDIR)$(BASH_COMPLETION)
+	./$(PITH) completion zsh > $(DESTDIR)$(ZSH_COMPLETION)
+	./$(PITH) completion fish > $(DESTDIR)$(FISH_COMPLETION)
+
+# What install puts there, and folders of pith's own; nothing else, whatever lies beside it.
+uninstall:
+	rm -f $(DESTDIR)$(BINDIR)/pith $(DESTDIR)$(INCLUDEDIR)/pith.h $(DESTDIR)$(LIBDIR)/pkgconfig/pith.pc
+	rm -f $(DESTDIR)$(LIBDIR)/libpith.a $(DESTDIR)$(LIBDIR)/libpith.so*
+	rm -f $(DESTDIR)$(BASH_COMPLETION) $(DESTDIR)$(ZSH_COMPLETION) $(DESTDIR)$(FISH_COMPLETION)
+	rm -f $(DESTDIR)$(MANDIR)/man1/pith.1 $(DESTDIR)$(MANDIR)/man1/pith-*.1 $(DESTDIR)$(MANDIR)/man3/pith.3 $(DESTDIR)$(MANDIR)/man5/pith-formats.5
+	for f in $(MODELS); do rm -f $(DESTDIR)$(DATADIR)/pith/$$f; done
+	[ ! -d $(DESTDIR)$(DATADIR)/pith ] || find $(DESTDIR)$(DATADIR)/pith -depth -type d -empty -delete
