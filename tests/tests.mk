@@ -1,5 +1,5 @@
 # Goals that test; included by the Makefile, whose variables it uses.
-.PHONY: test check asan tsan neon fuzz golden-wide tests
+.PHONY: test test-long coverage check asan asan-parsers tsan neon fuzz golden-wide tests
 TEST_SRC := $(wildcard tests/test_*.c)
 TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
 
@@ -23,20 +23,40 @@ $(BUILD)/tests/torture.so: tests/torture.c tests/torture_runs.c tests/torture.h
 	$(Q)$(CC) $(filter-out $(SAN) -MMD -MP,$(FLAGS)) -shared -o $@ $(filter %.c,$^) -ldl -pthread
 tests: $(TESTS) $(BUILD)/tests/faults.so $(BUILD)/tests/breakout.so $(BUILD)/tests/torture.so
 
+# Those that read what strangers wrote; `make test` runs them in a sanitizer build too.
+empty :=
+space := $(empty) $(empty)
+PARSER_TESTS := $(addprefix test_,header safetensors torch torch_golden zip pickle scan sniff shards json jtext csv chunks tokenizer \
+  tokenizer_files tokenizer_golden bpe bpe_golden spm unicode normalize jinja chat convert_config convert_plan manifest verify prompts http)
+ASAN := CFLAGS="-O1 -g -fno-omit-frame-pointer" SAN="-fsanitize=address,undefined -fno-sanitize-recover=all"
+SUBMAKE := $(MAKE) --no-print-directory
+parallel = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(or $(JOBS),$(shell nproc)))
 test:
 	@tools/deps.sh build test
-	@$(MAKE) --no-print-directory check
-check: all tests tools
-	@BUILD=$(BUILD) PITH=./$(PITH) tests/run.sh '$(ONLY)'
+	@$(SUBMAKE) $(parallel) check
+# Branches of the parsers that the stored tests take. Bars on time and memory are not for this build: what fails there is told.
+coverage:
+	@$(SUBMAKE) $(parallel) all BUILD=build
+	@find build/coverage -name '*.gcda' -delete 2>/dev/null || true
+	@$(SUBMAKE) $(parallel) BUILD=build/coverage KERNELS=build CFLAGS="-O0 -g" SAN="--coverage -fprofile-update=atomic" build/coverage/pith $(PARSER_TESTS:%=build/coverage/tests/%)
+	@BUILD=build/coverage PITH=build/coverage/pith TEST_TAIL=5 tests/run.sh '^($(subst $(space),|,$(PARSER_TESTS))|corpus_.*|bounds.sh|cli_(hostile|tokenize|template|batch|options).*)$$$$' || true
+	@$(PYTHON) tests/coverage.py build/coverage $(if $(V),-v)
+# Everything; hours. LONG=1 runs tests/long too, among it the sanitizers over every test (asan.sh, tsan.sh).
+test-long:
+	@tools/deps.sh build test tsan long
+	@LONG=1 TEST_TAIL=200 $(SUBMAKE) $(parallel) check
+check: all tests tools $(if $(SAN)$(filter-out build,$(BUILD)),,asan-parsers)
+	@BUILD=$(BUILD) PITH=./$(PITH) $(if $(filter asan-parsers,$^),SANITIZED=build/parsers SANITIZED_TESTS="$(PARSER_TESTS)") tests/run.sh '$(ONLY)'
 asan:
 	@tools/deps.sh build test
-	@$(MAKE) --no-print-directory check BUILD=build/asan CFLAGS="-O1 -g -fno-omit-frame-pointer" \
-	  SAN="-fsanitize=address,undefined -fno-sanitize-recover=all"
+	@$(SUBMAKE) $(parallel) check BUILD=build/asan $(ASAN)
+asan-parsers: all
+	@$(SUBMAKE) --quiet BUILD=build/parsers KERNELS=build $(ASAN) $(PARSER_TESTS:%=build/parsers/tests/%)
 # clang's OpenMP runtime and its race detector understand each other; gcc's do not.
 tsan:
 	@tools/deps.sh build test tsan
 	@OMP_TOOL_LIBRARIES=$$(ls /usr/lib/llvm-*/lib/libarcher.so | tail -1) TSAN_OPTIONS=ignore_noninstrumented_modules=1 \
-	  $(MAKE) --no-print-directory check BUILD=build/tsan CC=clang CFLAGS="-O1 -g" SAN=-fsanitize=thread \
+	  $(SUBMAKE) $(parallel) check BUILD=build/tsan CC=clang CFLAGS="-O1 -g" SAN=-fsanitize=thread \
 	  ONLY='^(test_(par|op|mlp|kv|moe|engine|classify|prompts|generate|embed|worker|worker_write|worker_texts|metrics|http|listen)|server_(openai|tei).sh)$$$$'
 
 neon:

@@ -421,6 +421,7 @@ static int read_bert(normalizer *z, json v, pith_err *e)
 static int to_chars(const char *s, uint32_t **out, size_t *n, pith_err *e)
 {
     size_t len = strlen(s), k;
+    if (len > RUN_SLACK) return err_set(e, "tokenizer.json: normalizer: a text of %zu bytes to find or to put: more than %d is not supported", len, RUN_SLACK);
     uint32_t *p = malloc((len + 1) * sizeof *p);
     if (!p) return err_nomem(e, (len + 1) * sizeof *p, "the normalizer");
     *out = p;

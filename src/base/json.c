@@ -95,7 +95,23 @@ json_doc *json_parse(const char *name, const char *text, size_t len, pith_err *e
     return d;
 }
 
-json_doc *json_load(const char *path, pith_err *e)
+/* A value costs a node and a text a piece of memory of its own, however short they are. */
+static int too_many(const char *path, const char *text, size_t len, pith_err *e)
+{
+    enum { NODE = sizeof(cJSON) + 16, TEXT = 32, ROOM = 60000000 };
+    size_t values = 1, texts = 0;
+    int inside = 0;
+    for (size_t i = 0; i < len; i++) {
+        char c = text[i];
+        if (inside && c == '\\') i++;
+        else if (c == '"') texts += !(inside = !inside);
+        else if (!inside) values += c == ',' || c == '[' || c == '{';
+    }
+    if (values <= (ROOM + len / 5) / NODE && values * NODE + texts * TEXT <= ROOM + len / 5) return 0;
+    return err_set(e, "%s: %zu values in %zu bytes: no model's settings are so many; is it the right file?", path, values, len);
+}
+
+static json_doc *load(const char *path, int own, pith_err *e)
 {
     FILE *f = fopen(path, "rb");
     if (!f) {
@@ -116,12 +132,15 @@ json_doc *json_load(const char *path, pith_err *e)
         err_nomem(e, cap, path);
     else if (ferror(f))
         err_set(e, "%s: cannot read: %s", path, strerror(errno));
-    else
+    else if (own || !too_many(path, text, n, e))
         d = json_parse(path, text, n, e);
     free(text);
     fclose(f);
     return d;
 }
+
+json_doc *json_load(const char *path, pith_err *e) { return load(path, 0, e); }
+json_doc *json_load_own(const char *path, pith_err *e) { return load(path, 1, e); }
 
 void json_free(json_doc *d)
 {

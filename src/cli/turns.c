@@ -114,7 +114,7 @@ int turns_save(const turns *t, const char *path, pith_err *e)
 int turns_load(turns *t, const char *path, pith_err *e)
 {
     turns read = {0};
-    json_doc *d = json_load(path, e);
+    json_doc *d = json_load_own(path, e);
     if (!d) return -1;
     json root = json_root(d);
     int bad = json_typeof(root) == JSON_ARRAY ? 0 : json_expected(root, "an array of messages", e);

@@ -106,7 +106,7 @@ static void *grow(void *p, size_t n, size_t *cap, size_t size, pith_err *e)
 
 static int push(pickle *x, pickle_value v, pith_err *e)
 {
-    if (x->depth > SLACK + x->at / 2) return err_set(e, "%zu values on the stack after %zu bytes: no pickler piles up so many", x->depth, x->at);
+    if (x->depth > SLACK / 4 + x->at / 8) return err_set(e, "%zu values on the stack after %zu bytes: no pickler piles up so many", x->depth, x->at);
     pickle_value *p = grow(x->stack, x->depth, &x->cap_stack, sizeof *p, e);
     if (!p) return -1;
     x->stack = p;
