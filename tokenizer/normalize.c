@@ -10,7 +10,7 @@
 
 /* Steps that double a text, one after the other, would fill any memory. What is real makes a text at most 18 times as long. */
 static size_t grown(size_t n, size_t least) { return n < SIZE_MAX / 64 - least ? 64 * n + least : SIZE_MAX; }
-enum { RUN_LEAST = 4096, TEXT_LEAST = 1 << 16 };
+enum { RUN_LEAST = 4096, TEXT_LEAST = 1 << 16, CONTENT_MOST = 1 << 16 };
 
 static int grows(pith_err *e) { return err_set(e, "tokenizer.json: normalizer: its steps make a text over 64 times as long: a broken or hostile file"); }
 
@@ -421,7 +421,7 @@ static int read_bert(normalizer *z, json v, pith_err *e)
 static int to_chars(const char *s, uint32_t **out, size_t *n, pith_err *e)
 {
     size_t len = strlen(s), k;
-    if (len > RUN_SLACK) return err_set(e, "tokenizer.json: normalizer: a text of %zu bytes to find or to put: more than %d is not supported", len, RUN_SLACK);
+    if (len > CONTENT_MOST) return err_set(e, "tokenizer.json: normalizer: a text of %zu bytes to find or to put: more than %d is not supported", len, CONTENT_MOST);
     uint32_t *p = malloc((len + 1) * sizeof *p);
     if (!p) return err_nomem(e, (len + 1) * sizeof *p, "the normalizer");
     *out = p;
