@@ -11,6 +11,7 @@
  *
  * Devlin et al. 2018; Sanh et al. 2019. The two differ in names, in the type embedding and in act_p. */
 #include "model.h"
+#include "base/mem.h"
 #include "compute/mlp.h"
 #include <math.h>
 #include <stdlib.h>
@@ -171,7 +172,7 @@ static int read_config(bert *m, const names *n, json cfg, const char *architectu
     if (!architecture || strstr(architecture, "ForSequenceClassification")) {
         char **labels;
         if (model_labels(cfg, &d->n_labels, &labels, e)) return -1;
-        free(labels);
+        mem_free(labels);
     }
     m->hidden = (size_t)d->hidden, m->n_head = (size_t)n_head, m->n_layer = (size_t)n_layer;
     m->intermediate = (size_t)intermediate, m->n_types = (size_t)d->n_types, m->n_labels = (size_t)d->n_labels;
@@ -193,8 +194,8 @@ static int load_layers(loader *l)
 
 static void free_norm(norm *n)
 {
-    free(n->gamma);
-    free(n->beta);
+    mem_free(n->gamma);
+    mem_free(n->beta);
 }
 
 static void bert_free(void *model)
@@ -208,18 +209,18 @@ static void bert_free(void *model)
         free_norm(&y->attention_norm);
         free_norm(&y->output_norm);
     }
-    free(m->layers);
-    free(m->position);
-    free(m->type);
+    mem_free(m->layers);
+    mem_free(m->position);
+    mem_free(m->type);
     free_norm(&m->embedding_norm);
     op_weight_free(&m->pooler);
     op_weight_free(&m->classifier);
-    free(m);
+    mem_free(m);
 }
 
 static void *bert_load(json cfg, const char *architecture, bind *b, const op_ctx *op, model_dims *dims, pith_err *e)
 {
-    bert *m = calloc(1, sizeof *m);
+    bert *m = mem_zero(1, sizeof *m);
     if (!m) {
         err_nomem(e, sizeof *m, "model");
         return NULL;

@@ -15,6 +15,7 @@
  *
  * Gemma team 2024. */
 #include "causal.h"
+#include "base/mem.h"
 #include <math.h>
 #include <stdlib.h>
 
@@ -86,16 +87,16 @@ static void gemma2_free(void *model)
         float *norms[] = {y->attention_norm, y->attention_out_norm, y->mlp_norm, y->mlp_out_norm};
         causal_attention_free(&y->attention);
         causal_mlp_free(&y->mlp);
-        for (size_t j = 0; j < sizeof norms / sizeof norms[0]; j++) free(norms[j]);
+        for (size_t j = 0; j < sizeof norms / sizeof norms[0]; j++) mem_free(norms[j]);
     }
-    free(m->layers);
+    mem_free(m->layers);
     causal_free(&m->d);
-    free(m);
+    mem_free(m);
 }
 
 static void *gemma2_load(json cfg, const char *architecture, bind *b, const op_ctx *op, model_dims *dims, pith_err *e)
 {
-    gemma2 *m = calloc(1, sizeof *m);
+    gemma2 *m = mem_zero(1, sizeof *m);
     if (!m) {
         err_nomem(e, sizeof *m, "model");
         return NULL;

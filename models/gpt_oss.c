@@ -14,6 +14,7 @@
  *   logits = W_head hidden           or `score` of the last token, to classify
  *
  * OpenAI 2025. Experts are read unquantised: [n_expert][in][out], gate and up alternating. */
+#include "base/mem.h"
 #include "compute/moe.h"
 #include "causal.h"
 #include <math.h>
@@ -105,17 +106,17 @@ static void gpt_oss_free(void *model)
         causal_attention_free(&y->attention);
         op_weight_free(&y->router);
         moe_free(&y->experts);
-        free(y->attention_norm);
-        free(y->mlp_norm);
+        mem_free(y->attention_norm);
+        mem_free(y->mlp_norm);
     }
-    free(m->layers);
+    mem_free(m->layers);
     causal_free(&m->d);
-    free(m);
+    mem_free(m);
 }
 
 static void *gpt_oss_load(json cfg, const char *architecture, bind *b, const op_ctx *op, model_dims *dims, pith_err *e)
 {
-    gpt_oss *m = calloc(1, sizeof *m);
+    gpt_oss *m = mem_zero(1, sizeof *m);
     if (!m) {
         err_nomem(e, sizeof *m, "model");
         return NULL;

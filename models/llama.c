@@ -15,6 +15,7 @@
  *
  * Touvron et al. 2023; Jiang et al. 2023; Qwen team 2024, 2025; Gemma team 2024. */
 #include "causal.h"
+#include "base/mem.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,17 +75,17 @@ static void llama_free(void *model)
         layer *y = &m->layers[i];
         causal_attention_free(&y->attention);
         causal_mlp_free(&y->mlp);
-        free(y->attention_norm);
-        free(y->mlp_norm);
+        mem_free(y->attention_norm);
+        mem_free(y->mlp_norm);
     }
-    free(m->layers);
+    mem_free(m->layers);
     causal_free(&m->d);
-    free(m);
+    mem_free(m);
 }
 
 static void *llama_load(json cfg, const char *architecture, bind *b, const op_ctx *op, model_dims *dims, pith_err *e)
 {
-    llama *m = calloc(1, sizeof *m);
+    llama *m = mem_zero(1, sizeof *m);
     if (!m) {
         err_nomem(e, sizeof *m, "model");
         return NULL;

@@ -1,4 +1,5 @@
 #include "causal.h"
+#include "base/mem.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,7 +72,7 @@ static int read_labels(causal_loader *l, const char *architecture, model_dims *d
     char **labels;
     if (!architecture || !strstr(architecture, "ForSequenceClassification")) return 0;
     if (model_labels(l->cfg, &dims->n_labels, &labels, l->w.e)) return -1;
-    free(labels);
+    mem_free(labels);
     l->d->n_labels = (size_t)dims->n_labels;
     return 0;
 }
@@ -92,7 +93,7 @@ int causal_config(causal_loader *l, const causal_traits *all, size_t n, const ch
     if (!(eps >= 0)) return err_set(l->w.e, "config.json: rms_norm_eps must not be negative, found %g", eps);
     d->eps = (float)eps;
     d->scale = 1.0f / sqrtf((float)d->head_dim);
-    d->freq = malloc(d->head_dim / 2 * sizeof *d->freq);
+    d->freq = mem_alloc(d->head_dim / 2 * sizeof *d->freq);
     if (!d->freq) return err_nomem(l->w.e, d->head_dim, "rotary frequencies");
     rope_frequencies(&d->rope, (size_t)dims->max_positions, d->freq, &d->rope_scale);
     dims->n_types = 1;
@@ -221,9 +222,9 @@ void causal_attention_free(causal_attention *y)
     op_weight_free(&y->k);
     op_weight_free(&y->v);
     op_weight_free(&y->o);
-    free(y->q_norm);
-    free(y->k_norm);
-    free(y->sinks);
+    mem_free(y->q_norm);
+    mem_free(y->k_norm);
+    mem_free(y->sinks);
 }
 
 void causal_mlp_free(causal_mlp *y)
@@ -235,8 +236,8 @@ void causal_mlp_free(causal_mlp *y)
 
 void causal_free(causal *d)
 {
-    free(d->freq);
-    free(d->norm);
+    mem_free(d->freq);
+    mem_free(d->norm);
     op_weight_free(&d->head);
 }
 

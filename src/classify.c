@@ -1,6 +1,7 @@
 /* classify: texts -> sequences of the model's length -> one packed forward at a time -> labels and scores. A text over
  * the length is cut, cut in the middle, or read in windows whose logits are pooled. */
 #include "engine.h"
+#include "base/mem.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -195,8 +196,8 @@ static int explain_group(pith_session *s, const char *text, size_t len, pith_wor
                          const pith_classify_options *o, pith_err *e)
 {
     size_t labels = (size_t)s->m->dims.n_labels;
-    char *copies = malloc(EXPLAIN_GROUP * (len + 1));
-    float *values = malloc(2 * EXPLAIN_GROUP * labels * sizeof *values);
+    char *copies = mem_alloc(EXPLAIN_GROUP * (len + 1));
+    float *values = mem_alloc(2 * EXPLAIN_GROUP * labels * sizeof *values);
     pith_text texts[EXPLAIN_GROUP];
     pith_result results[EXPLAIN_GROUP];
     int failed = !copies || !values ? err_nomem(e, EXPLAIN_GROUP * (len + 1), "texts without a word") : 0;
@@ -210,8 +211,8 @@ static int explain_group(pith_session *s, const char *text, size_t len, pith_wor
     }
     if (!failed) failed = pith_classify(s, texts, n, o, results, e);
     for (size_t i = 0; i < n && !failed; i++) words[i].influence = whole - results[i].scores[label];
-    free(copies);
-    free(values);
+    mem_free(copies);
+    mem_free(values);
     return failed;
 }
 
@@ -224,7 +225,7 @@ int pith_words(pith_session *s, const char *text, size_t len, const pith_classif
     *n_words = 0;
     if (set_options(&j, o, e) || seen_bytes(&j, text, len, &bytes, e)) return -1;
     size_t n = find_words(text, bytes, NULL, 0);
-    *words = malloc((n ? n : 1) * sizeof **words);
+    *words = mem_alloc((n ? n : 1) * sizeof **words);
     if (!*words) return err_nomem(e, n * sizeof **words, "words");
     *n_words = find_words(text, bytes, *words, n);
     return 0;
@@ -238,7 +239,7 @@ int pith_explain(pith_session *s, const char *text, size_t len, int label, const
     *words = NULL;
     *n_words = 0;
     if (pith_words(s, text, len, o, &w, &n, e)) return -1;
-    float *values = malloc(2 * labels * sizeof *values);
+    float *values = mem_alloc(2 * labels * sizeof *values);
     pith_text t = {.text = text, .len = len};
     pith_result r = {.scores = values, .logits = values ? values + labels : NULL};
     int failed = 0;
@@ -247,9 +248,9 @@ int pith_explain(pith_session *s, const char *text, size_t len, int label, const
     else failed = pith_classify(s, &t, 1, o, &r, e);
     for (size_t i = 0; i < n && !failed; i += EXPLAIN_GROUP)
         failed = explain_group(s, text, len, w + i, n - i < EXPLAIN_GROUP ? n - i : EXPLAIN_GROUP, label, r.scores[label], o, e);
-    free(values);
+    mem_free(values);
     if (failed) {
-        free(w);
+        mem_free(w);
         return -1;
     }
     *words = w;

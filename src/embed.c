@@ -8,6 +8,7 @@
  *
  * So a vector's bits do not depend on what was computed beside it. Reimers and Gurevych 2019. */
 #include "engine.h"
+#include "base/mem.h"
 #include "base/par.h"
 #include <math.h>
 #include <stdlib.h>
@@ -79,9 +80,9 @@ static int read_text(job *j, size_t i, pith_err *e)
     if (!prompt) return engine_pack_read(&j->pack, &t, e);
     size_t n = strlen(prompt), need = n + t.len;
     if (need > j->room) {
-        free(j->prompted);
+        mem_free(j->prompted);
         j->room = 0;
-        j->prompted = malloc(need);
+        j->prompted = mem_alloc(need);
         if (!j->prompted) return err_nomem(e, need, "a text with its prompt");
         j->room = need;
     }
@@ -159,6 +160,6 @@ int pith_embed(pith_session *s, const pith_text *texts, size_t n, const pith_emb
     job j = {.s = s, .texts = texts, .n = n, .vectors = vectors, .n_tokens = n_tokens, .truncated = truncated};
     int failed = set_options(&j, o, e) || run(&j, e);
     engine_pack_free(&j.pack);
-    free(j.prompted);
+    mem_free(j.prompted);
     return failed ? -1 : 0;
 }

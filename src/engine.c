@@ -1,6 +1,8 @@
 /* engine: directory -> config -> architecture -> weights -> session. Text, classification and vectors are in
  * text.c, classify.c and embed.c, the files themselves in weights.c. */
 #include "engine.h"
+#include "base/log.h"
+#include "base/mem.h"
 #include "base/par.h"
 #include "base/path.h"
 #include <stdarg.h>
@@ -9,7 +11,15 @@
 #include <sys/stat.h>
 
 const char *pith_version(void) { return PITH_VERSION; }
-void pith_free(void *p) { free(p); }
+void pith_free(void *p) { mem_free(p); }
+void pith_set_log(pith_log_fn *fn, void *ctx) { log_set(fn, ctx); }
+
+int pith_set_memory(pith_memory_fn *fn, void *ctx, pith_err *e)
+{
+    if (mem_set(fn, ctx)) return err_set(e, "memory was taken already; set the process's memory function before anything else of the library is called");
+    if (fn) json_use_mem();
+    return 0;
+}
 
 /* ---- open ---- */
 
@@ -19,7 +29,7 @@ static int exists(const char *dir, const char *name)
     struct stat st;
     char *p = path_join(dir, name, &ignored);
     int there = p && stat(p, &st) == 0;
-    free(p);
+    mem_free(p);
     return there;
 }
 
@@ -55,7 +65,7 @@ int engine_config(pith_model *m, const char *dir, const char **architecture, pit
         return err_set(e, "%s: holds no config.json, so it is no Hugging Face model directory", dir);
     char *path = path_join(dir, "config.json", e);
     if (path) m->config = json_load(path, e);
-    free(path);
+    mem_free(path);
     if (!m->config) return -1;
     m->arch = model_find(json_root(m->config), &m->type, architecture, e);
     return m->arch ? 0 : engine_where(dir, e);
@@ -69,7 +79,7 @@ static int open_tokenizer(pith_model *m, const char *dir, pith_err *e)
 }
 
 /* Weights that are packed already decide what they are computed as. */
-static int packed_type(pith_model *m, bind *b, const engine_source *o, pith_err *e)
+static int packed_type(pith_model *m, const char *dir, bind *b, const engine_source *o, pith_err *e)
 {
     dtype type, asked = m->op.weights;
     if (bind_packed(b, &type)) return bind_finish(b, NULL, e);
@@ -77,7 +87,10 @@ static int packed_type(pith_model *m, bind *b, const engine_source *o, pith_err 
     const char *is = bind_type_name(type);
     if (o->record) return err_set(e, "these weights are packed already, as %s; quantise the directory they were made from", is);
     m->op.weights = type == DT_Q8 || type == DT_Q4 ? type : 0;
-    if (!asked || asked == type) return 0;
+    if (!asked || asked == type) {
+        log_tell(PITH_LOG_INFO, "%s: the weights are packed, as %s", dir, is);
+        return 0;
+    }
     return err_set(e, "these weights are packed as %s, and do not become %s; open the directory they were made from, or leave out --dtype",
                    is, bind_type_name(asked));
 }
@@ -96,7 +109,7 @@ int engine_weights(pith_model *m, const char *dir, const char *architecture, con
     bind *b = bind_new(m->files, e);
     if (b && o->tell) bind_tell(b, o->tell, o->ctx);
     if (b && o->record) bind_record(b, o->record, o->ctx);
-    if (b && !packed_type(m, b, o, e)) m->weights = m->arch->load(json_root(m->config), architecture, b, &m->op, &m->dims, e);
+    if (b && !packed_type(m, dir, b, o, e)) m->weights = m->arch->load(json_root(m->config), architecture, b, &m->op, &m->dims, e);
     m->parameters = b ? bind_parameters(b) : 0;
     m->widest = b ? (size_t)bind_widest(b) : 0;
     bind_free(b);
@@ -113,7 +126,7 @@ int engine_note(pith_model *m, pith_err *e, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    char *copy = malloc(strlen(text) + 1);
+    char *copy = mem_alloc(strlen(text) + 1);
     if (!copy) return err_nomem(e, strlen(text) + 1, "a warning");
     m->note[m->n_notes++] = strcpy(copy, text);
     return 0;
@@ -138,15 +151,25 @@ int engine_dtype(const char *name, dtype *out, pith_err *e)
     return 0;
 }
 
+static void tell_open(const pith_model *m, const char *dir, uint64_t since)
+{
+    const dtype type = m->op.weights;
+    log_tell(PITH_LOG_INFO, "%s: opened in %llu ms: %s, %llu parameters, %llu bytes of weights%s%s, kernel set %s, %d threads", dir,
+             (unsigned long long)(log_clock() - since), m->type, (unsigned long long)m->parameters, (unsigned long long)m->dims.bytes,
+             type ? " as " : "", type ? bind_type_name(type) : "", m->op.kernels->name, m->op.threads);
+    for (size_t i = 0; i < pith_model_warnings(m); i++) log_tell(PITH_LOG_WARNING, "%s: %s", dir, pith_model_warning(m, i));
+}
+
 pith_model *pith_model_open(const char *dir, const pith_model_options *o, pith_err *e)
 {
     const pith_model_options defaults = {0};
     if (!o) o = &defaults;
-    pith_model *m = calloc(1, sizeof *m);
+    pith_model *m = mem_zero(1, sizeof *m);
     if (!m) {
         err_nomem(e, sizeof *m, "model");
         return NULL;
     }
+    const uint64_t since = log_clock();
     const char *architecture = NULL, *kernels = o->kernels ? o->kernels : getenv("PITH_KERNELS");
     m->op.threads = o->threads > 0 ? o->threads : par_cpus();
     if (o->pin) par_pin();
@@ -156,9 +179,12 @@ pith_model *pith_model_open(const char *dir, const pith_model_options *o, pith_e
                  open_tokenizer(m, dir, e) || engine_weights(m, dir, architecture, &(engine_source){.no_mmap = o->no_mmap}, e) ||
                  check_vocabulary(m, e) || (m->dims.causal ? engine_settings(m, dir, e) : engine_modules(m, dir, e));
     par_fp_leave(mode);
-    if (!failed) return m;
-    pith_model_close(m);
-    return NULL;
+    if (failed) {
+        pith_model_close(m);
+        return NULL;
+    }
+    tell_open(m, dir, since);
+    return m;
 }
 
 void pith_model_close(pith_model *m)
@@ -169,12 +195,12 @@ void pith_model_close(pith_model *m)
     safetensors_close(m->files);
     tokenizer_free(m->tokenizer.t);
     json_free(m->config);
-    free(m->labels);
-    free(m->eos);
-    free(m->vectors.prompt);
-    free(m->vectors.refused);
-    for (size_t i = 0; i < m->n_notes; i++) free(m->note[i]);
-    free(m);
+    mem_free(m->labels);
+    mem_free(m->eos);
+    mem_free(m->vectors.prompt);
+    mem_free(m->vectors.refused);
+    for (size_t i = 0; i < m->n_notes; i++) mem_free(m->note[i]);
+    mem_free(m);
 }
 
 /* ---- facts ---- */
@@ -220,7 +246,7 @@ int pith_model_label_index(const pith_model *m, const char *name)
 
 pith_session *pith_session_new(const pith_model *m, pith_err *e)
 {
-    pith_session *s = calloc(1, sizeof *s);
+    pith_session *s = mem_zero(1, sizeof *s);
     if (!s) err_nomem(e, sizeof *s, "a session");
     else s->m = m;
     return s;
@@ -230,7 +256,7 @@ void pith_session_free(pith_session *s)
 {
     if (!s) return;
     arena_free(&s->memory);
-    free(s);
+    mem_free(s);
 }
 
 /* before: tokens its cache holds */
@@ -323,7 +349,7 @@ int engine_forward(pith_session *s, const engine_run *r, pith_err *e)
 /* A causal model needs a cache even for one forward; these live as long as the call. */
 static int run_causal(pith_session *s, engine_run *r, pith_err *e)
 {
-    kv_cache *caches = calloc(r->n, sizeof *caches), **list = calloc(r->n, sizeof *list);
+    kv_cache *caches = mem_zero(r->n, sizeof *caches), **list = mem_zero(r->n, sizeof *list);
     int failed = !caches || !list ? err_nomem(e, r->n * sizeof *caches, "caches") : 0;
     for (size_t i = 0; i < r->n && !failed; i++) {
         list[i] = &caches[i];
@@ -332,8 +358,8 @@ static int run_causal(pith_session *s, engine_run *r, pith_err *e)
     r->cache = list;
     if (!failed) failed = engine_forward(s, r, e);
     for (size_t i = 0; caches && i < r->n; i++) kv_free(&caches[i]);
-    free(caches);
-    free(list);
+    mem_free(caches);
+    mem_free(list);
     return failed;
 }
 

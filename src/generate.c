@@ -3,6 +3,7 @@
  * What any slot has computed of a prompt is copied, and what one is computing now is waited for.
  * Owns caches and schedule; how a token is chosen is sample.c's, how tokens become text stream.c's. */
 #define _POSIX_C_SOURCE 200809L
+#include "base/mem.h"
 #include "base/par.h"
 #include "compute/sample.h"
 #include "engine.h"
@@ -70,11 +71,11 @@ static int allocate(pith_generator *g, pith_err *e)
     if (__builtin_mul_overflow((uint64_t)n * sizeof(float), (uint64_t)vocab, &logits) || logits > SIZE_MAX / 2 ||
         n > SIZE_MAX / 2 / sizeof(slot))
         return err_set(e, "%zu sequences at once do not fit memory; use fewer", n);
-    g->slots = calloc(n, sizeof *g->slots);
-    g->seqs = calloc(n, sizeof *g->seqs);
-    g->caches = calloc(n, sizeof(kv_cache *));
-    g->which = calloc(n, sizeof *g->which);
-    g->logits = malloc((size_t)logits);
+    g->slots = mem_zero(n, sizeof *g->slots);
+    g->seqs = mem_zero(n, sizeof *g->seqs);
+    g->caches = mem_zero(n, sizeof(kv_cache *));
+    g->which = mem_zero(n, sizeof *g->which);
+    g->logits = mem_alloc((size_t)logits);
     if (!g->slots || !g->seqs || !g->caches || !g->which || !g->logits) return err_nomem(e, (size_t)logits, "logits");
     for (size_t i = 0; i < n; i++) g->slots[i].cache.shape = g->shape;
     g->session = pith_session_new(g->m, e);
@@ -90,7 +91,7 @@ pith_generator *pith_generator_new(const pith_model *m, const pith_generator_opt
                 m->dims.n_labels ? "a classifier; use it with classify" : "an encoder", m->type);
         return NULL;
     }
-    pith_generator *g = calloc(1, sizeof *g);
+    pith_generator *g = mem_zero(1, sizeof *g);
     if (!g) {
         err_nomem(e, sizeof *g, "a generator");
         return NULL;
@@ -123,17 +124,17 @@ void pith_generator_free(pith_generator *g)
     for (size_t i = 0; g->slots && i < g->n_slot; i++) {
         finish(&g->slots[i]);
         kv_free(&g->slots[i].cache);
-        free(g->slots[i].ids);
+        mem_free(g->slots[i].ids);
     }
     sample_work_free(&g->work);
     pith_session_free(g->session);
-    free(g->slots);
-    free(g->seqs);
-    free(g->caches);
-    free(g->which);
-    free(g->logits);
-    free(g->top);
-    free(g);
+    mem_free(g->slots);
+    mem_free(g->seqs);
+    mem_free(g->caches);
+    mem_free(g->which);
+    mem_free(g->logits);
+    mem_free(g->top);
+    mem_free(g);
 }
 
 size_t pith_generator_context(const pith_generator *g) { return g->context; }
@@ -251,7 +252,7 @@ static void settle(pith_generator *g, slot *s)
 static int hold_ids(slot *s, const int32_t *ids, size_t n, pith_err *e)
 {
     if (n > s->cap) {
-        int32_t *b = realloc(s->ids, n * sizeof *b);
+        int32_t *b = mem_resize(s->ids, n * sizeof *b);
         if (!b) return err_nomem(e, n * sizeof *b, "tokens");
         s->ids = b;
         s->cap = n;
@@ -266,7 +267,7 @@ static int room_for_top(pith_generator *g, size_t n, pith_err *e)
     if (n > g->m->dims.vocab)
         return err_set(e, "%zu logprobs a token: the vocabulary has only %llu", n, (unsigned long long)g->m->dims.vocab);
     if (n <= g->n_top_cap) return 0;
-    pith_logprob *b = realloc(g->top, n * sizeof *b);
+    pith_logprob *b = mem_resize(g->top, n * sizeof *b);
     if (!b) return err_nomem(e, n * sizeof *b, "logprobs");
     g->top = b;
     g->n_top_cap = n;
@@ -323,11 +324,11 @@ static int begin(pith_generator *g, slot *s, const pith_request *r, const int32_
     return 0;
 }
 
-/* The n tokens without those after the first that are too many, malloc'ed. */
+/* The n tokens without those after the first that are too many, allocated. */
 static int32_t *shortened(const pith_generator *g, const int32_t *ids, size_t *n, pith_err *e)
 {
     size_t keep = g->context / 2 ? g->context / 2 : 1;
-    int32_t *b = malloc(keep * sizeof *b);
+    int32_t *b = mem_alloc(keep * sizeof *b);
     if (!b) {
         err_nomem(e, keep * sizeof *b, "tokens");
         return NULL;
@@ -349,7 +350,7 @@ int pith_generator_add(pith_generator *g, const pith_request *r, pith_err *e)
     slot *s = choose(g, ids, n);
     int bad = check_prompt(g, ids, n, e);
     if (!bad) bad = s ? begin(g, s, r, ids, n, e) : err_set(e, "all %zu sequences are busy", g->n_slot);
-    free(own);
+    mem_free(own);
     return bad;
 }
 
@@ -420,7 +421,7 @@ static int reserve(pith_generator *g, slot *s, pith_err *e)
     if (s->n == s->cap) {
         size_t cap = s->n + s->n / 2 + 32;
         if (cap > g->context) cap = g->context;
-        int32_t *b = realloc(s->ids, cap * sizeof *b);
+        int32_t *b = mem_resize(s->ids, cap * sizeof *b);
         if (!b) return err_nomem(e, cap * sizeof *b, "tokens");
         s->ids = b;
         s->cap = cap;

@@ -1,6 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "manifest.h"
 #include "base/json.h"
+#include "base/mem.h"
 #include "base/memtext.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,10 +41,10 @@ static int by_name(const void *a, const void *b)
     return strcmp((*x)->t.name, (*y)->t.name);
 }
 
-/* The tensors by name, malloc'ed. */
+/* The tensors by name, allocated. */
 static const verify_tensor **sorted(const verify *v, pith_err *e)
 {
-    const verify_tensor **list = malloc((v->n_tensors + 1) * sizeof *list);
+    const verify_tensor **list = mem_alloc((v->n_tensors + 1) * sizeof *list);
     if (!list) return err_nomem(e, (v->n_tensors + 1) * sizeof *list, "the manifest"), NULL;
     for (size_t i = 0; i < v->n_tensors; i++) list[i] = &v->tensors[i];
     if (v->n_tensors) qsort(list, v->n_tensors, sizeof *list, by_name);
@@ -63,11 +64,11 @@ int manifest_write(const verify *v, outfile *o, pith_err *e)
         for (size_t i = 0; i < v->n_tensors; i++) put_tensor(f, list[i], i + 1 == v->n_tensors);
         fputs(" ]}\n", f);
     }
-    free(list);
+    mem_free(list);
     int bad = !f || memtext_close(f, &text);
     if (bad) err_nomem(e, n, "the manifest");
     else bad = outfile_pwrite(o, text, n, 0, e) || outfile_finish(o, e);
-    free(text);
+    mem_free(text);
     return bad ? -1 : 0;
 }
 
@@ -137,8 +138,8 @@ static int read_all(manifest *m, pith_err *e)
         json_get_array(root, "files", &files, e) || json_get_array(root, "tensors", &tensors, e))
         return -1;
     size_t n = json_len(tensors), k = json_len(files);
-    m->tensors = calloc(n + 1, sizeof *m->tensors);
-    m->files = calloc(k + 1, sizeof *m->files);
+    m->tensors = mem_zero(n + 1, sizeof *m->tensors);
+    m->files = mem_zero(k + 1, sizeof *m->files);
     if (!m->tensors || !m->files) return err_nomem(e, (n + 1) * sizeof *m->tensors + (k + 1) * sizeof *m->files, "the manifest");
     for (json c = json_first(tensors); c.node; c = json_next(c))
         if (read_tensor(c, &m->tensors[m->n_tensors++], e)) return -1;
@@ -152,7 +153,7 @@ static int read_all(manifest *m, pith_err *e)
 
 manifest *manifest_open(const char *path, pith_err *e)
 {
-    manifest *m = calloc(1, sizeof *m);
+    manifest *m = mem_zero(1, sizeof *m);
     if (!m) return err_nomem(e, sizeof *m, "the manifest"), NULL;
     m->doc = json_load(path, e);
     if (m->doc && !read_all(m, e)) return m;
@@ -164,10 +165,10 @@ manifest *manifest_open(const char *path, pith_err *e)
 void manifest_close(manifest *m)
 {
     if (!m) return;
-    free(m->tensors);
-    free(m->files);
+    mem_free(m->tensors);
+    mem_free(m->files);
     json_free(m->doc);
-    free(m);
+    mem_free(m);
 }
 
 /* ---- comparing ---- */
@@ -250,7 +251,7 @@ static int compare_tensors(verify *v, const manifest *m, pith_err *e)
         i += order <= 0, k += order >= 0;
         equal = one < 0 ? -1 : equal && one;
     }
-    free(list);
+    mem_free(list);
     return equal;
 }
 

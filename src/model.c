@@ -1,5 +1,6 @@
 #include "model.h"
 #include "base/checked.h"
+#include "base/mem.h"
 #include <float.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,7 +88,7 @@ int model_labels(json cfg, uint64_t *n, char ***labels, pith_err *e)
     }
     size_t count = (size_t)*n, bytes = count * (sizeof(char *) + sizeof "LABEL_16777216");
     for (json c = json_first(map); named && c.node; c = json_next(c)) bytes += strlen(json_str(c)) + 1;
-    char **out = calloc(1, bytes);
+    char **out = mem_zero(1, bytes);
     if (!out) return err_nomem(e, bytes, "labels");
     char *text = (char *)(out + count);
     for (json c = json_first(map); named && c.node; c = json_next(c)) {
@@ -96,7 +97,7 @@ int model_labels(json cfg, uint64_t *n, char ***labels, pith_err *e)
             char what[96];
             snprintf(what, sizeof what, "label names under the keys \"0\" to \"%llu\"", (unsigned long long)*n - 1);
             json_expected(json_typeof(c) == JSON_STRING ? map : c, what, e);
-            free(out);
+            mem_free(out);
             return -1;
         }
         size_t len = strlen(json_str(c)) + 1;
@@ -206,7 +207,7 @@ int model_grow(void *list, size_t n, size_t size, pith_err *e)
     void **p = list;
     size_t bytes;
     if (__builtin_mul_overflow(n + 1, size, &bytes)) return err_set(e, "%zu layers do not fit memory", n);
-    void *more = realloc(*p, bytes);
+    void *more = mem_resize(*p, bytes);
     if (!more) return err_nomem(e, bytes, "layers");
     memset((char *)more + n * size, 0, size);
     *p = more;

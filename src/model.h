@@ -74,7 +74,7 @@ typedef struct model_loader {
 
 /* "<base>.weight" [rows][cols] and, if biased, "<base>.bias" [rows], packed. why: see bind_matrix. */
 int model_linear(model_loader *l, op_weight *out, size_t rows, size_t cols, const char *why, int biased, const char *base);
-/* The vector `name` [n] as float, malloc'ed. */
+/* The vector `name` [n] as float, allocated. */
 int model_vector(model_loader *l, float **out, size_t n, const char *why, const char *name);
 /* Room for one more element of `size` bytes behind the n that *list holds; the new one is zeroed. Layers are counted by
  * the file, not by the config: an absurd number of them fails at the first that is not there. */
@@ -85,8 +85,8 @@ int model_grow(void *list, size_t n, size_t size, pith_err *e);
 int model_rope(json cfg, size_t dim, uint64_t max_positions, rope_config *out, pith_err *e);
 /* Does layer i slide, by config.json's layer_types? `otherwise` where there is no such list. */
 int model_slides(json cfg, size_t i, int otherwise, int *out, pith_err *e);
-/* Number of labels and the names of config.json's id2label; "LABEL_i" where there are none. *labels is malloc'ed,
- * names inside it: one block, freed with free. */
+/* Number of labels and the names of config.json's id2label; "LABEL_i" where there are none. *labels is allocated,
+ * names inside it: one block, freed with mem_free. */
 int model_labels(json cfg, uint64_t *n, char ***labels, pith_err *e);
 
 #endif

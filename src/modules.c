@@ -2,6 +2,7 @@
  * sentence_bert_config.json, the default prompt of config_sentence_transformers.json. Read once, when the model is opened.
  * A broken file is an error; what is sound but not supported only takes the vectors away, and the reason is kept. */
 #include "engine.h"
+#include "base/mem.h"
 #include "base/path.h"
 #include <stdarg.h>
 #include <stdlib.h>
@@ -19,7 +20,7 @@ static int refuse(pith_model *m, pith_err *e, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    m->vectors.refused = malloc(strlen(text) + 1);
+    m->vectors.refused = mem_alloc(strlen(text) + 1);
     if (!m->vectors.refused) return err_nomem(e, strlen(text) + 1, "a message");
     strcpy(m->vectors.refused, text);
     return 0;
@@ -109,7 +110,7 @@ static int open_pooling(pith_model *m, const char *dir, json path, pith_err *e)
     if (!bad && !d) bad = err_set(e, "%s/%s: is not there, but modules.json names it", folder, POOLING);
     if (!bad) bad = read_pooling(m, json_root(d), e);
     json_free(d);
-    free(folder);
+    mem_free(folder);
     return bad ? -1 : 0;
 }
 
@@ -178,7 +179,7 @@ static int read_prompts(pith_model *m, json cfg, pith_err *e)
     if (!*name) return 0;
     if (json_get_object(cfg, "prompts", &prompts, e) || json_get_str(prompts, name, &prompt, e)) return -1;
     if (!*prompt) return 0;
-    m->vectors.prompt = malloc(strlen(prompt) + 1);
+    m->vectors.prompt = mem_alloc(strlen(prompt) + 1);
     if (!m->vectors.prompt) return err_nomem(e, strlen(prompt) + 1, "a prompt");
     strcpy(m->vectors.prompt, prompt);
     return 0;

@@ -14,7 +14,8 @@
  *
  * A model is immutable and may be shared by threads; a session belongs to one thread at a time. The library never
  * prints, exits, aborts or installs a signal handler. Results are the same bits for any batch, number of threads and
- * exact kernel set. Strings are UTF-8. C11 and C++. */
+ * exact kernel set. Strings are UTF-8. C11 and C++. Two settings are the whole process's, and made before anything else:
+ * pith_set_memory and pith_set_log. */
 #ifndef PITH_H
 #define PITH_H
 #include <stddef.h>
@@ -43,6 +44,28 @@ typedef struct pith_model pith_model;
 typedef struct pith_session pith_session;
 
 PITH_API const char *pith_version(void);
+
+/* ---- the process ---- */
+
+/* As realloc: p NULL: new memory, aligned as malloc's. bytes 0: p (not NULL) is taken back, and NULL returned. NULL for
+ * more than 0 bytes: there is no memory, and what was asked of the library fails with a message (p stays as it is). It is
+ * called from any thread, and must not call the library. */
+typedef void *pith_memory_fn(void *ctx, void *p, size_t bytes);
+/* From now on the library's memory comes from fn, for the whole process; NULL: from libc, as if never set. -1: something
+ * of the library was used before. By fn come objects, working memory, weights that are packed or read, caches, texts and
+ * arrays that the library gives out (pith_free and its kin take them back), and what cJSON and PCRE2 allocate for it
+ * (cJSON's setting is the whole process's, too). Not by fn: mapped files, threads and their stacks (OpenMP's, too), machine
+ * code of patterns, and what libc, utf8proc, xxHash and OpenBLAS keep for themselves: streams, names, small states. The
+ * workers of a thread that computed are given back when it ends. */
+PITH_API int pith_set_memory(pith_memory_fn *fn, void *ctx, pith_err *e);
+
+typedef enum pith_log_level { PITH_LOG_INFO, PITH_LOG_WARNING } pith_log_level;
+/* One line without its newline, from the thread that does the work; it lives as long as the call, which must not call the
+ * library. */
+typedef void pith_log_fn(void *ctx, pith_log_level level, const char *line);
+/* Tells fn of models that were opened, with their warnings, packed weights that were taken, threads that the system did
+ * not give, and what was set for OpenBLAS; NULL: nobody, as at first. While no other thread is in the library. */
+PITH_API void pith_set_log(pith_log_fn *fn, void *ctx);
 
 /* ---- models ---- */
 

@@ -2,6 +2,7 @@
  * what a load has packed. */
 #include "engine.h"
 #include "base/checked.h"
+#include "base/mem.h"
 #include "base/par.h"
 #include "compute/quant.h"
 #include "formats/writer.h"
@@ -41,14 +42,14 @@ static int record(void *ctx, const char *name, const char *in_file, dtype type, 
     job *j = ctx;
     if (j->n == j->cap) {
         size_t cap = j->cap ? 2 * j->cap : 64;
-        matrix *p = realloc(j->list, cap * sizeof *p);
+        matrix *p = mem_resize(j->list, cap * sizeof *p);
         if (!p) {
             return j->failed = err_nomem(j->e, cap * sizeof *p, "a list of matrices");
         }
         j->list = p;
         j->cap = cap;
     }
-    char *copy = malloc(strlen(name) + 1);
+    char *copy = mem_alloc(strlen(name) + 1);
     if (!copy) return j->failed = err_nomem(j->e, strlen(name) + 1, "a name");
     j->list[j->n++] = (matrix){strcpy(copy, name), in_file ? safetensors_find(j->m->files, in_file) : NULL, type, panels, bytes};
     return stopped(j);
@@ -82,11 +83,11 @@ static void add_packed(job *j, const matrix *x)
 static int list_tensors(job *j)
 {
     size_t count = safetensors_count(j->m->files), cap = count + j->n + 1;
-    j->out = calloc(cap, sizeof *j->out);
-    j->shapes = calloc(cap, sizeof *j->shapes);
-    char *taken = calloc(cap, 1);
+    j->out = mem_zero(cap, sizeof *j->out);
+    j->shapes = mem_zero(cap, sizeof *j->shapes);
+    char *taken = mem_zero(cap, 1);
     if (!j->out || !j->shapes || !taken) {
-        free(taken);
+        mem_free(taken);
         return err_nomem(j->e, cap * sizeof *j->out, "a list of tensors");
     }
     for (size_t i = 0; i < j->n; i++) {
@@ -100,7 +101,7 @@ static int list_tensors(job *j)
         if (taken[i]) continue;
         j->out[j->n_out++] = (pith_tensor){.name = x->name, .dtype = tensor_dtypes[x->t.type].name, .shape = x->t.shape, .rank = x->t.rank, .data = x->t.data, .nbytes = x->t.nbytes};
     }
-    free(taken);
+    mem_free(taken);
     return 0;
 }
 
@@ -138,7 +139,7 @@ static int write_file(job *j, const char *type, const char *path)
 int pith_quantize(const char *dir, const char *type, const char *path, const pith_quantize_options *o, pith_err *e)
 {
     const pith_quantize_options defaults = {0};
-    pith_model *m = calloc(1, sizeof *m);
+    pith_model *m = mem_zero(1, sizeof *m);
     job j = {.m = m, .o = o ? o : &defaults, .e = e};
     const char *architecture = NULL;
     if (!m) return err_nomem(e, sizeof *m, "model");
@@ -151,10 +152,10 @@ int pith_quantize(const char *dir, const char *type, const char *path, const pit
     par_fp_leave(mode);
     j.type = keep ? common_type(&j) : m->op.weights;
     if (!bad) bad = list_tensors(&j) || write_file(&j, bind_type_name(j.type), path);
-    for (size_t i = 0; i < j.n; i++) free(j.list[i].name);
-    free(j.list);
-    free(j.out);
-    free(j.shapes);
+    for (size_t i = 0; i < j.n; i++) mem_free(j.list[i].name);
+    mem_free(j.list);
+    mem_free(j.out);
+    mem_free(j.shapes);
     pith_model_close(m);
     if (j.stopped && e) *e = (pith_err){0};
     return j.stopped ? 1 : bad ? -1 : 0;

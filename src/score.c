@@ -1,4 +1,5 @@
 /* score: the probabilities of a given text's tokens, window by window. */
+#include "base/mem.h"
 #include "base/par.h"
 #include "compute/sample.h"
 #include "engine.h"
@@ -53,14 +54,14 @@ static int open_scorer(scorer *j, size_t most, pith_err *e)
 {
     j->rows = LOGITS / j->vocab ? LOGITS / j->vocab : 1;
     if (j->rows > CHUNK) j->rows = CHUNK;
-    j->logits = malloc(j->rows * j->vocab * sizeof *j->logits);
+    j->logits = mem_alloc(j->rows * j->vocab * sizeof *j->logits);
     if (!j->logits) return err_nomem(e, j->rows * j->vocab * sizeof *j->logits, "logits");
     return sample_work_init(&j->work, j->vocab, e) || kv_init(&j->cache, j->s->m->dims.kv, most, e) ? -1 : 0;
 }
 
 static void close_scorer(scorer *j)
 {
-    free(j->logits);
+    mem_free(j->logits);
     sample_work_free(&j->work);
     kv_free(&j->cache);
 }

@@ -1,6 +1,7 @@
 /* settings: what generation_config.json says about writing with a model, with transformers' defaults where it is
  * silent. Read once, when the model is opened. Other files' JSON is opened here too. */
 #include "engine.h"
+#include "base/mem.h"
 #include "base/path.h"
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,7 @@ static int read_ids(json v, int32_t **ids, size_t *n, pith_err *e)
     uint64_t id;
     size_t count = t == JSON_ARRAY ? json_len(v) : 1;
     if (t == JSON_NONE || t == JSON_NULL || !count) return 0;
-    *ids = malloc(count * sizeof **ids);
+    *ids = mem_alloc(count * sizeof **ids);
     if (!*ids) return err_nomem(e, count * sizeof **ids, "token ids");
     for (json c = t == JSON_ARRAY ? json_first(v) : v; *n < count; c = json_next(c)) {
         if (json_as_size(c, 0, INT32_MAX, &id, e)) return -1;
@@ -28,7 +29,7 @@ static int read_bos(pith_model *m, json cfg, pith_err *e)
     size_t n = 0;
     int bad = read_ids(json_get(cfg, "bos_token_id"), &ids, &n, e);
     if (!bad && n && m->bos < 0 && (uint64_t)ids[0] < m->dims.vocab) m->bos = ids[0];
-    free(ids);
+    mem_free(ids);
     return bad;
 }
 
@@ -91,7 +92,7 @@ int engine_json(const char *dir, const char *name, json_doc **out, pith_err *e)
     if (!path) return -1;
     int there = stat(path, &st) == 0;
     if (there) *out = json_load(path, e);
-    free(path);
+    mem_free(path);
     return there && !*out ? -1 : 0;
 }
 

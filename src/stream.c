@@ -1,4 +1,5 @@
 #include "stream.h"
+#include "base/mem.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,7 +7,7 @@ static int append(stream_string *x, const char *s, size_t len, pith_err *e)
 {
     if (x->cap - x->len <= len) {
         size_t cap = 2 * (x->len + len) + 64;
-        char *b = realloc(x->s, cap);
+        char *b = mem_resize(x->s, cap);
         if (!b) return err_nomem(e, cap, "text");
         x->s = b;
         x->cap = cap;
@@ -21,12 +22,12 @@ static int copy_stops(stream *s, const char *const *stop, size_t n, pith_err *e)
 {
     if (!n) return 0;
     if (!s->decoder) return err_set(e, "stop strings need a tokenizer, and the model has none");
-    s->stop = calloc(n, sizeof *s->stop);
+    s->stop = mem_zero(n, sizeof *s->stop);
     if (!s->stop) return err_nomem(e, n * sizeof *s->stop, "stop strings");
     for (; s->n_stop < n; s->n_stop++) {
         size_t len = strlen(stop[s->n_stop]) + 1;
         if (len == 1) return err_set(e, "a stop string is empty");
-        s->stop[s->n_stop] = malloc(len);
+        s->stop[s->n_stop] = mem_alloc(len);
         if (!s->stop[s->n_stop]) return err_nomem(e, len, "stop strings");
         memcpy(s->stop[s->n_stop], stop[s->n_stop], len);
     }
@@ -48,11 +49,11 @@ int stream_open(stream *s, const tokenizer *t, const int32_t *prompt, size_t n, 
 
 void stream_close(stream *s)
 {
-    for (size_t i = 0; i < s->n_stop; i++) free(s->stop[i]);
-    free(s->stop);
+    for (size_t i = 0; i < s->n_stop; i++) mem_free(s->stop[i]);
+    mem_free(s->stop);
     tokenizer_stream_free(s->decoder);
-    free(s->hold.s);
-    free(s->out.s);
+    mem_free(s->hold.s);
+    mem_free(s->out.s);
     *s = (stream){0};
 }
 

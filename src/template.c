@@ -1,5 +1,6 @@
 /* template: the chat templates' part of pith.h. */
 #include "engine.h"
+#include "base/mem.h"
 #include "tokenizer/chat.h"
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,7 @@ struct pith_template {
 static pith_template *wrap(chat *c, pith_err *e)
 {
     if (!c) return NULL;
-    pith_template *t = calloc(1, sizeof *t);
+    pith_template *t = mem_zero(1, sizeof *t);
     if (t) t->c = c;
     else {
         err_nomem(e, sizeof *t, "a chat template");
@@ -31,7 +32,7 @@ void pith_template_close(pith_template *t)
 {
     if (!t) return;
     chat_close(t->c);
-    free(t);
+    mem_free(t);
 }
 
 static size_t length(const char *s) { return s ? strlen(s) : 0; }
@@ -65,7 +66,7 @@ int pith_template_render(const pith_template *t, const char *messages, size_t le
 
 void pith_prompt_free(pith_prompt *p)
 {
-    free(p->text);
-    free(p->foreign);
+    mem_free(p->text);
+    mem_free(p->foreign);
     *p = (pith_prompt){0};
 }

@@ -1,5 +1,6 @@
 /* text: the tokenizer's part of pith.h, and texts packed into forwards for those who compute with them. */
 #include "engine.h"
+#include "base/mem.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,14 +8,14 @@ enum { DEFAULT_BATCH_TOKENS = 8192 };
 
 pith_tokenizer *pith_tokenizer_open(const char *dir, pith_err *e)
 {
-    pith_tokenizer *p = calloc(1, sizeof *p);
+    pith_tokenizer *p = mem_zero(1, sizeof *p);
     if (!p) {
         err_nomem(e, sizeof *p, "a tokenizer");
         return NULL;
     }
     p->t = tokenizer_open(dir, e);
     if (p->t) return p;
-    free(p);
+    mem_free(p);
     return NULL;
 }
 
@@ -22,7 +23,7 @@ void pith_tokenizer_close(pith_tokenizer *t)
 {
     if (!t) return;
     tokenizer_free(t->t);
-    free(t);
+    mem_free(t);
 }
 
 int pith_tokenize(const pith_tokenizer *t, const char *text, size_t len, const char *pair, size_t pair_len,
@@ -41,17 +42,17 @@ int pith_tokenize(const pith_tokenizer *t, const char *text, size_t len, const c
     }
     out->n = x.n, out->ids = x.ids, out->type_ids = x.type_ids, out->special = x.special;
     out->begin = x.begin, out->end = x.end, out->n_replaced = x.n_replaced;
-    free(x.second);
+    mem_free(x.second);
     return 0;
 }
 
 void pith_tokens_free(pith_tokens *x)
 {
-    free((void *)(uintptr_t)x->ids);
-    free((void *)(uintptr_t)x->type_ids);
-    free((void *)(uintptr_t)x->special);
-    free((void *)(uintptr_t)x->begin);
-    free((void *)(uintptr_t)x->end);
+    mem_free((void *)(uintptr_t)x->ids);
+    mem_free((void *)(uintptr_t)x->type_ids);
+    mem_free((void *)(uintptr_t)x->special);
+    mem_free((void *)(uintptr_t)x->begin);
+    mem_free((void *)(uintptr_t)x->end);
     *x = (pith_tokens){0};
 }
 
@@ -103,9 +104,9 @@ int engine_pack_room(const engine_pack *p, size_t *room, pith_err *e)
 static int grow(engine_pack *p, pith_err *e)
 {
     size_t cap = p->cap ? 2 * p->cap : 64;
-    engine_piece *pieces = realloc(p->pieces, cap * sizeof *pieces);
+    engine_piece *pieces = mem_resize(p->pieces, cap * sizeof *pieces);
     if (pieces) p->pieces = pieces;
-    pith_seq *seqs = realloc(p->seqs, cap * sizeof *seqs);
+    pith_seq *seqs = mem_resize(p->seqs, cap * sizeof *seqs);
     if (seqs) p->seqs = seqs;
     if (!pieces || !seqs) return err_nomem(e, cap * sizeof *pieces, "a batch");
     memset(p->pieces + p->cap, 0, (cap - p->cap) * sizeof *pieces);
@@ -141,8 +142,8 @@ int engine_pack_out(engine_pack *p, size_t n, size_t each, pith_err *e)
     if (__builtin_mul_overflow(n, each, &floats) || __builtin_mul_overflow(floats, sizeof *p->out, &bytes))
         return err_set(e, "a batch of %zu times %zu numbers does not fit memory; use a smaller one", n, each);
     if (floats <= p->n_out) return 0;
-    free(p->out);
-    p->out = malloc(bytes);
+    mem_free(p->out);
+    p->out = mem_alloc(bytes);
     p->n_out = p->out ? floats : 0;
     return p->out ? 0 : err_nomem(e, bytes, "a batch");
 }
@@ -152,7 +153,7 @@ void engine_pack_free(engine_pack *p)
     for (size_t i = 0; i < p->cap; i++) tokenizer_encoding_free(&p->pieces[i].x);
     tokenizer_encoding_free(&p->text);
     tokenizer_encoding_free(&p->pair);
-    free(p->pieces);
-    free(p->seqs);
-    free(p->out);
+    mem_free(p->pieces);
+    mem_free(p->seqs);
+    mem_free(p->out);
 }

@@ -1,4 +1,5 @@
 /* verify: pith_verify, its checks in order, and how findings are handed out. Each check has its own file. */
+#include "base/mem.h"
 #include "base/par.h"
 #include "base/path.h"
 #include "manifest.h"
@@ -89,15 +90,15 @@ static int asked(const verify *v, pith_check c) { return !(v->o.skip >> c & 1); 
 
 static void end(verify *v)
 {
-    for (size_t i = 0; i < v->n_tensors; i++) free(v->tensors[i].blocks);
-    for (size_t i = 0; i < v->n_files; i++) free(v->files[i].path);
+    for (size_t i = 0; i < v->n_tensors; i++) mem_free(v->tensors[i].blocks);
+    for (size_t i = 0; i < v->n_files; i++) mem_free(v->files[i].path);
     for (size_t i = 0; i < v->n_parts; i++) pith_weights_close(v->parts[i]);
-    free(v->tensors);
-    free(v->files);
-    free(v->parts);
+    mem_free(v->tensors);
+    mem_free(v->files);
+    mem_free(v->parts);
     pith_weights_close(v->w);
     json_free(v->config);
-    free(v->beside);
+    mem_free(v->beside);
 }
 
 static int run(verify *v, const manifest *against, pith_err *e)
@@ -121,7 +122,7 @@ int pith_verify(const char *path, const pith_verify_options *o, pith_verdict *ou
     if (stat(path, &st)) return err_set(e, "%s: cannot open: %s; check the path", path, strerror(errno));
     v.is_dir = S_ISDIR(st.st_mode);
     v.beside_cap = strlen(path) + 64; /* the names asked for are our own */
-    v.beside = malloc(v.beside_cap);
+    v.beside = mem_alloc(v.beside_cap);
     if (!v.beside) return err_nomem(e, v.beside_cap, "a path");
     v.threads = v.o.threads > 0 ? v.o.threads : par_cpus();
     const char *compare = asked(&v, PITH_CHECK_CHECKSUMS) ? v.o.against : NULL;

@@ -1,5 +1,6 @@
 /* verify_files: the structural rules. What opens as a whole is right; where it does not, every shard is looked at alone,
  * so that all that is wrong is told. Leaves what could be opened in v->w or v->parts, and in v->config. */
+#include "base/mem.h"
 #include "base/path.h"
 #include "formats/sniff.h"
 #include "verify.h"
@@ -45,7 +46,7 @@ static int check_side_files(verify *v, pith_err *e)
             verify_tell_error(v, PITH_CHECK_FILES, name, &why);
             v->odd_side = 1;
         }
-        free(path);
+        mem_free(path);
         if (strcmp(name, "config.json")) json_free(doc);
         else v->config = doc;
     }
@@ -60,11 +61,11 @@ static int add_file(verify *v, const char *path, int weights, pith_err *e)
 {
     struct stat st;
     size_t n = strlen(path) + 1;
-    char *copy = malloc(n);
-    verify_file *more = realloc(v->files, (v->n_files + 1) * sizeof *more);
+    char *copy = mem_alloc(n);
+    verify_file *more = mem_resize(v->files, (v->n_files + 1) * sizeof *more);
     if (more) v->files = more;
     if (!copy || !more || stat(path, &st)) {
-        free(copy);
+        mem_free(copy);
         return !copy || !more ? err_nomem(e, n + (v->n_files + 1) * sizeof *more, path) : err_set(e, "%s: cannot open: %s", path, strerror(errno));
     }
     memcpy(copy, path, n);
@@ -104,14 +105,14 @@ static int check_shard(verify *v, const char *dir, const place *p, size_t n, pit
     if (stat(path, &st)) {
         verify_tell(v, PITH_CHECK_FILES, 1, file, "%s, but the index maps %zu tensors to it; download it into the same directory",
                     errno == ENOENT || errno == ENOTDIR ? "is not there" : strerror(errno), n);
-        free(path);
+        mem_free(path);
         return 0;
     }
     pith_weights *w = pith_weights_open(path, &(pith_weights_options){.no_mmap = v->o.no_mmap}, &why);
     size_t skip = strlen(path) + 2; /* "path: " */
     if (!w) verify_tell(v, PITH_CHECK_FILES, 1, file, "%s", strlen(why.msg) > skip && !strncmp(why.msg, path, skip - 2) ? why.msg + skip : why.msg);
     int bad = w ? 0 : add_file(v, path, 1, e); /* its bytes can be compared all the same */
-    free(path);
+    mem_free(path);
     if (!w) return bad;
     v->parts[v->n_parts++] = w;
     for (size_t i = 0; i < n; i++)
@@ -134,9 +135,9 @@ static int check_shards(verify *v, const char *index, pith_err *e)
     json_doc *doc = json_load(index, NULL);
     json map = json_get(json_root(doc), "weight_map");
     size_t n = json_typeof(map) == JSON_OBJECT ? json_len(map) : 0, i = 0;
-    place *p = malloc((n + 1) * sizeof *p);
-    char *dir = malloc(strlen(index) + 2);
-    v->parts = malloc((n + 1) * sizeof *v->parts);
+    place *p = mem_alloc((n + 1) * sizeof *p);
+    char *dir = mem_alloc(strlen(index) + 2);
+    v->parts = mem_alloc((n + 1) * sizeof *v->parts);
     int bad = !p || !dir || !v->parts ? err_nomem(e, (n + 1) * sizeof *p, "the index") : 0;
     if (!bad) sprintf(dir, "%.*s", slash ? (int)(slash - index) : 1, slash ? index : ".");
     for (json c = json_first(map); !bad && i < n; c = json_next(c)) p[i++] = (place){json_key(c), json_str(c)};
@@ -145,13 +146,13 @@ static int check_shards(verify *v, const char *index, pith_err *e)
         for (last = first; last < n && !strcmp(p[last].file, p[first].file);) last++;
         bad = check_shard(v, dir, p + first, last - first, e);
     }
-    free(dir);
-    free(p);
+    mem_free(dir);
+    mem_free(p);
     json_free(doc);
     return bad;
 }
 
-/* The index that opening looked at, malloc'ed; NULL: there is none. -1: memory. */
+/* The index that opening looked at, allocated; NULL: there is none. -1: memory. */
 static int find_index(const verify *v, char **index, pith_err *e)
 {
     static const char tail[] = ".index.json";
@@ -176,7 +177,7 @@ static int add_broken(verify *v, pith_err *e)
         if (!verify_has(v, names[i])) continue;
         char *path = path_join(v->path, names[i], e);
         int bad = path ? add_file(v, path, 1, e) : -1;
-        free(path);
+        mem_free(path);
         return bad;
     }
     return 0;
@@ -201,7 +202,7 @@ static int check_weights(verify *v, pith_err *e)
     if (index) bad = check_shards(v, index, e);
     if (!bad && v->out->failed[PITH_CHECK_FILES] == before) verify_tell_error(v, PITH_CHECK_FILES, "", &why);
     if (!bad && !index) bad = add_broken(v, e);
-    free(index);
+    mem_free(index);
     return bad;
 }
 
@@ -217,7 +218,7 @@ static int add_weights(verify *v, const pith_weights *w, pith_err *e)
     size_t first = v->n_files, count = pith_weights_count(w);
     for (size_t i = 0; i < pith_weights_files(w); i++)
         if (add_file(v, pith_weights_file(w, i, NULL), 1, e)) return -1;
-    verify_tensor *more = realloc(v->tensors, (v->n_tensors + count + 1) * sizeof *more);
+    verify_tensor *more = mem_resize(v->tensors, (v->n_tensors + count + 1) * sizeof *more);
     if (!more) return err_nomem(e, (v->n_tensors + count + 1) * sizeof *more, "tensors");
     v->tensors = more;
     v->as_stored &= !strcmp(pith_weights_format(w), "safetensors");
@@ -238,12 +239,12 @@ static int list(verify *v, pith_err *e)
     char *index;
     int bad = find_index(v, &index, e);
     if (index) bad = add_file(v, index, 1, e);
-    free(index);
+    mem_free(index);
     for (size_t i = 0; verify_side_files[i] && !bad; i++) {
         if (!verify_has(v, verify_side_files[i])) continue;
         char *path = path_join(v->path, verify_side_files[i], e);
         bad = path ? add_file(v, path, 0, e) : -1;
-        free(path);
+        mem_free(path);
     }
     v->as_stored = 1;
     for (size_t i = 0; i < v->n_parts && !bad; i++) bad = add_weights(v, v->parts[i], e);

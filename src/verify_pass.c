@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #define _FILE_OFFSET_BITS 64
 #include "base/checked.h"
+#include "base/mem.h"
 #include "base/par.h"
 #include "verify.h"
 #include <errno.h>
@@ -282,10 +283,10 @@ static int begin(pass *s, pith_err *e)
     if (!lanes) return 0;
     /* Alone, a worker finds in the cache what it has just summed. */
     s->window = threads == 1 ? CHUNK : v->digest ? SHA_WINDOW : WINDOW / lanes;
-    s->lanes = calloc(lanes, sizeof *s->lanes);
-    s->items = calloc(lanes * (MAX_ITEMS + 2), sizeof *s->items);
-    s->wrong = calloc(threads, sizeof *s->wrong);
-    if (__builtin_mul_overflow(threads, (size_t)SCRATCH, &bytes) || !(s->scratch = malloc(bytes)) || !s->lanes || !s->items || !s->wrong)
+    s->lanes = mem_zero(lanes, sizeof *s->lanes);
+    s->items = mem_zero(lanes * (MAX_ITEMS + 2), sizeof *s->items);
+    s->wrong = mem_zero(threads, sizeof *s->wrong);
+    if (__builtin_mul_overflow(threads, (size_t)SCRATCH, &bytes) || !(s->scratch = mem_alloc(bytes)) || !s->lanes || !s->items || !s->wrong)
         return err_nomem(e, threads * SCRATCH, "verification");
     for (size_t i = 0; i < v->n_files && v->digest; i++) s->total += v->files[i].bytes;
     for (size_t i = 0; i < v->n_tensors; i++) {
@@ -295,7 +296,7 @@ static int begin(pass *s, pith_err *e)
             continue;
         }
         t->n_blocks = (size_t)(checked_pieces(t->t.nbytes, VERIFY_BLOCK));
-        t->blocks = malloc((t->n_blocks + 1) * sizeof *t->blocks);
+        t->blocks = mem_alloc((t->n_blocks + 1) * sizeof *t->blocks);
         if (!t->blocks) return err_nomem(e, t->n_blocks * sizeof *t->blocks, "checksums");
     }
     for (s->n_lanes = 0; s->n_lanes < lanes; s->n_lanes++) {
@@ -347,9 +348,9 @@ int verify_pass(verify *v, pith_err *e)
         lane_close(&s.lanes[i]);
         digest_stream_free(s.lanes[i].stream);
     }
-    free(s.lanes);
-    free(s.items);
-    free(s.scratch);
-    free(s.wrong);
+    mem_free(s.lanes);
+    mem_free(s.items);
+    mem_free(s.scratch);
+    mem_free(s.wrong);
     return rc;
 }

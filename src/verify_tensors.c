@@ -1,5 +1,6 @@
 /* verify_tensors: what the architecture wants of the weights. The model is led through its own loading, which names every
  * tensor it uses with its shape, over files opened for their headers only: nothing is read or packed. */
+#include "base/mem.h"
 #include "verify.h"
 #include <stdlib.h>
 
@@ -17,7 +18,7 @@ int verify_tensors(verify *v, pith_err *e)
     }
     pith_err why = {{0}};
     const char *architecture;
-    pith_model *m = calloc(1, sizeof *m);
+    pith_model *m = mem_zero(1, sizeof *m);
     if (!m) return err_nomem(e, sizeof *m, "a model");
     m->op.threads = 1;
     m->op.kernels = kernel_find(NULL, &why);

@@ -1,6 +1,7 @@
 /* verify_tokenizer: is this tokenizer the model's? Its number of ids, the special ids that config.json and
  * generation_config.json name, the special tokens that tokenizer_config.json names, and the chat template. What is wrong
  * with a text or breaks an answer fails; where published models contradict themselves without harm, it is a remark. */
+#include "base/mem.h"
 #include "base/path.h"
 #include "verify.h"
 #include <stdio.h>
@@ -128,7 +129,7 @@ static int load(const verify *v, const char *name, json_doc **d, pith_err *e)
     char *path = path_join(v->path, name, e);
     if (!path) return -1;
     *d = json_load(path, &why);
-    free(path);
+    mem_free(path);
     return *d || v->odd_side ? 0 : err_set(e, "%s", why.msg);
 }
 

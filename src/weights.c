@@ -2,6 +2,7 @@
 #include "base/checked.h"
 #include "base/digest.h"
 #include "base/err.h"
+#include "base/mem.h"
 #include "base/par.h"
 #include "compute/tensor.h"
 #include "formats/safetensors.h"
@@ -22,13 +23,13 @@ pith_weights *pith_weights_open(const char *path, const pith_weights_options *o,
 {
     const pith_weights_options defaults = {0};
     if (!o) o = &defaults;
-    pith_weights *w = calloc(1, sizeof *w);
+    pith_weights *w = mem_zero(1, sizeof *w);
     if (!w) return err_nomem(e, sizeof *w, path), NULL;
     w->header_only = o->header_only;
     if (torch_is(path)) w->t = torch_open(path, &(torch_options){.no_mmap = o->no_mmap, .header_only = o->header_only, .key = o->key}, e);
     else w->s = safetensors_open(path, &(safetensors_options){.no_mmap = o->no_mmap, .header_only = o->header_only}, e);
     if (w->s || w->t) return w;
-    free(w);
+    mem_free(w);
     return NULL;
 }
 
@@ -37,7 +38,7 @@ void pith_weights_close(pith_weights *w)
     if (!w) return;
     safetensors_close(w->s);
     torch_close(w->t);
-    free(w);
+    mem_free(w);
 }
 
 size_t pith_weights_count(const pith_weights *w) { return w->s ? safetensors_count(w->s) : torch_count(w->t); }

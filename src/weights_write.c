@@ -3,6 +3,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "base/checked.h"
 #include "base/err.h"
+#include "base/mem.h"
 #include "base/outfile.h"
 #include "base/par.h"
 #include "compute/tensor.h"
@@ -47,7 +48,7 @@ static int add_run(part *p, uint64_t begin, uint64_t end, pith_err *e)
     }
     if (past == lo && p->n == p->cap) {
         size_t cap = p->cap ? 2 * p->cap : 8;
-        run *r = realloc(p->runs, cap * sizeof *r);
+        run *r = mem_resize(p->runs, cap * sizeof *r);
         if (!r) return err_nomem(e, cap * sizeof *r, "what is written so far");
         p->runs = r;
         p->cap = cap;
@@ -75,8 +76,8 @@ static int keep_names(pith_writer *w, const pith_tensor *tensors, pith_err *e)
 {
     size_t bytes = 0;
     for (size_t i = 0; i < w->n; i++) bytes += strlen(tensors[i].name) + 1;
-    w->names = malloc(w->n * sizeof *w->names + bytes);
-    w->parts = calloc(w->n ? w->n : 1, sizeof *w->parts);
+    w->names = mem_alloc(w->n * sizeof *w->names + bytes);
+    w->parts = mem_zero(w->n ? w->n : 1, sizeof *w->parts);
     if (!w->parts || (w->n && !w->names)) return err_nomem(e, w->n * (sizeof *w->names + sizeof *w->parts) + bytes, "the table of tensors");
     char *s = (char *)(w->names + w->n);
     for (size_t i = 0; i < w->n; i++) {
@@ -88,7 +89,7 @@ static int keep_names(pith_writer *w, const pith_tensor *tensors, pith_err *e)
 
 pith_writer *pith_writer_new(const char *path, const pith_tensor *tensors, size_t n, const pith_pair *metadata, size_t n_metadata, int replace, pith_err *e)
 {
-    pith_writer *w = calloc(1, sizeof *w);
+    pith_writer *w = mem_zero(1, sizeof *w);
     if (!w) return err_nomem(e, sizeof *w, "a writer"), NULL;
     w->n = n;
     if (writer_lay_out(&w->plan, tensors, n, metadata, n_metadata, e)) err_where(e, "%s", path);
@@ -130,10 +131,10 @@ void pith_writer_free(pith_writer *w)
     if (!w) return;
     outfile_close(&w->file);
     writer_plan_free(&w->plan);
-    for (size_t i = 0; w->parts && i < w->n; i++) free(w->parts[i].runs);
-    free(w->parts);
-    free(w->names);
-    free(w);
+    for (size_t i = 0; w->parts && i < w->n; i++) mem_free(w->parts[i].runs);
+    mem_free(w->parts);
+    mem_free(w->names);
+    mem_free(w);
 }
 
 /* ---- casts ---- */

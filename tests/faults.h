@@ -17,13 +17,13 @@ static int fails(void) { return fail_at && ++calls == fail_at; }
 void *__real_malloc(size_t n);
 void *__real_calloc(size_t n, size_t size);
 void *__real_realloc(void *p, size_t n);
-int __real_posix_memalign(void **p, size_t align, size_t n);
+void *__real_aligned_alloc(size_t align, size_t n);
 void *__real_mmap(void *at, size_t n, int prot, int flags, int fd, off_t off);
 ssize_t __real_pread64(int fd, void *to, size_t n, off_t at);
 void *__wrap_malloc(size_t n);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *p, size_t n);
-int __wrap_posix_memalign(void **p, size_t align, size_t n);
+void *__wrap_aligned_alloc(size_t align, size_t n);
 void *__wrap_mmap(void *at, size_t n, int prot, int flags, int fd, off_t off);
 void *__wrap_mmap64(void *at, size_t n, int prot, int flags, int fd, off_t off);
 ssize_t __wrap_pread64(int fd, void *to, size_t n, off_t at);
@@ -31,7 +31,7 @@ ssize_t __wrap_pread64(int fd, void *to, size_t n, off_t at);
 void *__wrap_malloc(size_t n) { return fails() ? NULL : __real_malloc(n); }
 void *__wrap_calloc(size_t n, size_t size) { return fails() ? NULL : __real_calloc(n, size); }
 void *__wrap_realloc(void *p, size_t n) { return fails() ? NULL : __real_realloc(p, n); }
-int __wrap_posix_memalign(void **p, size_t align, size_t n) { return fails() ? ENOMEM : __real_posix_memalign(p, align, n); }
+void *__wrap_aligned_alloc(size_t align, size_t n) { return fails() ? NULL : __real_aligned_alloc(align, n); }
 void *__wrap_mmap(void *at, size_t n, int prot, int flags, int fd, off_t off)
 {
     errno = ENOMEM;

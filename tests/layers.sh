@@ -31,7 +31,7 @@ allowed() {
     tools/bench*) echo "pith.h base/* compute/* tokenizer/tokenizer.h" ;; # a benchmark measures the inside
     tools/*) echo "pith.h base/*" ;;
     tests/*) echo "*" ;;
-    src/template.c) echo "engine.h tokenizer/chat.h" ;;
+    src/template.c) echo "engine.h base/mem.h tokenizer/chat.h" ;;
     src/verify*|src/manifest*) echo "pith.h engine.h verify.h manifest.h values.h base/* compute/* formats/* tokenizer/tokenizer.h" ;;
     src/*) echo "pith.h engine.h stream.h values.h model.h base/* compute/* formats/* tokenizer/tokenizer.h" ;; # the engine
     esac
@@ -62,6 +62,9 @@ door libmicrohttpd '#include <microhttpd' src/server/http.c
 door MPI '#include <mpi' src/cli/mpi.c
 door libseccomp '#include <seccomp' src/server/sandbox.c
 door Landlock 'SYS_landlock' src/cli/landlock.c
+library=$(grep -vE '^(src/cli|src/server|tools|tests)/' <<<"$sources")
+check "the library takes memory only in src/base/mem.c" "$(grep -nE '(^|[^_a-zA-Z0-9.>])(malloc|calloc|realloc|reallocarray|free|strdup|strndup|posix_memalign|aligned_alloc|asprintf|vasprintf|getline|open_memstream) *[(,]' $library |
+    grep -vE '^src/base/mem\.[ch]:|^src/pith.h|^[^:]*:[0-9]+: *(/?\*|.*/\*.*\b(free|malloc)[(,])|"[^"]*\bfree,')"
 door "the exit of a process" '(^|[^_a-z])(exit|abort|_exit) *\(' 'src/cli/(main|guard).c' # guard: signal handlers
 check "the library prints nothing" "$(grep -nE '(^|[^a-z_])(printf|puts|perror) *\(|std(out|err)' $(grep -vE '^(src/cli|src/server|tools|tests)/' <<<"$sources") | grep -v '^src/pith.h:[0-9]*: \*')"
 

@@ -7,7 +7,7 @@ $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(BUILD)/server.a $(BUILD)/libpit
 	$(call say,LD)
 	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -pie -o $@ $^ -Wl,--as-needed $(SERVER_LIBS) $(LIBS) -lcmocka
 # Lets the n-th allocation fail, or a file shrink under a read.
-$(BUILD)/tests/test_safetensors $(BUILD)/tests/test_torch: override LDFLAGS += $(foreach f,malloc calloc realloc posix_memalign mmap mmap64 pread64,-Wl,--wrap=$(f))
+$(BUILD)/tests/test_safetensors $(BUILD)/tests/test_torch: override LDFLAGS += $(foreach f,malloc calloc realloc aligned_alloc mmap mmap64 pread64,-Wl,--wrap=$(f))
 .SECONDARY:
 $(BUILD)/tests/test_writer: override LDFLAGS += $(foreach f,malloc calloc realloc,-Wl,--wrap=$(f))
 $(BUILD)/tests/test_par: override LDFLAGS += -Wl,--wrap=pthread_create

@@ -1,4 +1,5 @@
 #include "tokenizer/added.h"
+#include "base/mem.h"
 #include "tokenizer/unicode.h"
 #include <stdlib.h>
 #include <string.h>
@@ -114,7 +115,7 @@ static int by_text(const void *x, const void *y)
 
 static int add_pattern(added_set *s, const char *text, size_t len, size_t order, const added_token *t, pith_err *e)
 {
-    char *copy = malloc(len);
+    char *copy = mem_alloc(len);
     if (!copy) return err_nomem(e, len, "added tokens");
     memcpy(copy, text, len);
     s->pattern[s->n++] = (added_pattern){copy, len, order, t};
@@ -129,7 +130,7 @@ static void sort_set(added_set *s)
     for (size_t i = 0; i < s->n; i++) {
         added_pattern *p = &s->pattern[i];
         if (n && s->pattern[n - 1].len == p->len && memcmp(s->pattern[n - 1].text, p->text, p->len) == 0) {
-            free(p->text);
+            mem_free(p->text);
             continue;
         }
         s->first[(unsigned char)p->text[0]] = 1;
@@ -150,7 +151,7 @@ static int read_token(added_token *t, json v, pith_err *e)
         json_get_bool(v, "special", &special, e))
         return -1;
     size_t len = strlen(content);
-    char *copy = malloc(len + 1);
+    char *copy = mem_alloc(len + 1);
     if (!copy) return err_nomem(e, len + 1, "added tokens");
     memcpy(copy, content, len + 1);
     *t = (added_token){copy, len, 0, single_word != 0, lstrip != 0, rstrip != 0, normalize != 0, special != 0};
@@ -162,7 +163,7 @@ static int add_patterns(added *a, const normalizer *z, json list, pith_err *e)
     normalized n = {0};
     json c = json_first(list);
     size_t bytes = a->n * sizeof *a->raw.pattern;
-    if (!(a->raw.pattern = malloc(bytes)) || !(a->normalized.pattern = malloc(bytes)))
+    if (!(a->raw.pattern = mem_alloc(bytes)) || !(a->normalized.pattern = mem_alloc(bytes)))
         return err_nomem(e, bytes, "added tokens");
     int rc = 0;
     for (size_t i = 0; i < a->n && !rc; i++, c = json_next(c)) {
@@ -189,7 +190,7 @@ int added_open(added *a, json list, const vocab *model, const normalizer *z, pit
     if (json_typeof(list) != JSON_ARRAY) return json_expected(list, "an array", e);
     size_t n = json_len(list);
     if (!n) return 0;
-    if (!(a->token = calloc(n, sizeof *a->token))) return err_nomem(e, n * sizeof *a->token, "added tokens");
+    if (!(a->token = mem_zero(n, sizeof *a->token))) return err_nomem(e, n * sizeof *a->token, "added tokens");
     uint64_t next = model->n;
     for (json c = json_first(list); c.node; c = json_next(c)) {
         added_token *t = &a->token[a->n];
@@ -214,12 +215,12 @@ int added_open(added *a, json list, const vocab *model, const normalizer *z, pit
 
 void added_free(added *a)
 {
-    for (size_t i = 0; i < a->n; i++) free(a->token[i].content);
-    for (size_t i = 0; i < a->raw.n; i++) free(a->raw.pattern[i].text);
-    for (size_t i = 0; i < a->normalized.n; i++) free(a->normalized.pattern[i].text);
-    free(a->token);
-    free(a->raw.pattern);
-    free(a->normalized.pattern);
+    for (size_t i = 0; i < a->n; i++) mem_free(a->token[i].content);
+    for (size_t i = 0; i < a->raw.n; i++) mem_free(a->raw.pattern[i].text);
+    for (size_t i = 0; i < a->normalized.n; i++) mem_free(a->normalized.pattern[i].text);
+    mem_free(a->token);
+    mem_free(a->raw.pattern);
+    mem_free(a->normalized.pattern);
     vocab_free(&a->ids);
     vocab_free(&a->special);
     *a = (added){0};

@@ -1,5 +1,6 @@
 /* bpe: a word begins as one piece a character (or byte); then the pair of neighbours that comes first in the list of
  * merges becomes one piece, the leftmost first, until no pair is in the list. */
+#include "base/mem.h"
 #include "tokenizer/bytelevel.h"
 #include "tokenizer/tokmodel.h"
 #include "tokenizer/unicode.h"
@@ -78,11 +79,11 @@ static void bpe_scratch_free(void *scratch)
 {
     bpe_scratch *s = scratch;
     if (!s) return;
-    free(s->symbol);
-    free(s->heap);
-    free(s->letters);
+    mem_free(s->symbol);
+    mem_free(s->heap);
+    mem_free(s->letters);
     wordcache_free(&s->cache);
-    free(s);
+    mem_free(s);
 }
 
 static int reserve_symbols(bpe_scratch *s, size_t n, pith_err *e)
@@ -90,9 +91,9 @@ static int reserve_symbols(bpe_scratch *s, size_t n, pith_err *e)
     if (n <= s->cap) return 0;
     if (n > UINT32_MAX / 2) return err_set(e, "text: a word of %zu bytes is too long for BPE (at most 2 GB)", n);
     size_t cap = n + n / 2 + 64;
-    bpe_symbol *p = realloc(s->symbol, cap * sizeof *p);
+    bpe_symbol *p = mem_resize(s->symbol, cap * sizeof *p);
     if (p) s->symbol = p;
-    bpe_candidate *h = p ? realloc(s->heap, 3 * cap * sizeof *h) : NULL;
+    bpe_candidate *h = p ? mem_resize(s->heap, 3 * cap * sizeof *h) : NULL;
     if (!h) return err_nomem(e, cap * (sizeof *p + 3 * sizeof *h), "a word");
     s->heap = h;
     s->cap = cap;
@@ -102,7 +103,7 @@ static int reserve_symbols(bpe_scratch *s, size_t n, pith_err *e)
 static char *reserve_letters(bpe_scratch *s, size_t n, pith_err *e)
 {
     if (n <= s->cap_letters) return s->letters;
-    char *p = realloc(s->letters, n * 2);
+    char *p = mem_resize(s->letters, n * 2);
     if (!p) return err_nomem(e, n * 2, "a word"), NULL;
     s->letters = p;
     s->cap_letters = n * 2;
@@ -318,7 +319,7 @@ static int bpe_word(const void *m, const vocab *v, const char *text, size_t begi
 {
     const bpe *b = m;
     bpe_scratch *s = *scratch;
-    if (!s && !(s = *scratch = calloc(1, sizeof *s))) return err_nomem(e, sizeof *s, "words");
+    if (!s && !(s = *scratch = mem_zero(1, sizeof *s))) return err_nomem(e, sizeof *s, "words");
     if (!b->cuts) return encode_cached(b, v, s, text, begin, end, out, e);
     for (size_t at = begin, to; at < end; at = to) {
         to = next_cut(text, at, end);
@@ -333,11 +334,11 @@ static void bpe_close(void *m)
 {
     bpe *b = m;
     if (!b) return;
-    free(b->prefix);
-    free(b->suffix);
-    free(b->unknown_piece);
-    free(b->slot);
-    free(b);
+    mem_free(b->prefix);
+    mem_free(b->suffix);
+    mem_free(b->unknown_piece);
+    mem_free(b->slot);
+    mem_free(b);
 }
 
 /* An optional string; NULL for none, and where it is empty and that means the same. */
@@ -348,7 +349,7 @@ static int read_string(json v, const char *key, bool empty, char **out, pith_err
     if (json_opt_str(v, key, NULL, &s, e)) return -1;
     if (!s || (!*s && !empty)) return 0;
     size_t n = strlen(s) + 1;
-    if (!(*out = malloc(n))) return err_nomem(e, n, "the tokenizer");
+    if (!(*out = mem_alloc(n))) return err_nomem(e, n, "the tokenizer");
     memcpy(*out, s, n);
     return 0;
 }
@@ -432,7 +433,7 @@ static int queue_merge(const bpe *b, merge_batch *m, json c, size_t index, pith_
     len[2] = len[0] + len[1] - skip;
     if (m->cap - m->used <= len[2]) {
         size_t cap = m->cap * 2 + len[2] + 1024;
-        char *p = realloc(m->buffer, cap);
+        char *p = mem_resize(m->buffer, cap);
         if (!p) return err_nomem(e, cap, "merges");
         m->buffer = p;
         m->cap = cap;
@@ -447,7 +448,7 @@ static int queue_merge(const bpe *b, merge_batch *m, json c, size_t index, pith_
 static int index_merges(bpe *b, const bpe_merge *list, size_t n, pith_err *e)
 {
     for (b->n_slots = 16; b->n_slots < n * 2;) b->n_slots *= 2;
-    if (!(b->slot = malloc(b->n_slots * sizeof *b->slot))) return err_nomem(e, b->n_slots * sizeof *b->slot, "merges");
+    if (!(b->slot = mem_alloc(b->n_slots * sizeof *b->slot))) return err_nomem(e, b->n_slots * sizeof *b->slot, "merges");
     memset(b->slot, 0xff, b->n_slots * sizeof *b->slot); /* left == -1 everywhere */
     for (size_t i = 0; i < n; i++) {
         if (i + 16 < n) __builtin_prefetch(&b->slot[place_of(b, list[i + 16].left, list[i + 16].right)]);
@@ -463,7 +464,7 @@ static int read_list(const bpe *b, const vocab *v, json c, merge_batch *m, bpe_m
         if (json_typeof(c) == JSON_STRING && strncmp(json_str(c), "#version", 8) == 0) continue;
         if (*n + BATCH > cap) {
             cap = cap * 2 + 8192;
-            bpe_merge *p = cap > UINT32_MAX / 4 ? NULL : realloc(*list, cap * sizeof *p);
+            bpe_merge *p = cap > UINT32_MAX / 4 ? NULL : mem_resize(*list, cap * sizeof *p);
             if (!p) return err_nomem(e, cap * sizeof *p, "merges");
             *list = p;
         }
@@ -481,8 +482,8 @@ static int read_merges(bpe *b, const vocab *v, json model, pith_err *e)
     if (json_get_array(model, "merges", &array, e)) return -1;
     int rc = read_list(b, v, json_first(array), &m, &list, &n, e);
     if (!rc) rc = index_merges(b, list, n, e);
-    free(m.buffer);
-    free(list);
+    mem_free(m.buffer);
+    mem_free(list);
     return rc;
 }
 
@@ -510,7 +511,7 @@ static bool can_cut(const bpe *b, const vocab *v)
 
 static void *bpe_open(json v, bool bytes, vocab *vocabulary, pith_err *e)
 {
-    bpe *b = calloc(1, sizeof *b);
+    bpe *b = mem_zero(1, sizeof *b);
     if (!b) return err_nomem(e, sizeof *b, "the tokenizer"), NULL;
     b->bytes = bytes;
     if (read_settings(b, v, e) || vocab_read(vocabulary, v, e) || read_merges(b, vocabulary, v, e)) {

@@ -1,4 +1,5 @@
 #include "tokenizer/charsmap.h"
+#include "base/mem.h"
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,11 +45,11 @@ static uint32_t le32(const unsigned char *p)
 charsmap *charsmap_open(const char *where, const char *base64, pith_err *e)
 {
     size_t room = strlen(base64) + 1;
-    charsmap *m = calloc(1, sizeof *m);
-    unsigned char *b = malloc(room);
+    charsmap *m = mem_zero(1, sizeof *m);
+    unsigned char *b = mem_alloc(room);
     if (!m || !b) {
-        free(m);
-        free(b);
+        mem_free(m);
+        mem_free(b);
         return err_nomem(e, room, "the normalizer"), NULL;
     }
     size_t n = from_base64(base64, b);
@@ -61,7 +62,7 @@ charsmap *charsmap_open(const char *where, const char *base64, pith_err *e)
     if (!rc) {
         m->n_units = trie / 4;
         m->n_text = n - 4 - trie;
-        if (!(m->unit = malloc(trie)) || !(m->text = malloc(m->n_text + 1))) rc = err_nomem(e, n, "the normalizer");
+        if (!(m->unit = mem_alloc(trie)) || !(m->text = mem_alloc(m->n_text + 1))) rc = err_nomem(e, n, "the normalizer");
     }
     if (!rc) {
         for (size_t i = 0; i < m->n_units; i++) m->unit[i] = le32(b + 4 + 4 * i);
@@ -69,7 +70,7 @@ charsmap *charsmap_open(const char *where, const char *base64, pith_err *e)
         m->text[m->n_text] = 0;
         if (unicode_valid(m->text, m->n_text) < m->n_text) rc = err_set(e, "%s: its texts are not valid UTF-8", where);
     }
-    free(b);
+    mem_free(b);
     if (!rc) return m;
     charsmap_free(m);
     return NULL;
@@ -78,9 +79,9 @@ charsmap *charsmap_open(const char *where, const char *base64, pith_err *e)
 void charsmap_free(charsmap *m)
 {
     if (!m) return;
-    free(m->unit);
-    free(m->text);
-    free(m);
+    mem_free(m->unit);
+    mem_free(m->text);
+    mem_free(m);
 }
 
 /* Units as darts-clone has them: bits 0-7 and 31 the label (31: a value), bit 8 a leaf follows, bit 9 and 10-30 the

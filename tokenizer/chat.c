@@ -2,6 +2,7 @@
 #include "tokenizer/chat.h"
 #include "base/path.h"
 #include "base/json.h"
+#include "base/mem.h"
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -19,14 +20,14 @@ struct chat {
     char *where; /* for messages */
     named *templates;
     size_t n, cap;
-    jinja_var *tokens; /* name and text are malloc'ed */
+    jinja_var *tokens; /* name and text are allocated */
     size_t n_tokens;
 };
 
 static char *copy_text(const char *s, pith_err *e)
 {
     size_t n = strlen(s) + 1;
-    char *c = malloc(n);
+    char *c = mem_alloc(n);
     if (!c) {
         err_nomem(e, n, s);
         return NULL;
@@ -34,26 +35,26 @@ static char *copy_text(const char *s, pith_err *e)
     return memcpy(c, s, n);
 }
 
-/* A whole file, malloc'ed. *text NULL and 0: it is not there. */
+/* A whole file, allocated. *text NULL and 0: it is not there. */
 static int read_file(const char *path, char **text, size_t *len, pith_err *e)
 {
     FILE *f = fopen(path, "rb");
     size_t cap = 1 << 14, n = 0;
     *text = NULL;
     if (!f) return errno == ENOENT || errno == ENOTDIR ? 0 : err_set(e, "%s: cannot open: %s", path, strerror(errno));
-    char *p = malloc(cap);
+    char *p = mem_alloc(cap);
     while (p) {
         n += fread(p + n, 1, cap - n, f);
         if (n < cap) break;
-        char *more = cap > (size_t)1 << 30 ? NULL : realloc(p, cap * 2);
-        if (!more) free(p);
+        char *more = cap > (size_t)1 << 30 ? NULL : mem_resize(p, cap * 2);
+        if (!more) mem_free(p);
         p = more;
         cap *= 2;
     }
     int bad = !p ? err_nomem(e, cap, path) : ferror(f) ? err_set(e, "%s: cannot read: %s", path, strerror(errno)) : 0;
     fclose(f);
     if (bad) {
-        free(p);
+        mem_free(p);
         return -1;
     }
     *text = p;
@@ -68,7 +69,7 @@ static int add_template(chat *c, const char *name, const char *where, const char
 {
     if (c->n == c->cap) {
         size_t cap = c->cap ? c->cap * 2 : 4;
-        named *more = realloc(c->templates, cap * sizeof *more);
+        named *more = mem_resize(c->templates, cap * sizeof *more);
         if (!more) return err_nomem(e, cap * sizeof *more, where);
         c->templates = more;
         c->cap = cap;
@@ -87,7 +88,7 @@ static int add_file(chat *c, const char *name, const char *path, pith_err *e)
     size_t len = 0;
     if (read_file(path, &text, &len, e)) return -1;
     int bad = text ? add_template(c, name, path, text, len, e) : 0;
-    free(text);
+    mem_free(text);
     return bad;
 }
 
@@ -124,11 +125,11 @@ static int add_folder(chat *c, const char *dir, pith_err *e)
         } else {
             bad = -1;
         }
-        free(name);
-        free(path);
+        mem_free(name);
+        mem_free(path);
     }
     if (d) closedir(d);
-    free(folder);
+    mem_free(folder);
     return bad;
 }
 
@@ -138,12 +139,12 @@ static int add_token(chat *c, const char *name, const char *text, pith_err *e)
 {
     for (size_t i = 0; i < c->n_tokens; i++)
         if (strcmp(c->tokens[i].name, name) == 0) return 0; /* the first file wins */
-    jinja_var *more = realloc(c->tokens, (c->n_tokens + 1) * sizeof *more);
+    jinja_var *more = mem_resize(c->tokens, (c->n_tokens + 1) * sizeof *more);
     if (!more) return err_nomem(e, (c->n_tokens + 1) * sizeof *more, c->where);
     c->tokens = more;
     char *own_name = copy_text(name, e), *own = own_name ? copy_text(text, e) : NULL;
     if (!own) {
-        free(own_name);
+        mem_free(own_name);
         return -1;
     }
     c->tokens[c->n_tokens++] = (jinja_var){.name = own_name, .text = own, .len = strlen(own)};
@@ -180,7 +181,7 @@ static int load_json(const char *path, json_doc **d, pith_err *e)
     if (read_file(path, &text, &len, e)) return -1;
     if (!text) return 0;
     *d = json_parse(path, text, len, e);
-    free(text);
+    mem_free(text);
     return *d ? 0 : -1;
 }
 
@@ -192,7 +193,7 @@ static int open_json(chat *c, const char *dir, const char *file, bool tokens, pi
     if (!bad && d && tokens) bad = add_tokens(c, json_root(d), e);
     if (!bad && d && c->n == 0) bad = add_json(c, json_get(json_root(d), "chat_template"), path, e);
     json_free(d);
-    free(path);
+    mem_free(path);
     return bad ? -1 : 0;
 }
 
@@ -200,7 +201,7 @@ static int open_dir(chat *c, const char *dir, pith_err *e)
 {
     char *path = path_join(dir, "chat_template.jinja", e);
     int bad = !path || add_file(c, "default", path, e);
-    free(path);
+    mem_free(path);
     if (bad || add_folder(c, dir, e) || open_json(c, dir, "tokenizer_config.json", true, e) ||
         open_json(c, dir, "special_tokens_map.json", true, e) || open_json(c, dir, "chat_template.json", false, e))
         return -1;
@@ -211,10 +212,10 @@ static int open_dir(chat *c, const char *dir, pith_err *e)
 
 static chat *start(const char *where, pith_err *e)
 {
-    chat *c = calloc(1, sizeof *c);
+    chat *c = mem_zero(1, sizeof *c);
     if (!c) err_nomem(e, sizeof *c, where);
     if (c && !(c->where = copy_text(where, e))) {
-        free(c);
+        mem_free(c);
         return NULL;
     }
     return c;
@@ -249,17 +250,17 @@ void chat_close(chat *c)
 {
     if (!c) return;
     for (size_t i = 0; i < c->n; i++) {
-        free(c->templates[i].name);
+        mem_free(c->templates[i].name);
         jinja_free(c->templates[i].t);
     }
     for (size_t i = 0; i < c->n_tokens; i++) {
-        free((void *)(uintptr_t)c->tokens[i].name);
-        free((void *)(uintptr_t)c->tokens[i].text);
+        mem_free((void *)(uintptr_t)c->tokens[i].name);
+        mem_free((void *)(uintptr_t)c->tokens[i].text);
     }
-    free(c->templates);
-    free(c->tokens);
-    free(c->where);
-    free(c);
+    mem_free(c->templates);
+    mem_free(c->tokens);
+    mem_free(c->where);
+    mem_free(c);
 }
 
 /* ---- rendering ---- */
@@ -312,7 +313,7 @@ int chat_render(const chat *c, const char *messages, size_t len, const chat_opti
         return -1;
     if (!o->now) local_time(&now);
     size_t n = c->n_tokens;
-    jinja_var *v = malloc((n + 5) * sizeof *v);
+    jinja_var *v = mem_alloc((n + 5) * sizeof *v);
     if (!v) return err_nomem(e, (n + 5) * sizeof *v, "the variables of a template");
     if (n) memcpy(v, c->tokens, n * sizeof *v);
     const char *yes = o->no_generation_prompt ? "false" : "true";
@@ -323,6 +324,6 @@ int chat_render(const chat *c, const char *messages, size_t len, const chat_opti
     v[n++] = (jinja_var){.name = "add_generation_prompt", .text = yes, .len = strlen(yes), .json = true};
     jinja_options jo = {.limits = o->limits, .now = o->now ? o->now : &now};
     int bad = jinja_render(t, v, n, &jo, out, e);
-    free(v);
+    mem_free(v);
     return bad;
 }

@@ -1,4 +1,5 @@
 #include "tokenizer/decode.h"
+#include "base/mem.h"
 #include "tokenizer/bytelevel.h"
 #include "tokenizer/regex.h"
 #include "tokenizer/unicode.h"
@@ -39,7 +40,7 @@ static int append(decode_text *t, const char *s, size_t n, pith_err *e)
     if (t->cap - t->n < n) {
         if (n > SIZE_MAX / 4 - t->n) return err_nomem(e, SIZE_MAX, "decoded text");
         size_t cap = t->cap + t->cap / 2 + n + 64;
-        char *p = realloc(t->s, cap);
+        char *p = mem_resize(t->s, cap);
         if (!p) return err_nomem(e, cap, "decoded text");
         t->s = p;
         t->cap = cap;
@@ -342,7 +343,7 @@ static int bpe(decode_run *r, size_t level, const char *s, size_t n, unsigned fl
 
 int decode_begin(const decoder *d, decode_state *s, pith_err *e)
 {
-    if (!s->memory && d->n && !(s->memory = calloc(d->n, sizeof *s->memory)))
+    if (!s->memory && d->n && !(s->memory = mem_zero(d->n, sizeof *s->memory)))
         return err_nomem(e, d->n * sizeof *s->memory, "decoded text");
     return 0;
 }
@@ -365,13 +366,13 @@ void decode_state_free(const decoder *d, decode_state *s)
 {
     for (size_t i = 0; s->memory && i < d->n; i++) {
         decode_memory *m = &s->memory[i];
-        free(m->gathered.s);
-        free(m->held.s);
-        free(m->work.s);
+        mem_free(m->gathered.s);
+        mem_free(m->held.s);
+        mem_free(m->work.s);
         regex_scratch_free(m->scratch);
     }
-    free(s->memory);
-    free(s->out.s);
+    mem_free(s->memory);
+    mem_free(s->out.s);
     *s = (decode_state){0};
 }
 
@@ -400,8 +401,8 @@ int decode_piece(const decoder *d, const char *piece, size_t len, decode_text *o
     if (!rc) rc = decode_two(d, "a", piece, len, &both, e);
     size_t n = both.n >= before.n && (!before.n || memcmp(both.s, before.s, before.n) == 0) ? before.n : 0;
     if (!rc) rc = append(out, both.n ? both.s + n : "", both.n - n, e);
-    free(before.s);
-    free(both.s);
+    mem_free(before.s);
+    mem_free(both.s);
     return rc;
 }
 
@@ -412,7 +413,7 @@ int decode_piece(const decoder *d, const char *piece, size_t len, decode_text *o
 static decode_step *add_step(decoder *d, decode_fn *fn, bool gathers, pith_err *e)
 {
     if (d->n >= 64) return err_set(e, WHERE ": more than 64 steps in Sequence"), NULL;
-    decode_step *s = realloc(d->step, (d->n + 1) * sizeof *s);
+    decode_step *s = mem_resize(d->step, (d->n + 1) * sizeof *s);
     if (!s) return err_nomem(e, (d->n + 1) * sizeof *s, "the decoder"), NULL;
     d->step = s;
     s += d->n++;
@@ -423,7 +424,7 @@ static decode_step *add_step(decoder *d, decode_fn *fn, bool gathers, pith_err *
 static int set_text(char **to, size_t *len, const char *text, pith_err *e)
 {
     *len = strlen(text);
-    if (!(*to = malloc(*len + 1))) return err_nomem(e, *len + 1, "the decoder");
+    if (!(*to = mem_alloc(*len + 1))) return err_nomem(e, *len + 1, "the decoder");
     memcpy(*to, text, *len + 1);
     return 0;
 }
@@ -533,10 +534,10 @@ int decode_open(decoder *d, json v, pith_err *e)
 void decode_free(decoder *d)
 {
     for (size_t i = 0; i < d->n; i++) {
-        free(d->step[i].from);
-        free(d->step[i].to);
+        mem_free(d->step[i].from);
+        mem_free(d->step[i].to);
         regex_free(d->step[i].pattern);
     }
-    free(d->step);
+    mem_free(d->step);
     *d = (decoder){0};
 }

@@ -1,9 +1,10 @@
 #include "tokenizer/encoding.h"
+#include "base/mem.h"
 #include <stdlib.h>
 
 static int grow_one(void **p, size_t cap, size_t size, pith_err *e)
 {
-    void *q = cap > SIZE_MAX / size ? NULL : realloc(*p, cap * size);
+    void *q = cap > SIZE_MAX / size ? NULL : mem_resize(*p, cap * size);
     if (!q) return err_nomem(e, cap > SIZE_MAX / size ? SIZE_MAX : cap * size, "tokens");
     *p = q;
     return 0;

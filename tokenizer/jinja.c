@@ -1,4 +1,5 @@
 /* jinja: the face of the room: templates, renderings and their results. */
+#include "base/mem.h"
 #include "tokenizer/jinja_impl.h"
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +9,7 @@ static const size_t memory_limit = (size_t)40 << 20, memory_most = (size_t)512 <
 
 static char *copy_text(const char *s)
 {
-    char *c = malloc(strlen(s) + 1);
+    char *c = mem_alloc(strlen(s) + 1);
     return c ? strcpy(c, s) : NULL;
 }
 
@@ -24,11 +25,11 @@ jinja_template *jinja_parse(const char *name, const char *text, size_t len, cons
 {
     static const jinja_syntax usual = {.trim_blocks = true, .lstrip_blocks = true};
     pith_err local = {0};
-    jinja_template *t = calloc(1, sizeof *t);
+    jinja_template *t = mem_zero(1, sizeof *t);
     char *own_name = copy_text(name);
     if (!t || !own_name) {
-        free(t);
-        free(own_name);
+        mem_free(t);
+        mem_free(own_name);
         err_nomem(e, sizeof *t, name);
         return NULL;
     }
@@ -56,8 +57,8 @@ void jinja_free(jinja_template *t)
 {
     if (!t) return;
     jinja_mem_release(&t->pool);
-    free((void *)(uintptr_t)t->name);
-    free(t);
+    mem_free((void *)(uintptr_t)t->name);
+    mem_free(t);
 }
 
 static void set_variable(jrun *r, const char *name, size_t n, jval v)
@@ -88,8 +89,8 @@ static int take_result(jrun *r, const jbuf *b, jinja_result *out)
         bool foreign = m ? m[i] : all, before = i && (m ? m[i - 1] : all);
         ranges += foreign && !before;
     }
-    out->text = malloc(b->n + 1);
-    out->foreign = ranges ? malloc(ranges * sizeof *out->foreign) : NULL;
+    out->text = mem_alloc(b->n + 1);
+    out->foreign = ranges ? mem_alloc(ranges * sizeof *out->foreign) : NULL;
     if (!out->text || (ranges && !out->foreign)) {
         jinja_result_free(out);
         return err_nomem(r->e, b->n + ranges * sizeof *out->foreign, "the rendered text");
@@ -138,7 +139,7 @@ int jinja_render(const jinja_template *t, const jinja_var *vars, size_t n, const
 
 void jinja_result_free(jinja_result *r)
 {
-    free(r->text);
-    free(r->foreign);
+    mem_free(r->text);
+    mem_free(r->foreign);
     *r = (jinja_result){0};
 }

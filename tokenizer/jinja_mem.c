@@ -1,5 +1,6 @@
 /* jinja_mem: memory of one parse or rendering, its limits, and text being built with the mark of where each byte came
  * from. Every allocation of the room except the final result goes through `from_system`. */
+#include "base/mem.h"
 #include "tokenizer/jinja_impl.h"
 #include "tokenizer/unicode.h"
 #include <stdarg.h>
@@ -63,7 +64,7 @@ static struct jblock *from_system(jrun *r, struct jblock *p, size_t bytes)
         jinja_mem_fail(r, "MemoryError", "the template wants more than the %zu bytes of memory that are allowed", r->memory);
         return NULL;
     }
-    if (!(b = realloc(p, bytes))) {
+    if (!(b = mem_resize(p, bytes))) {
         r->failed = true;
         err_nomem(r->e, bytes, r->name);
         return NULL;
@@ -138,11 +139,11 @@ void jinja_mem_release(jpool *p)
 {
     for (struct jblock *b = p->small, *next; b; b = next) {
         next = b->next;
-        free(b);
+        mem_free(b);
     }
     for (struct jblock *b = p->big, *next; b; b = next) {
         next = b->next;
-        free(b);
+        mem_free(b);
     }
     *p = (jpool){0};
 }

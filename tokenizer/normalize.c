@@ -1,3 +1,4 @@
+#include "base/mem.h"
 #include "tokenizer/normchars.h"
 #include "tokenizer/charsmap.h"
 #include "tokenizer/regex.h"
@@ -19,9 +20,9 @@ int normalize_reserve(normalize_chars *r, size_t n, pith_err *e)
     if (n > r->most) return grows(e);
     if (n <= r->cap) return 0;
     size_t cap = r->cap * 2 > n ? r->cap * 2 : n + RUN_CUT;
-    norm_char *v = realloc(r->v, cap * sizeof *v);
+    norm_char *v = mem_resize(r->v, cap * sizeof *v);
     if (v) r->v = v;
-    norm_char *w = v ? realloc(r->spare, cap * sizeof *w) : NULL;
+    norm_char *w = v ? mem_resize(r->spare, cap * sizeof *w) : NULL;
     if (!w) return err_nomem(e, cap * sizeof *w, "normalisation");
     r->spare = w;
     r->cap = cap;
@@ -86,14 +87,14 @@ static int canonical_order(norm_char *v, size_t n, pith_err *e)
         }
         return 0;
     }
-    norm_char *sorted = malloc(n * sizeof *sorted);
+    norm_char *sorted = mem_alloc(n * sizeof *sorted);
     if (!sorted) return err_nomem(e, n * sizeof *sorted, "normalisation");
     size_t start[257] = {0};
     for (size_t i = 0; i < n; i++) start[v[i].order + 1]++;
     for (size_t k = 1; k < 257; k++) start[k] += start[k - 1];
     for (size_t i = 0; i < n; i++) sorted[start[v[i].order]++] = v[i];
     memcpy(v, sorted, n * sizeof *v);
-    free(sorted);
+    mem_free(sorted);
     return 0;
 }
 
@@ -216,7 +217,7 @@ static int reserve_text(normalized *x, size_t more, pith_err *e)
 {
     if (x->cap - x->len >= more) return 0;
     size_t cap = x->cap + x->cap / 2 > x->len + more ? x->cap + x->cap / 2 : x->len + more + 64;
-    char *p = realloc(x->text, cap);
+    char *p = mem_resize(x->text, cap);
     if (!p) return err_nomem(e, cap, "normalised text");
     x->text = p;
     x->cap = cap;
@@ -238,7 +239,7 @@ static int align(normalized *x, uint64_t begin, uint64_t end, pith_err *e)
     }
     if (x->n_segments == x->cap_segments) {
         size_t cap = x->cap_segments ? x->cap_segments * 2 : 16;
-        align_segment *p = realloc(x->segment, cap * sizeof *p);
+        align_segment *p = mem_resize(x->segment, cap * sizeof *p);
         if (!p) return err_nomem(e, cap * sizeof *p, "offsets");
         x->segment = p;
         x->cap_segments = cap;
@@ -282,12 +283,12 @@ void normalize_origin(const normalized *x, size_t *cursor, uint64_t *begin, uint
 
 void normalize_result_free(normalized *x)
 {
-    free(x->text);
-    free(x->segment);
+    mem_free(x->text);
+    mem_free(x->segment);
     if (x->scratch) {
-        free(x->scratch->v);
-        free(x->scratch->spare);
-        free(x->scratch);
+        mem_free(x->scratch->v);
+        mem_free(x->scratch->spare);
+        mem_free(x->scratch);
     }
     *x = (normalized){0};
 }
@@ -350,7 +351,7 @@ static size_t collect(const normalizer *z, normalize_chars *r, const char *text,
 int normalize_run(const normalizer *z, const char *text, size_t len, normalized *out, pith_err *e)
 {
     out->len = out->n_segments = 0;
-    if (!out->scratch && !(out->scratch = calloc(1, sizeof *out->scratch)))
+    if (!out->scratch && !(out->scratch = mem_zero(1, sizeof *out->scratch)))
         return err_nomem(e, sizeof *out->scratch, "normalisation");
     normalize_chars *r = out->scratch;
     for (size_t i = 0; i < len;) {
@@ -386,7 +387,7 @@ int normalize_run(const normalizer *z, const char *text, size_t len, normalized 
 
 static normalize_step *add_step(normalizer *z, normalize_fn *fn, pith_err *e)
 {
-    normalize_step *s = realloc(z->step, (z->n + 1) * sizeof *s);
+    normalize_step *s = mem_resize(z->step, (z->n + 1) * sizeof *s);
     if (!s) return err_nomem(e, (z->n + 1) * sizeof *s, "the normalizer"), NULL;
     z->step = s;
     s += z->n++;
@@ -422,7 +423,7 @@ static int to_chars(const char *s, uint32_t **out, size_t *n, pith_err *e)
 {
     size_t len = strlen(s), k;
     if (len > CONTENT_MOST) return err_set(e, "tokenizer.json: normalizer: a text of %zu bytes to find or to put: more than %d is not supported", len, CONTENT_MOST);
-    uint32_t *p = malloc((len + 1) * sizeof *p);
+    uint32_t *p = mem_alloc((len + 1) * sizeof *p);
     if (!p) return err_nomem(e, (len + 1) * sizeof *p, "the normalizer");
     *out = p;
     *n = 0;
@@ -526,8 +527,8 @@ static int tabulate(normalizer *z, pith_err *e)
         for (size_t k = 0; k < z->n && !rc; k++) rc = z->step[k].fn(&z->step[k], &r, e);
         if (r.n == 1 && r.v[0].c < 128) z->ascii[b] = (uint8_t)r.v[0].c;
     }
-    free(r.v);
-    free(r.spare);
+    mem_free(r.v);
+    mem_free(r.spare);
     return rc;
 }
 
@@ -541,11 +542,11 @@ int normalize_open(normalizer *z, json v, pith_err *e)
 void normalize_free(normalizer *z)
 {
     for (size_t i = 0; i < z->n; i++) {
-        free(z->step[i].from);
-        free(z->step[i].to);
+        mem_free(z->step[i].from);
+        mem_free(z->step[i].to);
         regex_free(z->step[i].pattern);
         charsmap_free(z->step[i].map);
     }
-    free(z->step);
+    mem_free(z->step);
     *z = (normalizer){0};
 }

@@ -1,5 +1,6 @@
 /* normrewrite: the steps of a normalizer that put text in, take it out, or look at several characters at once. What
  * new characters stand for is as in the reference. */
+#include "base/mem.h"
 #include "tokenizer/charsmap.h"
 #include "tokenizer/normchars.h"
 #include "tokenizer/regex.h"
@@ -102,13 +103,13 @@ static int replace_matches(const normalize_step *s, normalize_chars *r, regex_sc
 static int replace_pattern(const normalize_step *s, normalize_chars *r, pith_err *e)
 {
     regex_scratch *scratch = regex_scratch_new(s->pattern, e);
-    char *text = scratch ? malloc(r->n * 4 + 1) : NULL;
+    char *text = scratch ? mem_alloc(r->n * 4 + 1) : NULL;
     size_t len = 0;
     if (scratch && !text) err_nomem(e, r->n * 4 + 1, "normalisation");
     for (size_t i = 0; text && i < r->n; i++) len += unicode_encode(r->v[i].c, text + len);
     int rc = text ? replace_matches(s, r, scratch, text, len, e) : -1;
     regex_scratch_free(scratch);
-    free(text);
+    mem_free(text);
     return rc;
 }
 

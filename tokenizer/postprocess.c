@@ -1,10 +1,11 @@
 #include "tokenizer/postprocess.h"
+#include "base/mem.h"
 #include <stdlib.h>
 #include <string.h>
 
 static int add_part(postprocess_template *t, postprocess_kind kind, uint64_t type_id, uint64_t id, pith_err *e)
 {
-    postprocess_part *p = realloc(t->part, (t->n + 1) * sizeof *p);
+    postprocess_part *p = mem_resize(t->part, (t->n + 1) * sizeof *p);
     if (!p) return err_nomem(e, (t->n + 1) * sizeof *p, "the post-processor");
     t->part = p;
     p[t->n++] = (postprocess_part){kind, (uint8_t)type_id, (int32_t)id};
@@ -134,8 +135,8 @@ int postprocess_open(postprocessor *p, json v, pith_err *e)
 
 void postprocess_free(postprocessor *p)
 {
-    free(p->single.part);
-    free(p->pair.part);
+    mem_free(p->single.part);
+    mem_free(p->pair.part);
     *p = (postprocessor){0};
 }
 

@@ -1,4 +1,5 @@
 #include "tokenizer/pretokenize.h"
+#include "base/mem.h"
 #include "tokenizer/bytelevel.h"
 #include "tokenizer/regex.h"
 #include "tokenizer/unicode.h"
@@ -274,14 +275,14 @@ int pretokenize_run(const pretokenizer *p, const char *text, size_t begin, size_
                     pretokenize_word *word, void *ctx, pith_err *e)
 {
     walk w = {p, at_start, begin, word, ctx, NULL, e};
-    if (p->n && !(w.state = calloc(p->n, sizeof *w.state))) return err_nomem(e, p->n * sizeof *w.state, "words");
+    if (p->n && !(w.state = mem_zero(p->n, sizeof *w.state))) return err_nomem(e, p->n * sizeof *w.state, "words");
     int rc = below(&w, 0, text, begin, end, NULL);
     for (size_t i = 0; i < p->n; i++) {
         regex_scratch_free(w.state[i].scratch);
         normalize_result_free(&w.state[i].prefixed);
         normalize_result_free(&w.state[i].spelled);
     }
-    free(w.state);
+    mem_free(w.state);
     return rc;
 }
 
@@ -293,7 +294,7 @@ static pretokenize_step *add_step(pretokenizer *p, step_fn *fn, pith_err *e)
 {
     /* Each level is a call inside the other. */
     if (p->n >= 64) return err_set(e, WHERE ": more than 64 steps in Sequence"), NULL;
-    pretokenize_step *s = realloc(p->step, (p->n + 1) * sizeof *s);
+    pretokenize_step *s = mem_resize(p->step, (p->n + 1) * sizeof *s);
     if (!s) return err_nomem(e, (p->n + 1) * sizeof *s, "the pre-tokenizer"), NULL;
     p->step = s;
     s += p->n++;
@@ -322,7 +323,7 @@ static int add_class(pretokenizer *p, unsigned class, behavior b, pith_err *e)
 static int set_literal(pretokenize_step *s, const char *text, pith_err *e)
 {
     s->literal_len = strlen(text);
-    if (!(s->literal = malloc(s->literal_len + 1))) return err_nomem(e, s->literal_len + 1, "the pre-tokenizer");
+    if (!(s->literal = mem_alloc(s->literal_len + 1))) return err_nomem(e, s->literal_len + 1, "the pre-tokenizer");
     memcpy(s->literal, text, s->literal_len + 1);
     return 0;
 }
@@ -467,8 +468,8 @@ void pretokenize_free(pretokenizer *p)
 {
     for (size_t i = 0; i < p->n; i++) {
         regex_free(p->step[i].pattern);
-        free(p->step[i].literal);
+        mem_free(p->step[i].literal);
     }
-    free(p->step);
+    mem_free(p->step);
     *p = (pretokenizer){0};
 }

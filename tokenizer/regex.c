@@ -1,4 +1,5 @@
 #include "tokenizer/regex.h"
+#include "base/mem.h"
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 #include <stdbool.h>
@@ -38,7 +39,7 @@ static int put(translation *t, const char *s, size_t n)
     if (t->cap - t->len < n) {
         size_t cap = t->cap * 2 + n + 256;
         if (cap > PATTERN_MAX * 2) return err_set(t->e, "%s: the pattern is too long", t->where);
-        char *p = realloc(t->out, cap);
+        char *p = mem_resize(t->out, cap);
         if (!p) return err_nomem(t->e, cap, "a pattern");
         t->out = p;
         t->cap = cap;
@@ -173,13 +174,40 @@ static int translate(translation *t, const char *p)
 
 /* ---- opening ---- */
 
+static void *give(size_t bytes, void *ctx)
+{
+    (void)ctx;
+    return mem_alloc(bytes);
+}
+static void take_back(void *p, void *ctx)
+{
+    (void)ctx;
+    mem_free(p);
+}
+
+/* What PCRE2 makes for a pattern takes its memory as the contexts do. */
+static int contexts(regex *r, pcre2_compile_context **compile, pith_err *e)
+{
+    pcre2_general_context *memory = pcre2_general_context_create(give, take_back, NULL);
+    if (memory) *compile = pcre2_compile_context_create(memory);
+    if (memory) r->context = pcre2_match_context_create(memory);
+    pcre2_general_context_free(memory);
+    return *compile && r->context ? 0 : err_nomem(e, 64, "a pattern");
+}
+
 static int build(regex *r, const char *pattern, pith_err *e)
 {
     int code = 0;
     PCRE2_SIZE at = 0;
+    pcre2_compile_context *compile = NULL;
+    if (contexts(r, &compile, e)) {
+        pcre2_compile_context_free(compile);
+        return -1;
+    }
     r->code = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED,
                             PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C | PCRE2_NO_AUTO_CAPTURE,
-                            &code, &at, NULL);
+                            &code, &at, compile);
+    pcre2_compile_context_free(compile);
     if (!r->code && code == PCRE2_ERROR_NOMEMORY) return err_nomem(e, strlen(pattern), "a pattern");
     if (!r->code) {
         PCRE2_UCHAR text[128] = "";
@@ -187,7 +215,6 @@ static int build(regex *r, const char *pattern, pith_err *e)
         if (code == 121) return err_nomem(e, strlen(pattern), "a pattern");
         return err_set(e, "%s: not a valid pattern: %s", r->where, (const char *)text);
     }
-    if (!(r->context = pcre2_match_context_create(NULL))) return err_nomem(e, 64, "a pattern");
     pcre2_set_match_limit(r->context, MATCH_LIMIT);
     pcre2_set_heap_limit(r->context, HEAP_LIMIT_KIB);
     r->jit = pcre2_jit_compile(r->code, PCRE2_JIT_COMPLETE) == 0; /* without it: slower */
@@ -196,7 +223,7 @@ static int build(regex *r, const char *pattern, pith_err *e)
 
 regex *regex_open(const char *where, const char *pattern, pith_err *e)
 {
-    regex *r = calloc(1, sizeof *r);
+    regex *r = mem_zero(1, sizeof *r);
     if (!r) return err_nomem(e, sizeof *r, "a pattern"), NULL;
     snprintf(r->where, sizeof r->where, "%s", where);
     translation t = {.where = r->where, .e = e};
@@ -204,7 +231,7 @@ regex *regex_open(const char *where, const char *pattern, pith_err *e)
         regex_free(r);
         r = NULL;
     }
-    free(t.out);
+    mem_free(t.out);
     return r;
 }
 
@@ -213,16 +240,16 @@ void regex_free(regex *r)
     if (!r) return;
     pcre2_code_free(r->code);
     pcre2_match_context_free(r->context);
-    free(r);
+    mem_free(r);
 }
 
 /* ---- matching ---- */
 
 regex_scratch *regex_scratch_new(const regex *r, pith_err *e)
 {
-    regex_scratch *s = malloc(sizeof *s);
+    regex_scratch *s = mem_alloc(sizeof *s);
     if (s && !(s->data = pcre2_match_data_create_from_pattern(r->code, NULL))) {
-        free(s);
+        mem_free(s);
         s = NULL;
     }
     if (!s) err_nomem(e, sizeof *s, "matching a pattern");
@@ -233,7 +260,7 @@ void regex_scratch_free(regex_scratch *s)
 {
     if (!s) return;
     pcre2_match_data_free(s->data);
-    free(s);
+    mem_free(s);
 }
 
 int regex_next(const regex *r, regex_scratch *s, const char *text, size_t len, size_t from, size_t *begin, size_t *end,

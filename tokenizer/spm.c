@@ -3,6 +3,7 @@
 #include "tokenizer/unicode.h"
 #include "tokenizer/vocab.h"
 #include "tokenizer/vocabtxt.h"
+#include "base/mem.h"
 #include "base/memtext.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -113,7 +114,7 @@ static int read_piece(spm *s, message m, size_t at, pith_err *e)
     if (!(x.score > -1e30f && x.score < 1e30f)) return err_set(e, NAME ": piece %zu: its score is not a number", s->n);
     if (s->n == s->cap) {
         size_t cap = s->cap * 2 + 1024;
-        spm_piece *p = realloc(s->piece, cap * sizeof *p);
+        spm_piece *p = mem_resize(s->piece, cap * sizeof *p);
         if (!p) return err_nomem(e, cap * sizeof *p, NAME);
         s->piece = p;
         s->cap = cap;
@@ -202,7 +203,7 @@ static int add_merges(spm_merges *m, const vocab *v, const spm_piece *x, pith_er
         m->room -= x->len;
         if (m->n == m->cap) {
             size_t cap = m->cap * 2 + 4096;
-            spm_merge *p = realloc(m->v, cap * sizeof *p);
+            spm_merge *p = mem_resize(m->v, cap * sizeof *p);
             if (!p) return err_nomem(e, cap * sizeof *p, NAME);
             m->v = p;
             m->cap = cap;
@@ -251,7 +252,7 @@ static int put_bpe(FILE *f, const spm *s, pith_err *e)
         fputc(']', f);
     }
     fputs("]}", f);
-    free(m.v);
+    mem_free(m.v);
     return rc;
 }
 
@@ -276,9 +277,9 @@ static int put_unlisted(FILE *f, bool any, const spm *s, const vocab *listed, co
         bool special = x->type == CONTROL;
         for (int r = 0; r < 3; r++) special |= is(x, role[r]);
         if ((!special && x->type != USER_DEFINED) || !x->len || vocab_find(listed, x->s, x->len) >= 0) continue;
-        char *copy = strndup(x->s, x->len);
+        char *copy = mem_copy_n(x->s, x->len);
         int rc = copy ? vocabtxt_put_added(f, &any, (json){NULL, NULL}, copy, special, e) : err_nomem(e, x->len, NAME);
-        free(copy);
+        mem_free(copy);
         if (rc) return -1;
     }
     return 0;
@@ -408,8 +409,8 @@ int spm_convert(const char *dir, json config, char **out, size_t *len, pith_err 
     bool failed = !rc && (!f || ferror(f));
     if (f && memtext_close(f, out)) failed = true;
     if (failed && !rc) rc = err_nomem(e, text_len * 2, NAME);
-    if (rc) free(*out);
-    free(s.piece);
-    free(text);
+    if (rc) mem_free(*out);
+    mem_free(s.piece);
+    mem_free(text);
     return rc;
 }

@@ -4,7 +4,7 @@
 #define TOKENIZER_SPM_H
 #include "base/json.h"
 
-/* config: the root of tokenizer_config.json, or none. *out is malloc'ed, *len bytes. */
+/* config: the root of tokenizer_config.json, or none. *out is allocated, *len bytes. */
 int spm_convert(const char *dir, json config, char **out, size_t *len, pith_err *e);
 
 #endif

@@ -1,6 +1,7 @@
 /* tokenizer: the public face. Opens the directory, owns the five stages and runs a text through them. */
 #include "tokenizer/tokenizer.h"
 #include "base/json.h"
+#include "base/mem.h"
 #include "tokenizer/added.h"
 #include "tokenizer/decode.h"
 #include "tokenizer/encoding.h"
@@ -50,7 +51,7 @@ static int read_stages(tokenizer *t, json root, pith_err *e)
 
 static tokenizer *from_doc(json_doc *doc, pith_err *e)
 {
-    tokenizer *t = calloc(1, sizeof *t);
+    tokenizer *t = mem_zero(1, sizeof *t);
     if (!t) err_nomem(e, sizeof *t, "the tokenizer");
     if (t) t->model_max_length = SIZE_MAX;
     if (t && read_stages(t, json_root(doc), e)) {
@@ -85,7 +86,7 @@ static tokenizer *from_others(const char *dir, json config, pith_err *e)
         if (!there || !both) continue;
         if (OTHERS[i].convert(dir, config, &text, &len, e)) return NULL;
         tokenizer *t = tokenizer_from_json(name, text, len, e);
-        free(text);
+        mem_free(text);
         return t;
     }
     err_set(e, "%s: no tokenizer there (no tokenizer.json, vocab.txt, vocab.json with merges.txt, or tokenizer.model)", dir);
@@ -129,7 +130,7 @@ void tokenizer_free(tokenizer *t)
     vocab_free(&t->vocab);
     postprocess_free(&t->postprocessor);
     decode_free(&t->decoder);
-    free(t);
+    mem_free(t);
 }
 
 /* ---- text to tokens ---- */
@@ -347,12 +348,12 @@ int tokenizer_encode(const tokenizer *t, const char *text, size_t len, const cha
 void tokenizer_encoding_free(tokenizer_encoding *x)
 {
     if (!x) return;
-    free(x->ids);
-    free(x->type_ids);
-    free(x->special);
-    free(x->second);
-    free(x->begin);
-    free(x->end);
+    mem_free(x->ids);
+    mem_free(x->type_ids);
+    mem_free(x->special);
+    mem_free(x->second);
+    mem_free(x->begin);
+    mem_free(x->end);
     *x = (tokenizer_encoding){0};
 }
 
@@ -378,7 +379,7 @@ int tokenizer_decode(const tokenizer *t, const int32_t *ids, size_t n, bool skip
     int rc = decode_begin(&t->decoder, &s, e);
     for (size_t i = 0; i < n && !rc; i++) rc = feed(t, &s, ids[i], skip_special, e);
     if (!rc) rc = decode_end(&t->decoder, &s, e);
-    if (!rc && !(*out = malloc(s.out.n + 1))) rc = err_nomem(e, s.out.n + 1, "decoded text");
+    if (!rc && !(*out = mem_alloc(s.out.n + 1))) rc = err_nomem(e, s.out.n + 1, "decoded text");
     if (!rc) {
         if (s.out.n) memcpy(*out, s.out.s, s.out.n);
         (*out)[s.out.n] = 0;
@@ -390,12 +391,12 @@ int tokenizer_decode(const tokenizer *t, const int32_t *ids, size_t n, bool skip
 
 tokenizer_stream *tokenizer_stream_open(const tokenizer *t, bool skip_special, pith_err *e)
 {
-    tokenizer_stream *s = calloc(1, sizeof *s);
+    tokenizer_stream *s = mem_zero(1, sizeof *s);
     if (!s) return err_nomem(e, sizeof *s, "decoded text"), NULL;
     s->t = t;
     s->skip_special = skip_special;
     if (!decode_begin(&t->decoder, &s->state, e)) return s;
-    free(s);
+    mem_free(s);
     return NULL;
 }
 
@@ -421,7 +422,7 @@ void tokenizer_stream_free(tokenizer_stream *s)
 {
     if (!s) return;
     decode_state_free(&s->t->decoder, &s->state);
-    free(s);
+    mem_free(s);
 }
 
 size_t tokenizer_vocab_size(const tokenizer *t)
@@ -442,14 +443,14 @@ int tokenizer_token_text(const tokenizer *t, int32_t id, char **out, size_t *len
     decode_text b = {0};
     if (!x) return err_set(e, "the tokenizer has no token %d", id);
     int rc = decode_piece(&t->decoder, x->text, x->len, &b, e);
-    *out = rc ? NULL : malloc(b.n + 1);
+    *out = rc ? NULL : mem_alloc(b.n + 1);
     if (!rc && !*out) rc = err_nomem(e, b.n + 1, "decoded text");
     if (!rc) {
         if (b.n) memcpy(*out, b.s, b.n);
         (*out)[b.n] = 0;
         *len = b.n;
     }
-    free(b.s);
+    mem_free(b.s);
     return rc;
 }
 

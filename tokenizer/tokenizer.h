@@ -52,7 +52,7 @@ size_t tokenizer_n_special(const tokenizer *t, bool pair);
 /* longest_first: how many of *na and *nb tokens stay when na + nb must be <= room. */
 void tokenizer_truncate_pair(size_t *na, size_t *nb, size_t room);
 
-/* Ids to text, by the decoder of tokenizer.json. *out is malloc'ed, NUL-terminated, *len bytes. Unknown ids: skipped. */
+/* Ids to text, by the decoder of tokenizer.json. *out is allocated, NUL-terminated, *len bytes. Unknown ids: skipped. */
 int tokenizer_decode(const tokenizer *t, const int32_t *ids, size_t n, bool skip_special, char **out, size_t *len,
                      pith_err *e);
 

@@ -1,5 +1,6 @@
 /* unigram: of all ways to cut a word into pieces the one with the greatest sum of their scores (Viterbi). A character
  * that is no piece costs more than the worst one; such characters in a row are one unknown token, or their bytes. */
+#include "base/mem.h"
 #include "tokenizer/tokmodel.h"
 #include "tokenizer/unicode.h"
 #include "tokenizer/wordcache.h"
@@ -35,9 +36,9 @@ static void unigram_scratch_free(void *scratch)
 {
     unigram_scratch *s = scratch;
     if (!s) return;
-    free(s->node);
+    mem_free(s->node);
     wordcache_free(&s->cache);
-    free(s);
+    mem_free(s);
 }
 
 static void reach(unigram_node *to, double score, size_t start, int32_t id)
@@ -88,7 +89,7 @@ static int encode(const unigram *u, const vocab *v, unigram_scratch *s, const ch
     if (n >= NONE) return err_set(e, "text: a word of %zu bytes is too long for Unigram (at most 4 GB)", n);
     if (n >= s->cap) {
         size_t cap = n + n / 2 + 64;
-        unigram_node *p = realloc(s->node, cap * sizeof *p);
+        unigram_node *p = mem_resize(s->node, cap * sizeof *p);
         if (!p) return err_nomem(e, cap * sizeof *p, "a word");
         s->node = p;
         s->cap = cap;
@@ -121,7 +122,7 @@ static int unigram_word(const void *m, const vocab *v, const char *text, size_t 
 {
     unigram_scratch *s = *scratch;
     size_t n = end - begin, first = out->n;
-    if (!s && !(s = *scratch = calloc(1, sizeof *s))) return err_nomem(e, sizeof *s, "words");
+    if (!s && !(s = *scratch = mem_zero(1, sizeof *s))) return err_nomem(e, sizeof *s, "words");
     if (n > WORDCACHE_LONGEST) return encode(m, v, s, text, begin, end, out, e);
     uint64_t hash = wordcache_hash(text + begin, n);
     int found = wordcache_get(&s->cache, hash, text + begin, n, begin, out, e);
@@ -136,8 +137,8 @@ static void unigram_close(void *m)
 {
     unigram *u = m;
     if (!u) return;
-    free(u->score);
-    free(u);
+    mem_free(u->score);
+    mem_free(u);
 }
 
 /* "vocab" is a list of [piece, score]; ids are places in it. */
@@ -148,7 +149,7 @@ static int read_pieces(unigram *u, json model, vocab *v, pith_err *e)
     if (json_get_array(model, "vocab", &list, e)) return -1;
     size_t n = json_len(list), i = 0;
     if (n > INT32_MAX) return json_expected(list, "fewer than 2^31 pieces", e);
-    if (!(u->score = malloc((n + 1) * sizeof *u->score))) return err_nomem(e, n * sizeof *u->score, "the vocabulary");
+    if (!(u->score = mem_alloc((n + 1) * sizeof *u->score))) return err_nomem(e, n * sizeof *u->score, "the vocabulary");
     v->prefixes = true;
     for (json c = json_first(list); c.node; c = json_next(c), i++) {
         json piece = json_first(c), score = json_next(piece);
@@ -179,7 +180,7 @@ static void *unigram_open(json v, bool bytes, vocab *vocabulary, pith_err *e)
 {
     (void)bytes;
     int fallback;
-    unigram *u = calloc(1, sizeof *u);
+    unigram *u = mem_zero(1, sizeof *u);
     if (!u) return err_nomem(e, sizeof *u, "the tokenizer"), NULL;
     if (json_opt_bool(v, "byte_fallback", 0, &fallback, e) || read_pieces(u, v, vocabulary, e) ||
         read_unknown(u, v, vocabulary, json_len(json_get(v, "vocab")), e)) {

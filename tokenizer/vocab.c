@@ -1,4 +1,5 @@
 #include "tokenizer/vocab.h"
+#include "base/mem.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,9 +52,9 @@ static int make_room(vocab *v, size_t len, pith_err *e)
     if (v->n_slots && v->n_used + more <= v->n_slots / 2) return 0;
     size_t n = v->n_slots ? v->n_slots : 1024;
     while ((v->n_used + more) > n / 4) n *= 2;
-    vocab_slot *slot = n > SIZE_MAX / sizeof *slot ? NULL : malloc(n * sizeof *slot);
+    vocab_slot *slot = n > SIZE_MAX / sizeof *slot ? NULL : mem_alloc(n * sizeof *slot);
     if (!slot) return err_nomem(e, n * sizeof *slot, "the vocabulary");
-    free(v->slot);
+    mem_free(v->slot);
     v->slot = slot;
     v->n_slots = n;
     v->n_used = 0;
@@ -111,14 +112,14 @@ int vocab_add(vocab *v, const char *piece, size_t len, int32_t id, pith_err *e)
     if (len >= UINT32_MAX || v->block_len / 4 >= INNER) return err_set(e, "vocabulary: more than 16 GB of pieces");
     if (v->n == v->cap) {
         size_t cap = v->cap ? v->cap * 2 : 1024;
-        uint32_t *p = realloc(v->entry, cap * sizeof *p);
+        uint32_t *p = mem_resize(v->entry, cap * sizeof *p);
         if (!p) return err_nomem(e, cap * sizeof *p, "the vocabulary");
         v->entry = p;
         v->cap = cap;
     }
     if (v->block_cap - v->block_len < size) {
         size_t cap = v->block_cap * 2 + size + 4096;
-        char *p = realloc(v->block, cap);
+        char *p = mem_resize(v->block, cap);
         if (!p) return err_nomem(e, cap, "the vocabulary");
         v->block = p;
         v->block_cap = cap;
@@ -149,12 +150,12 @@ static int by_id(const void *a, const void *b)
 
 static int sort_entries(vocab *v, pith_err *e)
 {
-    id_place *p = malloc(v->n * sizeof *p);
+    id_place *p = mem_alloc(v->n * sizeof *p);
     if (!p) return err_nomem(e, v->n * sizeof *p, "the vocabulary");
     for (size_t i = 0; i < v->n; i++) p[i] = (id_place){vocab_nth(v, i)->id, v->entry[i]};
     qsort(p, v->n, sizeof *p, by_id);
     for (size_t i = 0; i < v->n; i++) v->entry[i] = p[i].what;
-    free(p);
+    mem_free(p);
     return 0;
 }
 
@@ -186,9 +187,9 @@ int vocab_read(vocab *v, json model, pith_err *e)
 
 void vocab_free(vocab *v)
 {
-    free(v->block);
-    free(v->entry);
-    free(v->slot);
+    mem_free(v->block);
+    mem_free(v->entry);
+    mem_free(v->slot);
     *v = (vocab){0};
 }
 

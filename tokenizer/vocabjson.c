@@ -2,6 +2,7 @@
 #include "tokenizer/vocabjson.h"
 #include "tokenizer/unicode.h"
 #include "tokenizer/vocabtxt.h"
+#include "base/mem.h"
 #include "base/memtext.h"
 #include <stdbool.h>
 #include <stdio.h>
@@ -154,7 +155,7 @@ int vocabjson_convert(const char *dir, json config, char **out, size_t *len, pit
     if (f && memtext_close(f, out)) failed = true;
     if (failed && merges) rc = err_nomem(e, merges_len * 2, "vocab.json");
     json_free(vocab);
-    free(merges);
-    if (rc) free(*out);
+    mem_free(merges);
+    if (rc) mem_free(*out);
     return rc;
 }

@@ -5,7 +5,7 @@
 #define TOKENIZER_VOCABJSON_H
 #include "base/json.h"
 
-/* config: the root of tokenizer_config.json, or none. *out is malloc'ed, *len bytes. */
+/* config: the root of tokenizer_config.json, or none. *out is allocated, *len bytes. */
 int vocabjson_convert(const char *dir, json config, char **out, size_t *len, pith_err *e);
 
 #endif

@@ -1,5 +1,6 @@
 #define _POSIX_C_SOURCE 200809L
 #include "tokenizer/vocabtxt.h"
+#include "base/mem.h"
 #include "base/memtext.h"
 #include "base/path.h"
 #include "tokenizer/unicode.h"
@@ -40,7 +41,7 @@ int vocabtxt_there(const char *dir, const char *name, bool *there, pith_err *e)
     struct stat st;
     char *path = path_join(dir, name, e);
     *there = path && stat(path, &st) == 0;
-    free(path);
+    mem_free(path);
     return path ? 0 : -1;
 }
 
@@ -51,7 +52,7 @@ int vocabtxt_load(const char *dir, const char *name, json_doc **doc, pith_err *e
     *doc = NULL;
     bool there = path && stat(path, &st) == 0;
     if (there) *doc = json_load(path, e);
-    free(path);
+    mem_free(path);
     return !path || (there && !*doc) ? -1 : 0;
 }
 
@@ -62,23 +63,23 @@ char *vocabtxt_read(const char *dir, const char *name, size_t *len, pith_err *e)
     FILE *f = path ? fopen(path, "rb") : NULL;
     if (path && !f)
         err_set(e, "%s: cannot open: %s", path, strerror(errno));
-    else if (f && !(text = malloc(cap)))
+    else if (f && !(text = mem_alloc(cap)))
         err_nomem(e, cap, path);
     while (text && (n += fread(text + n, 1, cap - n, f)) == cap) {
-        char *more = cap > SIZE_MAX / 2 ? NULL : realloc(text, cap *= 2);
+        char *more = cap > SIZE_MAX / 2 ? NULL : mem_resize(text, cap *= 2);
         if (!more) {
             err_nomem(e, cap, path);
-            free(text);
+            mem_free(text);
         }
         text = more;
     }
     if (text && ferror(f)) {
         err_set(e, "%s: cannot read: %s", path, strerror(errno));
-        free(text);
+        mem_free(text);
         text = NULL;
     }
     if (f) fclose(f);
-    free(path);
+    mem_free(path);
     *len = n;
     return text;
 }
@@ -148,7 +149,7 @@ static int by_id(const void *a, const void *b)
 int vocabtxt_put_decoder(FILE *f, bool *any, json decoder, pith_err *e)
 {
     size_t n = json_len(decoder), i = 0;
-    listed_token *list = n ? malloc(n * sizeof *list) : NULL;
+    listed_token *list = n ? mem_alloc(n * sizeof *list) : NULL;
     if (n && !list) return err_nomem(e, n * sizeof *list, "added tokens");
     int rc = 0;
     for (json c = json_first(decoder); c.node && !rc; c = json_next(c)) {
@@ -164,7 +165,7 @@ int vocabtxt_put_decoder(FILE *f, bool *any, json decoder, pith_err *e)
             vocabtxt_put_added(f, any, list[i].v, content, special, e))
             rc = -1;
     }
-    free(list);
+    mem_free(list);
     return rc;
 }
 
@@ -286,8 +287,8 @@ static int convert(const char *dir, json config, json roles, char **out, size_t 
     bool failed = !f || ferror(f);
     if (f && memtext_close(f, out)) failed = true;
     if (failed) rc = err_nomem(e, text_len * 2, "vocab.txt");
-    free(text);
-    if (rc) free(*out);
+    mem_free(text);
+    if (rc) mem_free(*out);
     return rc;
 }
 

@@ -7,14 +7,14 @@
 #include <stdio.h>
 
 /* dir: holds vocab.txt and what older directories keep beside it; config: tokenizer_config.json (may be absent).
- * *out is malloc'ed, *len bytes. */
+ * *out is allocated, *len bytes. */
 int vocabtxt_convert(const char *dir, json config, char **out, size_t *len, pith_err *e);
 /* The JSON file dir/name; *doc is NULL if there is no such file. */
 int vocabtxt_load(const char *dir, const char *name, json_doc **doc, pith_err *e);
 
 /* What other directories without tokenizer.json (spm.c, vocabjson.c) need too. */
 int vocabtxt_there(const char *dir, const char *name, bool *there, pith_err *e);
-/* A whole file, malloc'ed. */
+/* A whole file, allocated. */
 char *vocabtxt_read(const char *dir, const char *name, size_t *len, pith_err *e);
 /* "content" of a token that is a string or an object; the default if it is not there; NULL if it is null. */
 int vocabtxt_content(json v, const char *def, const char **out, pith_err *e);

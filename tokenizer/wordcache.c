@@ -1,4 +1,5 @@
 #include "tokenizer/wordcache.h"
+#include "base/mem.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,7 +48,7 @@ int wordcache_get(const wordcache *c, uint64_t hash, const char *word, size_t le
 /* An empty table of n slots; what was there is put in again unless it starts anew. */
 static int resize(wordcache *c, size_t n, bool anew, pith_err *e)
 {
-    wordcache_slot *slot = calloc(n, sizeof *slot);
+    wordcache_slot *slot = mem_zero(n, sizeof *slot);
     if (!slot) return err_nomem(e, n * sizeof *slot, "words");
     for (size_t k = 0; k < c->n_slots && !anew; k++) {
         if (!c->slot[k].len) continue;
@@ -56,7 +57,7 @@ static int resize(wordcache *c, size_t n, bool anew, pith_err *e)
         slot[i] = c->slot[k];
     }
     if (anew) c->n_pool = c->n_used = 0;
-    free(c->slot);
+    mem_free(c->slot);
     c->slot = slot;
     c->n_slots = n;
     return 0;
@@ -74,7 +75,7 @@ int wordcache_put(wordcache *c, uint64_t hash, const char *word, size_t len, siz
     }
     if (c->cap_pool - c->n_pool < need) {
         size_t cap = c->cap_pool * 2 + need + 1024;
-        uint32_t *p = realloc(c->pool, cap * sizeof *p);
+        uint32_t *p = mem_resize(c->pool, cap * sizeof *p);
         if (!p) return err_nomem(e, cap * sizeof *p, "words");
         c->pool = p;
         c->cap_pool = cap;
@@ -95,7 +96,7 @@ int wordcache_put(wordcache *c, uint64_t hash, const char *word, size_t len, siz
 
 void wordcache_free(wordcache *c)
 {
-    free(c->slot);
-    free(c->pool);
+    mem_free(c->slot);
+    mem_free(c->pool);
     *c = (wordcache){0};
 }

@@ -1,4 +1,5 @@
 /* wordlevel: a word is a piece or it is unknown. */
+#include "base/mem.h"
 #include "tokenizer/tokmodel.h"
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,7 @@ static void *wordlevel_open(json v, bool bytes, vocab *vocabulary, pith_err *e)
     const char *unknown;
     if (json_get_str(v, "unk_token", &unknown, e) || vocab_read(vocabulary, v, e)) return NULL;
     size_t n = strlen(unknown) + 1;
-    wordlevel *w = malloc(sizeof *w + n);
+    wordlevel *w = mem_alloc(sizeof *w + n);
     if (!w) return err_nomem(e, sizeof *w + n, "the tokenizer"), NULL;
     memcpy(w->unknown_piece, unknown, n);
     w->unknown = vocab_find(vocabulary, unknown, n - 1);
@@ -36,4 +37,4 @@ static int wordlevel_word(const void *m, const vocab *v, const char *text, size_
     return 0;
 }
 
-const tokmodel wordlevel_model = {"WordLevel", false, wordlevel_open, free, wordlevel_word, NULL};
+const tokmodel wordlevel_model = {"WordLevel", false, wordlevel_open, mem_free, wordlevel_word, NULL};

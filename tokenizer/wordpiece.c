@@ -1,5 +1,6 @@
 /* wordpiece: the longest piece that begins the word, then the longest that goes on, each marked by a prefix; a word
  * that cannot be cut so, or is too long, is one unknown token. */
+#include "base/mem.h"
 #include "tokenizer/tokmodel.h"
 #include <stdlib.h>
 #include <string.h>
@@ -15,15 +16,15 @@ typedef struct wordpiece {
 static void wordpiece_close(void *m)
 {
     wordpiece *w = m;
-    free(w->prefix);
-    free(w->unknown_piece);
-    free(w);
+    mem_free(w->prefix);
+    mem_free(w->unknown_piece);
+    mem_free(w);
 }
 
 static char *copy(const char *s, pith_err *e)
 {
     size_t n = strlen(s) + 1;
-    char *p = malloc(n);
+    char *p = mem_alloc(n);
     if (!p) return err_nomem(e, n, "the tokenizer"), NULL;
     return memcpy(p, s, n);
 }
@@ -32,7 +33,7 @@ static void *wordpiece_open(json v, bool bytes, vocab *vocabulary, pith_err *e)
 {
     (void)bytes;
     const char *unknown, *prefix;
-    wordpiece *w = calloc(1, sizeof *w);
+    wordpiece *w = mem_zero(1, sizeof *w);
     if (!w) return err_nomem(e, sizeof *w, "the tokenizer"), NULL;
     vocabulary->prefixes = true;
     if (json_get_str(v, "unk_token", &unknown, e) || json_get_str(v, "continuing_subword_prefix", &prefix, e) ||

@@ -1,8 +1,7 @@
-#define _POSIX_C_SOURCE 200809L
 #include "base/arena.h"
+#include "base/mem.h"
 #include <assert.h>
 #include <stdint.h>
-#include <stdlib.h>
 
 void *arena_take(arena *a, size_t n, size_t size)
 {
@@ -21,10 +20,10 @@ void *arena_take(arena *a, size_t n, size_t size)
 int arena_reserve(arena *a, size_t bytes, pith_err *e)
 {
     if (bytes > a->cap || !a->base) {
-        void *p = NULL;
         size_t cap = bytes ? bytes : 64;
-        if (posix_memalign(&p, 64, cap)) return err_nomem(e, cap, "working memory");
-        free(a->base);
+        void *p = mem_aligned(64, cap);
+        if (!p) return err_nomem(e, cap, "working memory");
+        mem_free_aligned(a->base);
         a->base = p;
         a->cap = cap;
     }
@@ -34,6 +33,6 @@ int arena_reserve(arena *a, size_t bytes, pith_err *e)
 
 void arena_free(arena *a)
 {
-    free(a->base);
+    mem_free_aligned(a->base);
     *a = (arena){0};
 }

@@ -1,7 +1,7 @@
 #define _DEFAULT_SOURCE
 #include "base/chunks.h"
+#include "base/mem.h"
 #include <stdint.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 
 enum { LINE = 64 };
@@ -19,10 +19,9 @@ typedef struct chunk {
 static void *pages(size_t bytes)
 {
     const int large = bytes >= 2 * HUGE;
-    void *p = NULL;
-    if (posix_memalign(&p, large ? HUGE : LINE, bytes)) return NULL;
+    void *p = mem_aligned(large ? HUGE : LINE, bytes);
 #ifdef MADV_HUGEPAGE
-    if (large) madvise(p, bytes / HUGE * HUGE, MADV_HUGEPAGE);
+    if (p && large) madvise(p, bytes / HUGE * HUGE, MADV_HUGEPAGE);
 #endif
     return p;
 }
@@ -34,11 +33,11 @@ static chunk *grow(chunk_list *p, size_t bytes)
     size = size < LEAST / 4 ? LEAST : size > MOST / 4 ? MOST : 4 * size;
     if (size < bytes) size = bytes;
     if (size >= HUGE) size = (size + HUGE - 1) / HUGE * HUGE;
-    chunk *c = malloc(sizeof *c);
+    chunk *c = mem_alloc(sizeof *c);
     char *at = c ? pages(size) : NULL;
     if (c && !at && size > bytes) at = pages(size = bytes); /* little memory: no more than must be */
     if (!at) {
-        free(c);
+        mem_free(c);
         return NULL;
     }
     *c = (chunk){p->newest, at, 0, size};
@@ -64,8 +63,8 @@ void chunks_free(chunk_list *p)
 {
     for (chunk *c = p->newest, *next; c; c = next) {
         next = c->next;
-        free(c->at);
-        free(c);
+        mem_free_aligned(c->at);
+        mem_free(c);
     }
     *p = (chunk_list){0};
 }

@@ -10,7 +10,7 @@ typedef struct chunk_list {
     size_t bytes; /* of all of them */
 } chunk_list;
 
-/* `bytes` on a cache line; NULL: no memory. p NULL: memory of its own, for free(). What is never written takes none. */
+/* `bytes` on a cache line; NULL: no memory. p NULL: memory of its own, for mem_free_aligned. What is never written takes none. */
 void *chunks_take(chunk_list *p, size_t bytes);
 void chunks_free(chunk_list *p);
 

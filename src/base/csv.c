@@ -1,4 +1,5 @@
 #include "base/csv.h"
+#include "base/mem.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +13,7 @@ static int grow(void **p, size_t *cap, size_t need, size_t size, pith_err *e)
         if (c > SIZE_MAX / 2) return err_nomem(e, need, "a CSV record");
         c *= 2;
     }
-    void *q = c > SIZE_MAX / size ? NULL : realloc(*p, c * size);
+    void *q = c > SIZE_MAX / size ? NULL : mem_resize(*p, c * size);
     if (!q) return err_nomem(e, c, "a CSV record");
     *p = q;
     *cap = c;
@@ -149,10 +150,10 @@ int csv_next(csv *r, pith_err *e)
 
 void csv_free(csv *r)
 {
-    free(r->in);
-    free(r->rec);
-    free(r->field);
-    free(r->ends);
+    mem_free(r->in);
+    mem_free(r->rec);
+    mem_free(r->field);
+    mem_free(r->ends);
     *r = (csv){.sep = r->sep, .quoting = r->quoting};
 }
 

@@ -1,4 +1,5 @@
 #include "base/digest.h"
+#include "base/mem.h"
 #include <nettle/sha2.h>
 #include <stdlib.h>
 #include <xxhash.h>
@@ -11,11 +12,11 @@ struct digest_stream {
 
 digest_stream *digest_stream_new(void)
 {
-    digest_stream *d = calloc(1, sizeof *d);
+    digest_stream *d = mem_zero(1, sizeof *d);
     if (d) d->x = XXH3_createState();
     if (d && d->x) XXH3_64bits_reset(d->x);
     if (!d || d->x) return d;
-    free(d);
+    mem_free(d);
     return NULL;
 }
 
@@ -31,7 +32,7 @@ uint64_t digest_stream_take(digest_stream *d)
 void digest_stream_free(digest_stream *d)
 {
     if (d) XXH3_freeState(d->x);
-    free(d);
+    mem_free(d);
 }
 
 struct digest_sha256 {
@@ -40,7 +41,7 @@ struct digest_sha256 {
 
 digest_sha256 *digest_sha256_new(void)
 {
-    digest_sha256 *d = malloc(sizeof *d);
+    digest_sha256 *d = mem_alloc(sizeof *d);
     if (d) sha256_init(&d->c);
     return d;
 }
@@ -50,5 +51,5 @@ void digest_sha256_add(digest_sha256 *d, const void *data, size_t len) { sha256_
 void digest_sha256_end(digest_sha256 *d, unsigned char out[DIGEST_SHA256])
 {
     sha256_digest(&d->c, DIGEST_SHA256, out);
-    free(d);
+    mem_free(d);
 }

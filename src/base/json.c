@@ -1,4 +1,5 @@
 #include "base/json.h"
+#include "base/mem.h"
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <math.h>
@@ -36,6 +37,8 @@ static void line_column(const char *text, size_t at, size_t *line, size_t *col)
 
 static int is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
+void json_use_mem(void) { cJSON_InitHooks(&(cJSON_Hooks){mem_alloc, mem_free}); }
+
 json_doc *json_parse(const char *name, const char *text, size_t len, pith_err *e)
 {
     size_t line, col, bad = 0;
@@ -63,10 +66,10 @@ json_doc *json_parse(const char *name, const char *text, size_t len, pith_err *e
         quoted ^= text[bad] == '"';
         bad += text[bad] == '\\' && bad + 1 < len && (unsigned char)text[bad + 1] < 0x80 ? 2 : n;
     }
-    json_doc *d = calloc(1, sizeof *d);
+    json_doc *d = mem_zero(1, sizeof *d);
     size_t name_len = strlen(name) + 1;
-    if (!d || !(d->name = malloc(name_len))) {
-        free(d);
+    if (!d || !(d->name = mem_alloc(name_len))) {
+        mem_free(d);
         err_nomem(e, name_len + sizeof *d, name);
         return NULL;
     }
@@ -119,12 +122,12 @@ static json_doc *load(const char *path, int own, pith_err *e)
         return NULL;
     }
     size_t n = 0, cap = 1 << 16;
-    char *text = malloc(cap);
+    char *text = mem_alloc(cap);
     while (text) {
         n += fread(text + n, 1, cap - n, f);
         if (n < cap) break;
-        char *more = cap > (size_t)1 << 32 ? NULL : realloc(text, cap *= 2);
-        if (!more) free(text);
+        char *more = cap > (size_t)1 << 32 ? NULL : mem_resize(text, cap *= 2);
+        if (!more) mem_free(text);
         text = more;
     }
     json_doc *d = NULL;
@@ -134,7 +137,7 @@ static json_doc *load(const char *path, int own, pith_err *e)
         err_set(e, "%s: cannot read: %s", path, strerror(errno));
     else if (own || !too_many(path, text, n, e))
         d = json_parse(path, text, n, e);
-    free(text);
+    mem_free(text);
     fclose(f);
     return d;
 }
@@ -146,8 +149,8 @@ void json_free(json_doc *d)
 {
     if (!d) return;
     cJSON_Delete(d->root);
-    free(d->name);
-    free(d);
+    mem_free(d->name);
+    mem_free(d);
 }
 
 json json_root(const json_doc *d) { return (json){d ? d->root : NULL, d}; }

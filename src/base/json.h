@@ -6,6 +6,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
+/* From now on cJSON's memory, that of the whole process, comes by base/mem. */
+void json_use_mem(void);
+
 struct cJSON;
 typedef struct json_doc json_doc;
 /* A value inside a document, passed by value; node is NULL for "not there". */

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #define _FILE_OFFSET_BITS 64
 #include "base/outfile.h"
+#include "base/mem.h"
 #include "base/path.h"
 #include <dirent.h>
 #include <errno.h>
@@ -21,11 +22,11 @@ static int broken(const outfile *o, const char *what, pith_err *e)
     return err_set(e, "%.700s: cannot %s: %s", o->name, what, strerror(errno));
 }
 
-/* The folder of path; malloc'ed. */
+/* The folder of path; allocated. */
 static char *folder(const char *path, pith_err *e)
 {
     const char *slash = strrchr(path, '/');
-    char *s = !slash ? strdup(".") : slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+    char *s = !slash ? mem_copy(".") : slash == path ? mem_copy("/") : mem_copy_n(path, (size_t)(slash - path));
     if (!s) err_nomem(e, strlen(path), "a path");
     return s;
 }
@@ -118,13 +119,13 @@ static int look_at_target(outfile *o, const char *path, pith_err *e)
     if (o->there && !S_ISREG(st.st_mode)) return err_set(e, "%.700s: not a regular file, cannot be replaced by one", path);
     if (o->there && !o->replace) return exists(o, e);
     o->mode = o->there ? st.st_mode & 0777 : 0;
-    o->path = o->there ? realpath(path, NULL) : strdup(path);
+    o->path = o->there ? mem_adopt(realpath(path, NULL)) : mem_copy(path);
     return o->path ? 0 : broken(o, "write here", e);
 }
 
 int outfile_open(outfile *o, const char *path, int replace, pith_err *e)
 {
-    *o = (outfile){.fd = -1, .replace = replace, .name = strdup(path)};
+    *o = (outfile){.fd = -1, .replace = replace, .name = mem_copy(path)};
     char *dir = NULL;
     int bad = o->name ? look_at_target(o, path, e) : err_nomem(e, strlen(path), "a path");
     if (!bad) bad = (dir = folder(o->path, e)) && (o->temp = temp_path(o->path, dir, e)) ? 0 : -1;
@@ -132,11 +133,11 @@ int outfile_open(outfile *o, const char *path, int replace, pith_err *e)
         clear_debris(o->temp, dir);
         bad = open_temp(o, dir, e);
         if (bad) {
-            free(o->temp);
+            mem_free(o->temp);
             o->temp = NULL;
         }
     }
-    free(dir);
+    mem_free(dir);
     if (bad) outfile_close(o);
     return bad;
 }
@@ -227,7 +228,7 @@ static int sync_name(const outfile *o, pith_err *e)
     char *dir = folder(o->path, e);
     if (!dir) return -1;
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    free(dir);
+    mem_free(dir);
 #ifdef __linux__
     int bad = fd < 0 ? syncfs(o->fd) : sync_file(fd);
 #else
@@ -258,8 +259,8 @@ void outfile_close(outfile *o)
         unlink(o->temp);
         close(o->fd);
     }
-    free(o->temp);
-    free(o->path);
-    free(o->name);
+    mem_free(o->temp);
+    mem_free(o->path);
+    mem_free(o->name);
     *o = (outfile){0};
 }

@@ -1,5 +1,7 @@
 #define _GNU_SOURCE
 #include "base/par.h"
+#include "base/log.h"
+#include "base/mem.h"
 #include <omp.h>
 #include <pthread.h>
 #include <sched.h>
@@ -169,8 +171,8 @@ static void team_free(void *arg)
     pthread_cond_destroy(&t->left.changed);
     pthread_cond_destroy(&t->unfinished.changed);
     pthread_mutex_destroy(&t->lock);
-    free(t->worker);
-    free(t);
+    mem_free(t->worker);
+    mem_free_aligned(t);
 }
 
 static void *idle(void *lock)
@@ -184,22 +186,22 @@ static void *idle(void *lock)
 static int available(int n)
 {
     pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-    pthread_t *t = calloc((size_t)n, sizeof *t);
+    pthread_t *t = mem_zero((size_t)n, sizeof *t);
     int k = 0;
     pthread_mutex_lock(&lock);
     while (t && k < n && !pthread_create(&t[k], NULL, idle, &lock)) k++;
     pthread_mutex_unlock(&lock);
     for (int i = 0; i < k; i++) pthread_join(t[i], NULL);
-    free(t);
+    mem_free(t);
     return k;
 }
 
 /* NULL where memory is not to be had. A team may be short of workers, or have none: the caller does what they do not. */
 static team *team_new(int threads)
 {
-    team *t = aligned_alloc(_Alignof(team), sizeof *t);
+    team *t = mem_aligned(_Alignof(team), sizeof *t);
     if (!t) return NULL;
-    *t = (team){.threads = threads, .worker = calloc((size_t)threads, sizeof *t->worker)};
+    *t = (team){.threads = threads, .worker = mem_zero((size_t)threads, sizeof *t->worker)};
     pthread_mutex_init(&t->lock, NULL);
     pthread_cond_init(&t->left.changed, NULL);
     pthread_cond_init(&t->unfinished.changed, NULL);
@@ -216,6 +218,7 @@ static team *team_new(int threads)
     atomic_store(&t->unfinished.items, 1);
     if (t->workers && pthread_create(&t->host, NULL, host, t)) t->workers = 0;
     if (t->workers) gate_wait(t, &t->unfinished, 1);
+    if (t->workers < threads - 1) log_tell(PITH_LOG_WARNING, "%d threads were asked for, the system gives %d", threads, t->workers + 1);
     return t;
 }
 

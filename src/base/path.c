@@ -1,11 +1,12 @@
 #include "base/path.h"
+#include "base/mem.h"
 #include <stdlib.h>
 #include <string.h>
 
 char *path_join(const char *dir, const char *name, pith_err *e)
 {
     size_t n = strlen(dir), k = strlen(name) + 1;
-    char *p = malloc(n + 1 + k);
+    char *p = mem_alloc(n + 1 + k);
     if (!p) return err_nomem(e, n + 1 + k, "a path"), NULL;
     memcpy(p, dir, n);
     if (n && dir[n - 1] != '/') p[n++] = '/';

@@ -3,7 +3,7 @@
 #define BASE_PATH_H
 #include "base/err.h"
 
-/* "dir/name" (one slash between), malloc'ed; NULL without memory. */
+/* "dir/name" (one slash between), allocated; NULL without memory. */
 char *path_join(const char *dir, const char *name, pith_err *e);
 
 #endif

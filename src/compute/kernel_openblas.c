@@ -8,6 +8,7 @@
  * this set was asked for. */
 #define _POSIX_C_SOURCE 200809L
 #include "compute/kernel.h"
+#include "base/log.h"
 #include <assert.h>
 #include <dlfcn.h>
 #include <limits.h>
@@ -38,7 +39,8 @@ static void load(void)
 {
     rest = kernel_best_exact();
     const char *core = !strcmp(rest->name, "avx512") ? "SKYLAKEX" : !strcmp(rest->name, "avx2") ? "HASWELL" : NULL;
-    if (core) setenv("OPENBLAS_CORETYPE", core, 0);
+    if (core && !getenv("OPENBLAS_CORETYPE") && !setenv("OPENBLAS_CORETYPE", core, 0))
+        log_tell(PITH_LOG_INFO, "OPENBLAS_CORETYPE=%s set in the environment, for OpenBLAS takes some machines for older ones", core);
     void *lib = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
     if (!lib) {
         snprintf(trouble, sizeof trouble, "%s (Debian: apt-get install libopenblas0-pthread)", dlerror());

@@ -1,5 +1,6 @@
 #include "compute/kv.h"
 #include "base/checked.h"
+#include "base/mem.h"
 #include "base/par.h"
 #include <stdlib.h>
 #include <string.h>
@@ -47,7 +48,7 @@ int kv_init(kv_cache *c, kv_shape shape, size_t tokens, pith_err *e)
         return err_set(e, "a context of %zu tokens does not fit memory; use a smaller --context", tokens);
     /* Zeroed, because lanes past the last key are multiplied and then ignored: no garbage there may be slow. */
     size_t bytes = (size_t)(keys + values) + 64;
-    c->block = calloc(1, bytes);
+    c->block = mem_zero(1, bytes);
     if (!c->block) return err_nomem(e, bytes, "the cache of keys and values");
     c->keys = (char *)c->block + (64 - (uintptr_t)c->block % 64) % 64;
     c->values = c->keys + keys;
@@ -58,7 +59,7 @@ int kv_init(kv_cache *c, kv_shape shape, size_t tokens, pith_err *e)
 
 void kv_free(kv_cache *c)
 {
-    free(c->block);
+    mem_free(c->block);
     *c = (kv_cache){0};
 }
 

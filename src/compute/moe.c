@@ -1,4 +1,5 @@
 #include "compute/moe.h"
+#include "base/mem.h"
 #include "base/par.h"
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +28,7 @@ int moe_load(op_weight **list, const op_ctx *c, tensor w, tensor bias, pith_err 
     *list = NULL;
     if (!w.data || !bias.data) return 0;
     size_t n = (size_t)w.shape[0];
-    *list = calloc(n, sizeof **list);
+    *list = mem_zero(n, sizeof **list);
     if (!*list) return err_nomem(e, n * sizeof **list, "experts");
     for (size_t i = 0; i < n; i++)
         if (op_weight_load_transposed(&(*list)[i], c, tensor_at(w, i), tensor_at(bias, i), e)) return -1;
@@ -38,8 +39,8 @@ void moe_free(moe *m)
 {
     for (size_t i = 0; m->gate_up && i < m->n_expert; i++) op_weight_free(&m->gate_up[i]);
     for (size_t i = 0; m->down && i < m->n_expert; i++) op_weight_free(&m->down[i]);
-    free(m->gate_up);
-    free(m->down);
+    mem_free(m->gate_up);
+    mem_free(m->down);
     *m = (moe){0};
 }
 

@@ -28,7 +28,7 @@ typedef struct moe_work {
 void moe_layout(moe_work *w, const moe *m, size_t n_tok, arena *a);
 /* y[n_tok][hidden] = the mixture for x [n_tok][hidden]; y may be x. */
 void moe_run(const op_ctx *c, const moe *m, const moe_work *w, const float *x, size_t n_tok, float *y);
-/* Expert by expert from w [n][in][out] and bias [n][out]; *list is malloc'ed, NULL where w has no data. */
+/* Expert by expert from w [n][in][out] and bias [n][out]; *list is allocated, NULL where w has no data. */
 int moe_load(op_weight **list, const op_ctx *c, tensor w, tensor bias, pith_err *e);
 void moe_free(moe *m); /* what it holds */
 uint64_t moe_bytes(const moe *m);

@@ -1,4 +1,5 @@
 #include "compute/op.h"
+#include "base/mem.h"
 #include "base/par.h"
 #include "compute/quant.h"
 #include "compute/rope.h"
@@ -92,7 +93,7 @@ int op_vector_load(float **out, tensor t, pith_err *e)
     *out = NULL;
     if (!t.data) return 0;
     size_t n = (size_t)tensor_count(t);
-    *out = malloc(n ? n * sizeof **out : 1);
+    *out = mem_alloc(n ? n * sizeof **out : 1);
     if (!*out) return err_nomem(e, n * sizeof **out, "weights");
     if (tensor_read_f32(t, 0, n, *out))
         return err_set(e, "weights of dtype %s cannot be computed with", tensor_dtypes[t.type].name);
@@ -123,7 +124,7 @@ static int load_quant(op_weight *p, const op_ctx *c, tensor w, pith_err *e)
 {
     size_t panels = kernel_ceil_div(p->n, KERNEL_PANEL), items = kernel_ceil_div(panels, 4);
     quant_job j = {.c = c, .w = p, .src = w, .group = 4};
-    j.bad = calloc(items, sizeof *j.bad);
+    j.bad = mem_zero(items, sizeof *j.bad);
     if (!j.bad) return err_nomem(e, items * sizeof *j.bad, "quantising weights");
     par_for(c->threads, items, quant_item, &j);
     int failed = 0;
@@ -134,7 +135,7 @@ static int load_quant(op_weight *p, const op_ctx *c, tensor w, pith_err *e)
         failed = err_set(e, "row %zu, column %zu is %g, which cannot be quantised (`pith verify` tells more); load the weights as they are, "
                             "without --dtype", j.bad[i].row, j.bad[i].col, (double)value);
     }
-    free(j.bad);
+    mem_free(j.bad);
     return failed;
 }
 
@@ -186,8 +187,8 @@ int op_weight_load_transposed(op_weight *p, const op_ctx *c, tensor w, tensor bi
 
 void op_weight_free(op_weight *p)
 {
-    if (!p->borrowed) free(p->panels);
-    free(p->bias);
+    if (!p->borrowed) mem_free_aligned(p->panels);
+    mem_free(p->bias);
     *p = (op_weight){0};
 }
 

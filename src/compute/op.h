@@ -39,7 +39,7 @@ int op_weight_load(op_weight *p, const op_ctx *c, tensor w, tensor bias, pith_er
 int op_weight_load_transposed(op_weight *p, const op_ctx *c, tensor w, tensor bias, pith_err *e);
 void op_weight_free(op_weight *p);
 uint64_t op_weight_bytes(const op_weight *p);
-/* A vector of any float dtype as float [n], malloc'ed; NULL for one without data. */
+/* A vector of any float dtype as float [n], allocated; NULL for one without data. */
 int op_vector_load(float **out, tensor t, pith_err *e);
 
 /* Takes what op_linear needs for m rows of at most k from the arena, where weights are quantised; else nothing. */

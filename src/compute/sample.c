@@ -1,5 +1,6 @@
 #include "compute/sample.h"
 #include "base/fixed.h"
+#include "base/mem.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,10 +44,10 @@ typedef struct sample_item {
 int sample_work_init(sample_work *w, size_t vocab, pith_err *e)
 {
     *w = (sample_work){.vocab = vocab};
-    w->x = malloc(vocab * sizeof *w->x);
-    w->p = malloc(vocab * sizeof *w->p);
-    w->id = malloc(vocab * sizeof *w->id);
-    w->heap = malloc(vocab * sizeof *w->heap);
+    w->x = mem_alloc(vocab * sizeof *w->x);
+    w->p = mem_alloc(vocab * sizeof *w->p);
+    w->id = mem_alloc(vocab * sizeof *w->id);
+    w->heap = mem_alloc(vocab * sizeof *w->heap);
     if (w->x && w->p && w->id && w->heap) return 0;
     sample_work_free(w);
     return err_nomem(e, vocab * (sizeof(item) + 12), "sampling");
@@ -54,10 +55,10 @@ int sample_work_init(sample_work *w, size_t vocab, pith_err *e)
 
 void sample_work_free(sample_work *w)
 {
-    free(w->x);
-    free(w->p);
-    free(w->id);
-    free(w->heap);
+    mem_free(w->x);
+    mem_free(w->p);
+    mem_free(w->id);
+    mem_free(w->heap);
     *w = (sample_work){0};
 }
 
@@ -95,14 +96,14 @@ int sample_init(sample_state *s, const pith_sampling *o, size_t vocab, pith_err 
     if (check(o, vocab, e)) return -1;
     sample_seed(s->random, o->seed);
     if (o->n_bias) {
-        pith_logit_bias *own = malloc(o->n_bias * sizeof *own);
+        pith_logit_bias *own = mem_alloc(o->n_bias * sizeof *own);
         if (!own) return err_nomem(e, o->n_bias * sizeof *own, "logit_bias");
         memcpy(own, o->bias, o->n_bias * sizeof *own);
         s->o.bias = own, s->o.n_bias = o->n_bias;
     }
     if (o->repetition_penalty == 1 && o->presence_penalty == 0 && o->frequency_penalty == 0) return 0;
-    s->count = calloc(vocab, sizeof *s->count);
-    s->seen = malloc(vocab * sizeof *s->seen);
+    s->count = mem_zero(vocab, sizeof *s->count);
+    s->seen = mem_alloc(vocab * sizeof *s->seen);
     if (s->count && s->seen) return 0;
     sample_free(s);
     return err_nomem(e, vocab * sizeof *s->count, "penalties");
@@ -110,9 +111,9 @@ int sample_init(sample_state *s, const pith_sampling *o, size_t vocab, pith_err 
 
 void sample_free(sample_state *s)
 {
-    free((void *)(uintptr_t)s->o.bias);
-    free(s->count);
-    free(s->seen);
+    mem_free((void *)(uintptr_t)s->o.bias);
+    mem_free(s->count);
+    mem_free(s->seen);
     *s = (sample_state){0};
 }
 

@@ -2,6 +2,7 @@
 #include "formats/bind.h"
 #include "formats/scan.h"
 #include "base/checked.h"
+#include "base/mem.h"
 #include "compute/quant.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,24 +36,24 @@ enum {
 bind *bind_new(const safetensors *s, pith_err *e)
 {
     size_t n = safetensors_count(s) + 1;
-    bind *b = calloc(1, sizeof *b);
-    if (b) b->claimed = calloc(n, 1);
+    bind *b = mem_zero(1, sizeof *b);
+    if (b) b->claimed = mem_zero(n, 1);
     if (b && b->claimed) {
         b->s = s;
         return b;
     }
-    free(b);
+    mem_free(b);
     return err_nomem(e, n, "binding weights"), NULL;
 }
 
 void bind_free(bind *b)
 {
     if (!b) return;
-    free(b->aliases.items);
-    free(b->prefixes.items);
-    free(b->ignored.items);
-    free(b->claimed);
-    free(b);
+    mem_free(b->aliases.items);
+    mem_free(b->prefixes.items);
+    mem_free(b->ignored.items);
+    mem_free(b->claimed);
+    mem_free(b);
 }
 
 void bind_tell(bind *b, bind_tell_fn *fn, void *ctx)
@@ -109,7 +110,7 @@ static void add(bind *b, list *l, const char *want, const char *have)
 {
     if (l->n == l->cap) {
         size_t cap = l->cap ? 2 * l->cap : 8;
-        alias *p = realloc(l->items, cap * sizeof *p);
+        alias *p = mem_resize(l->items, cap * sizeof *p);
         if (!p) {
             err_nomem(&b->first, cap * sizeof *p, "binding weights");
             return;

@@ -1,6 +1,7 @@
 /* checkpoint: zip, legacy stream, and the choice of the dict. */
 #include "formats/checkpoint.h"
 #include "base/checked.h"
+#include "base/mem.h"
 #include "formats/scan.h"
 #include "formats/sniff.h"
 #include "formats/zip.h"
@@ -45,12 +46,12 @@ static int unite(checkpoint *c, const pickle_storage **first, pith_err *e)
 static int find_storages(checkpoint *c, const void *container, int (*locate)(checkpoint *c, const void *container, const pickle_storage *const *keys, pith_err *e), pith_err *e)
 {
     size_t n = pickle_storages(c->tree) + 1;
-    const pickle_storage **first = malloc(n * sizeof *first);
-    c->storage_of = malloc(n * sizeof *c->storage_of);
-    c->storages = calloc(n, sizeof *c->storages);
+    const pickle_storage **first = mem_alloc(n * sizeof *first);
+    c->storage_of = mem_alloc(n * sizeof *c->storage_of);
+    c->storages = mem_zero(n, sizeof *c->storages);
     int bad = first && c->storage_of && c->storages ? 0 : err_nomem(e, n * sizeof *c->storages, "the storages");
     if (!bad) bad = unite(c, first, e) || locate(c, container, (const pickle_storage *const *)first, e) ? -1 : 0;
-    free(first);
+    mem_free(first);
     return bad;
 }
 
@@ -106,7 +107,7 @@ static int check_byteorder(const archive *a, pith_err *e)
 static int locate_members(checkpoint *c, const void *container, const pickle_storage *const *keys, pith_err *e)
 {
     const archive *a = container;
-    char buf[SCAN_SHOW], *prefix = malloc(a->prefix_len + 5);
+    char buf[SCAN_SHOW], *prefix = mem_alloc(a->prefix_len + 5);
     if (!prefix) return err_nomem(e, a->prefix_len, "a name");
     memcpy(prefix, a->prefix, a->prefix_len);
     memcpy(prefix + a->prefix_len, "data/", 5);
@@ -118,7 +119,7 @@ static int locate_members(checkpoint *c, const void *container, const pickle_sto
             bad = err_set(e, "storage %s has %llu bytes, expected %llu; download it again", show(buf, keys[i]->key), (unsigned long long)m->size, (unsigned long long)keys[i]->nbytes);
         else c->storages[i] = (checkpoint_storage){m->offset, m->size, m->crc, 1};
     }
-    free(prefix);
+    mem_free(prefix);
     return bad;
 }
 
@@ -344,7 +345,7 @@ static int follow(checkpoint *c, const char *key, pith_err *e)
 int checkpoint_read(checkpoint *c, const void *p, size_t n, const char *key, pith_err *e)
 {
     size_t room = (key ? strlen(key) : 0) + 32;
-    c->key = calloc(room, 1);
+    c->key = mem_zero(room, 1);
     if (!c->key) return err_nomem(e, room, "a key");
     if (read_container(c, p, n, e)) return -1;
     pickle_kind root = pickle_root(c->tree).kind;
@@ -356,8 +357,8 @@ int checkpoint_read(checkpoint *c, const void *p, size_t n, const char *key, pit
 void checkpoint_free(checkpoint *c)
 {
     pickle_free(c->tree);
-    free(c->storages);
-    free(c->storage_of);
-    free(c->key);
+    mem_free(c->storages);
+    mem_free(c->storage_of);
+    mem_free(c->key);
     *c = (checkpoint){0};
 }

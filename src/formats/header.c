@@ -5,6 +5,7 @@
 #define _FILE_OFFSET_BITS 64
 #include "formats/header.h"
 #include "base/checked.h"
+#include "base/mem.h"
 #include "formats/scan.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -66,7 +67,7 @@ static void *keep(header *h, size_t n, int aligned, pith_err *e)
         size_t cap = b ? b->cap * 2 : BLOCK_MIN;
         if (cap > BLOCK_MAX) cap = BLOCK_MAX;
         if (cap < n) cap = (n + 7) & ~(size_t)7;
-        b = malloc(sizeof *b + cap);
+        b = mem_alloc(sizeof *b + cap);
         if (!b) return err_nomem(e, sizeof *b + cap, "names and shapes"), NULL;
         *b = (struct header_block){h->blocks, 0, cap};
         h->blocks = b;
@@ -82,7 +83,7 @@ static int grow(void **items, size_t *cap, size_t want, size_t size, const char 
     if (want <= *cap) return 0;
     size_t n = *cap < 16 ? 16 : *cap;
     while (n < want) n *= 2;
-    void *p = realloc(*items, n * size);
+    void *p = mem_resize(*items, n * size);
     if (!p) return err_nomem(e, n * size, what);
     *items = p;
     *cap = n;
@@ -297,10 +298,10 @@ static int read_meta(reader *r)
  * the entries follow them around each cycle. Linear whatever the order was. */
 static int sort_entries(safetensors_entry *x, size_t n, pith_err *e)
 {
-    uint32_t *a = malloc(n * sizeof *a), *b = malloc(n * sizeof *b);
+    uint32_t *a = mem_alloc(n * sizeof *a), *b = mem_alloc(n * sizeof *b);
     if (!a || !b) {
-        free(a);
-        free(b);
+        mem_free(a);
+        mem_free(b);
         return err_nomem(e, 2 * n * sizeof *a, "sorting the tensors");
     }
     for (size_t i = 0; i < n; i++) a[i] = (uint32_t)i;
@@ -336,8 +337,8 @@ static int sort_entries(safetensors_entry *x, size_t n, pith_err *e)
         x[to] = held;
         a[to] = to;
     }
-    free(a);
-    free(b);
+    mem_free(a);
+    mem_free(b);
     return 0;
 }
 
@@ -409,11 +410,11 @@ static int read_text(reader *r, size_t len)
 
 int header_read(header *h, header_file *f, size_t file, int fd, size_t len, pith_err *e)
 {
-    reader *r = calloc(1, sizeof *r);
+    reader *r = mem_zero(1, sizeof *r);
     if (!r) return err_nomem(e, sizeof *r, "a header");
     char *text = mmap(NULL, len + SCAN_PAD, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (text == MAP_FAILED) {
-        free(r);
+        mem_free(r);
         return err_nomem(e, len, "a header");
     }
     r->c = (scan){text, text, text + len, 0, e};
@@ -424,11 +425,11 @@ int header_read(header *h, header_file *f, size_t file, int fd, size_t len, pith
     r->e = e;
     int bad = header_pread(fd, text, len, 8, e) || read_text(r, len);
     munmap(text, len + SCAN_PAD);
-    free(r->dims);
+    mem_free(r->dims);
     if (!bad) {
         for (size_t i = r->first; i < h->n; i++) h->entries[i].offset += 8 + len; /* at most 2^63: bytes, not bits */
     }
-    free(r);
+    mem_free(r);
     return bad ? -1 : 0;
 }
 
@@ -436,15 +437,15 @@ void header_free(header *h)
 {
     for (struct header_block *b = h->blocks, *next; b; b = next) {
         next = b->next;
-        free(b);
+        mem_free(b);
     }
-    free(h->entries);
+    mem_free(h->entries);
     *h = (header){0};
 }
 
 void header_file_free(header_file *f)
 {
-    free(f->meta);
-    free(f->pairs);
+    mem_free(f->meta);
+    mem_free(f->pairs);
     *f = (header_file){0};
 }

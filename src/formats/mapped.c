@@ -2,6 +2,7 @@
 #define _FILE_OFFSET_BITS 64
 #include "formats/mapped.h"
 #include "base/checked.h"
+#include "base/mem.h"
 #include "formats/header.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -31,7 +32,7 @@ int mapped_regular(const char *path, uint64_t *size, pith_err *e)
 int mapped_open(mapped *m, const char *path, pith_err *e)
 {
     size_t n = strlen(path) + 1;
-    m->path = malloc(n);
+    m->path = mem_alloc(n);
     if (!m->path) return err_nomem(e, n, path);
     memcpy(m->path, path, n);
     return mapped_regular(path, &m->size, e);
@@ -49,8 +50,8 @@ int mapped_load(mapped *m, int fd, uint64_t from, int no_mmap, pith_err *e)
     if (checked_size(no_mmap ? m->size - from : m->size, &size)) return err_set(e, "too large for this machine's address space");
     m->from = from;
     if (no_mmap) {
-        void *p = NULL;
-        if (posix_memalign(&p, 64, size ? size : 1)) return err_nomem(e, size, "the tensors; without --no-mmap they are mapped");
+        void *p = mem_aligned(64, size);
+        if (!p) return err_nomem(e, size, "the tensors; without --no-mmap they are mapped");
         m->mem = p;
         return header_pread(fd, m->mem, size, from, e);
     }
@@ -79,13 +80,13 @@ int mapped_holds(const mapped *m, const void *addr)
 void mapped_unload(mapped *m)
 {
     if (m->map) munmap(m->map, (size_t)m->size);
-    free(m->mem);
+    mem_free_aligned(m->mem);
     m->map = m->mem = NULL;
 }
 
 void mapped_close(mapped *m)
 {
     mapped_unload(m);
-    free(m->path);
+    mem_free(m->path);
     m->path = NULL;
 }

@@ -2,6 +2,7 @@
  * they are in the pickle, the rest lies in blocks that go away together. */
 #include "formats/pickle.h"
 #include "base/checked.h"
+#include "base/mem.h"
 #include "formats/rebuild.h"
 #include "formats/scan.h"
 #include <stdlib.h>
@@ -64,7 +65,7 @@ void *pickle_alloc(pickle *x, size_t n, size_t size, pith_err *e)
     size_t want = ((size_t)bytes + 15) & ~(size_t)15;
     if (!x->blocks || x->blocks->cap - x->blocks->used < want) {
         size_t cap = want > BLOCK ? want : BLOCK;
-        block *b = calloc(1, sizeof *b + cap);
+        block *b = mem_zero(1, sizeof *b + cap);
         if (!b) return err_nomem(e, cap, "a pickle"), NULL;
         *b = (block){.next = x->blocks, .cap = cap};
         x->blocks = b;
@@ -96,7 +97,7 @@ static void *grow(void *p, size_t n, size_t *cap, size_t size, pith_err *e)
 {
     if (n < *cap) return p;
     size_t more = *cap ? 2 * *cap : 64;
-    void *q = more > SIZE_MAX / size ? NULL : realloc(p, more * size);
+    void *q = more > SIZE_MAX / size ? NULL : mem_resize(p, more * size);
     if (!q) return err_nomem(e, more * size, "a pickle"), NULL;
     *cap = more;
     return q;
@@ -277,7 +278,7 @@ static int put(pickle *x, size_t index_bytes, pith_err *e)
     if (i > x->puts++ + BLOCK) return err_set(e, "memo %llu after %zu bytes: no pickler numbers so", (unsigned long long)i, x->at);
     if (i >= x->n_memo) {
         size_t n = 2 * (size_t)i + 64;
-        pickle_value *p = realloc(x->memo, n * sizeof *p);
+        pickle_value *p = mem_resize(x->memo, n * sizeof *p);
         if (!p) return err_nomem(e, n * sizeof *p, "a pickle");
         x->memo = p;
         for (; x->n_memo < n; x->n_memo++) p[x->n_memo].kind = PICKLE_MARK;
@@ -378,7 +379,7 @@ static int step(pickle *x, unsigned op, pith_err *e)
 
 pickle *pickle_read(const void *p, size_t n, size_t storage_items, size_t *used, pith_err *e)
 {
-    pickle *x = calloc(1, sizeof *x);
+    pickle *x = mem_zero(1, sizeof *x);
     if (!x) return err_nomem(e, sizeof *x, "a pickle"), NULL;
     x->p = p;
     x->n = n;
@@ -395,8 +396,8 @@ pickle *pickle_read(const void *p, size_t n, size_t storage_items, size_t *used,
         bad = step(x, op, e);
         if (bad) err_where(e, "byte %zu, %s", x->op, opcodes[op] ? opcodes[op] : "no opcode at all");
     }
-    free(x->stack);
-    free(x->memo);
+    mem_free(x->stack);
+    mem_free(x->memo);
     x->stack = x->memo = NULL;
     *used = x->at;
     if (!bad) return x;
@@ -409,10 +410,10 @@ void pickle_free(pickle *x)
     if (!x) return;
     for (block *b = x->blocks, *next; b; b = next) {
         next = b->next;
-        free(b);
+        mem_free(b);
     }
-    free(x->storages);
-    free(x);
+    mem_free(x->storages);
+    mem_free(x);
 }
 
 pickle_value pickle_root(const pickle *x) { return x->root; }

@@ -5,6 +5,7 @@
 #include "formats/safetensors.h"
 #include "base/path.h"
 #include "base/checked.h"
+#include "base/mem.h"
 #include "formats/header.h"
 #include "formats/mapped.h"
 #include "formats/scan.h"
@@ -95,7 +96,7 @@ static int index_names(safetensors *s, pith_err *e)
     struct timespec now = {0, 0};
     if (n >= UINT32_MAX) return err_set(e, "over %u tensors", UINT32_MAX - 1);
     for (s->n_slots = 4; s->n_slots < 2 * n;) s->n_slots *= 2;
-    s->slots = calloc(s->n_slots, sizeof *s->slots);
+    s->slots = mem_zero(s->n_slots, sizeof *s->slots);
     if (!s->slots) return err_nomem(e, s->n_slots * sizeof *s->slots, "the index of names");
     clock_gettime(CLOCK_MONOTONIC, &now);
     s->key[0] = (uint64_t)(uintptr_t)s->slots ^ (uint64_t)now.tv_nsec << 32;
@@ -195,10 +196,10 @@ static int open_file(safetensors *s, size_t i, const char *path, const safetenso
 
 static int warn(safetensors *s, const char *text, pith_err *e)
 {
-    char **p = realloc(s->warnings, (s->n_warnings + 1) * sizeof *p);
+    char **p = mem_resize(s->warnings, (s->n_warnings + 1) * sizeof *p);
     size_t n = strlen(text) + 1;
     if (p) s->warnings = p;
-    char *copy = p ? malloc(n) : NULL;
+    char *copy = p ? mem_alloc(n) : NULL;
     if (!copy) return err_nomem(e, n, "a warning");
     memcpy(copy, text, n);
     s->warnings[s->n_warnings++] = copy;
@@ -231,7 +232,7 @@ static int warn_files(safetensors *s, pith_err *e)
 
 static int open_one(safetensors *s, const char *path, const safetensors_options *o, pith_err *e)
 {
-    s->files = calloc(1, sizeof *s->files);
+    s->files = mem_zero(1, sizeof *s->files);
     if (!s->files) return err_nomem(e, sizeof *s->files, path);
     s->n_files = 1;
     return open_file(s, 0, path, o, e) || index_names(s, e) || warn_files(s, e) ? -1 : 0;
@@ -258,7 +259,7 @@ static int open_shards(safetensors *s, const char *path, const safetensors_optio
     shards *x = shards_open(path, e);
     if (!x) return -1;
     size_t n = shards_count(x);
-    s->files = calloc(n, sizeof *s->files);
+    s->files = mem_zero(n, sizeof *s->files);
     int bad = s->files ? 0 : err_nomem(e, n * sizeof *s->files, path);
     for (size_t i = 0; i < n && !bad; i++) {
         s->n_files = i + 1;
@@ -282,7 +283,7 @@ static int open_dir(safetensors *s, const char *dir, const safetensors_options *
         if (!path) return -1;
         int there = !lstat(path, &st); /* a dangling link is told as what it is */
         int bad = there ? (i ? open_shards : open_one)(s, path, o, e) : 0;
-        free(path);
+        mem_free(path);
         if (there) return bad;
     }
     sniff_dir(dir, e);
@@ -304,7 +305,7 @@ safetensors *safetensors_open(const char *path, const safetensors_options *o, pi
     if (!e) e = &ignored;
     if (!o) o = &plain;
     if (stat(path, &st)) return err_set(e, "%s: cannot open: %s; check the path", path, strerror(errno)), NULL;
-    safetensors *s = calloc(1, sizeof *s);
+    safetensors *s = mem_zero(1, sizeof *s);
     if (!s) return err_nomem(e, sizeof *s, path), NULL;
     int bad = S_ISDIR(st.st_mode) ? open_dir(s, path, o, e) : is_index(path) ? open_shards(s, path, o, e) : open_one(s, path, o, e);
     if (!bad) return s;
@@ -320,12 +321,12 @@ void safetensors_close(safetensors *s)
         mapped_close(&f->m);
         header_file_free(&f->head);
     }
-    for (size_t i = 0; i < s->n_warnings; i++) free(s->warnings[i]);
+    for (size_t i = 0; i < s->n_warnings; i++) mem_free(s->warnings[i]);
     header_free(&s->table);
-    free(s->warnings);
-    free(s->files);
-    free(s->slots);
-    free(s);
+    mem_free(s->warnings);
+    mem_free(s->files);
+    mem_free(s->slots);
+    mem_free(s);
 }
 
 /* ---- access ---- */

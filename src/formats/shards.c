@@ -4,6 +4,7 @@
 #include "formats/shards.h"
 #include "base/checked.h"
 #include "base/json.h"
+#include "base/mem.h"
 #include "formats/scan.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -42,8 +43,8 @@ static int read_map(shards *x, pith_err *e)
     if (json_get_object(json_root(x->doc), "weight_map", &map, e)) return -1;
     x->n_map = json_len(map);
     if (!x->n_map) return err_set(e, "weight_map is empty: the index lists no tensor; download it again");
-    x->map = malloc(x->n_map * sizeof *x->map);
-    x->names = malloc(x->n_map * sizeof *x->names);
+    x->map = mem_alloc(x->n_map * sizeof *x->map);
+    x->names = mem_alloc(x->n_map * sizeof *x->names);
     if (!x->map || !x->names) return err_nomem(e, x->n_map * sizeof *x->map, "the index");
     size_t i = 0;
     for (json v = json_first(map); v.node; v = json_next(v), i++) {
@@ -65,11 +66,11 @@ static int read_map(shards *x, pith_err *e)
 
 static int make_paths(shards *x, pith_err *e)
 {
-    x->paths = calloc(x->n, sizeof *x->paths);
+    x->paths = mem_zero(x->n, sizeof *x->paths);
     if (!x->paths) return err_nomem(e, x->n * sizeof *x->paths, "the index");
     for (size_t i = 0; i < x->n; i++) {
         size_t n = strlen(x->names[i]) + 1;
-        x->paths[i] = malloc(x->dir_len + n);
+        x->paths[i] = mem_alloc(x->dir_len + n);
         if (!x->paths[i]) return err_nomem(e, x->dir_len + n, "the index");
         memcpy(x->paths[i], x->path, x->dir_len);
         memcpy(x->paths[i] + x->dir_len, x->names[i], n);
@@ -93,10 +94,10 @@ static int check_present(const shards *x, pith_err *e)
 
 shards *shards_open(const char *path, pith_err *e)
 {
-    shards *x = calloc(1, sizeof *x);
+    shards *x = mem_zero(1, sizeof *x);
     size_t n = strlen(path) + 1;
-    if (!x || !(x->path = malloc(n))) {
-        free(x);
+    if (!x || !(x->path = mem_alloc(n))) {
+        mem_free(x);
         return err_nomem(e, n, "the index"), NULL;
     }
     memcpy(x->path, path, n);
@@ -119,13 +120,13 @@ shards *shards_open(const char *path, pith_err *e)
 void shards_close(shards *x)
 {
     if (!x) return;
-    for (size_t i = 0; x->paths && i < x->n; i++) free(x->paths[i]);
-    free(x->paths);
-    free(x->names);
-    free(x->map);
+    for (size_t i = 0; x->paths && i < x->n; i++) mem_free(x->paths[i]);
+    mem_free(x->paths);
+    mem_free(x->names);
+    mem_free(x->map);
     json_free(x->doc);
-    free(x->path);
-    free(x);
+    mem_free(x->path);
+    mem_free(x);
 }
 
 size_t shards_count(const shards *x) { return x->n; }
@@ -133,7 +134,7 @@ const char *shards_path(const shards *x, size_t i) { return x->paths[i]; }
 
 int shards_check(const shards *x, const shards_table *t, pith_err *e)
 {
-    unsigned char *listed = calloc(t->n ? t->n : 1, 1);
+    unsigned char *listed = mem_zero(t->n ? t->n : 1, 1);
     char show[SCAN_SHOW];
     if (!listed) return err_nomem(e, t->n, "checking the index");
     int bad = 0;
@@ -152,7 +153,7 @@ int shards_check(const shards *x, const shards_table *t, pith_err *e)
             bad = err_set(e, "%s: %s holds %s, which the index does not list: the two are of different versions; download both again", x->path, x->names[one.file],
                           scan_show(show, one.name, strlen(one.name)));
     }
-    free(listed);
+    mem_free(listed);
     return bad;
 }
 

@@ -3,6 +3,7 @@
 #define _FILE_OFFSET_BITS 64
 #include "formats/torch.h"
 #include "base/checked.h"
+#include "base/mem.h"
 #include "base/par.h"
 #include "base/path.h"
 #include "formats/checkpoint.h"
@@ -41,9 +42,9 @@ static uint64_t size_of(const torch_entry *x) { return tensor_dtypes[x->t.type].
 
 static int warn(torch *x, const char *text, pith_err *e)
 {
-    char **p = realloc(x->warnings, (x->n_warnings + 1) * sizeof *p);
+    char **p = mem_resize(x->warnings, (x->n_warnings + 1) * sizeof *p);
     if (p) x->warnings = p;
-    char *copy = p ? strdup(text) : NULL;
+    char *copy = p ? mem_copy(text) : NULL;
     if (!copy) return err_nomem(e, strlen(text) + 1, "a warning");
     x->warnings[x->n_warnings++] = copy;
     return 0;
@@ -83,7 +84,7 @@ static int add_entry(torch *x, const file *f, const char *name, const pickle_ten
 {
     if (x->n == x->cap) {
         size_t cap = x->cap ? 2 * x->cap : 256;
-        torch_entry *p = cap < UINT32_MAX ? realloc(x->entries, cap * sizeof *p) : NULL;
+        torch_entry *p = cap < UINT32_MAX ? mem_resize(x->entries, cap * sizeof *p) : NULL;
         if (!p) return err_nomem(e, cap * sizeof *p, "the tensors");
         x->entries = p;
         x->cap = cap;
@@ -108,7 +109,7 @@ static int add_entries(torch *x, file *f, pith_err *e)
     for (size_t i = 0; i < d->n; i += 2)
         if (d->at[i + 1].kind == PICKLE_TENSOR) room += (size_t)d->at[i].len + 1;
     if (room - 1 > f->m.size + d->n) return err_set(e, "the tensors' names take more bytes than the file has: some are there twice");
-    char *name = f->names = malloc(room);
+    char *name = f->names = mem_alloc(room);
     if (!name) return err_nomem(e, room, "names");
     for (size_t i = 0; i < d->n; i += 2) {
         pickle_value k = d->at[i], v = d->at[i + 1];
@@ -157,7 +158,7 @@ static int check_storages(const file *f, pith_err *e)
     const checkpoint_storage *s = f->c.storages;
     for (size_t i = 0; i < f->c.n_storages; i++) n += s[i].checked ? (size_t)(s[i].nbytes / PART) + 1 : 0;
     if (!n) return 0;
-    sums all = {.m = &f->m, .parts = malloc(n * sizeof *all.parts)};
+    sums all = {.m = &f->m, .parts = mem_alloc(n * sizeof *all.parts)};
     if (!all.parts) return err_nomem(e, n * sizeof *all.parts, "the checksums");
     for (size_t i = 0; i < f->c.n_storages; i++)
         for (uint64_t at = 0; s[i].checked && at < s[i].nbytes; at += PART)
@@ -172,7 +173,7 @@ static int check_storages(const file *f, pith_err *e)
             bad = err_set(e, "the %llu bytes at %llu do not have the checksum that is written beside them: the file is damaged; download it again", (unsigned long long)s[i].nbytes,
                           (unsigned long long)s[i].offset);
     }
-    free(all.parts);
+    mem_free(all.parts);
     return bad;
 }
 
@@ -242,7 +243,7 @@ static int by_view(const void *a, const void *b, void *of)
 static int index_names(torch *x, pith_err *e)
 {
     char show[SCAN_SHOW];
-    uint32_t *order = malloc((x->n + 1) * sizeof *order);
+    uint32_t *order = mem_alloc((x->n + 1) * sizeof *order);
     if (!order) return err_nomem(e, x->n * sizeof *order, "the index of names");
     x->by_name = order;
     for (size_t i = 0; i < x->n; i++) order[i] = (uint32_t)i;
@@ -291,7 +292,7 @@ static size_t shard_find(const void *of, const char *name)
 
 static int open_one(torch *x, const char *path, const torch_options *o, pith_err *e)
 {
-    x->files = calloc(1, sizeof *x->files);
+    x->files = mem_zero(1, sizeof *x->files);
     if (!x->files) return err_nomem(e, sizeof *x->files, path);
     x->n_files = 1;
     return open_file(x, 0, path, o, e) || index_names(x, e) ? -1 : 0;
@@ -306,7 +307,7 @@ static int open_shards(torch *x, const char *path, const torch_options *o, pith_
     shards *s = shards_open(path, e);
     if (!s) return -1;
     size_t n = shards_count(s);
-    x->files = calloc(n, sizeof *x->files);
+    x->files = mem_zero(n, sizeof *x->files);
     int bad = x->files ? 0 : err_nomem(e, n * sizeof *x->files, path);
     for (size_t i = 0; i < n && !bad; i++) {
         x->n_files = i + 1;
@@ -331,14 +332,14 @@ static int ends_with(const char *s, const char *tail)
 
 static int is_index(const char *path) { return ends_with(path, ".bin.index.json"); }
 
-/* Path of the first of the names that is in the directory (a dangling link too), malloc'ed; NULL: none is, or memory. */
+/* Path of the first of the names that is in the directory (a dangling link too), allocated; NULL: none is, or memory. */
 static char *first_of(const char *dir, const char *const names[2], pith_err *e)
 {
     struct stat st;
     for (int i = 0; i < 2; i++) {
         char *path = path_join(dir, names[i], e);
         if (!path || !lstat(path, &st)) return path;
-        free(path);
+        mem_free(path);
     }
     return NULL;
 }
@@ -362,8 +363,8 @@ int torch_is(const char *path)
     if (S_ISDIR(st.st_mode)) {
         char *a = first_of(path, theirs, NULL), *b = a ? NULL : first_of(path, ours, NULL);
         int yes = b != NULL;
-        free(a);
-        free(b);
+        mem_free(a);
+        mem_free(b);
         return yes;
     }
     if (is_index(path)) return 1;
@@ -386,13 +387,13 @@ torch *torch_open(const char *path, const torch_options *o, pith_err *e)
     if (!e) e = &ignored;
     if (!o) o = &plain;
     if (stat(path, &st)) return err_set(e, "%s: cannot open: %s; check the path", path, strerror(errno)), NULL;
-    torch *x = calloc(1, sizeof *x);
+    torch *x = mem_zero(1, sizeof *x);
     char *found = S_ISDIR(st.st_mode) ? first_of(path, ours, e) : NULL;
     int bad = x ? 0 : err_nomem(e, sizeof *x, path);
     if (!bad && S_ISDIR(st.st_mode) && !found) bad = err_set(e, "%s: no %s and no %s here", path, ours[0], ours[1]);
     const char *at = found ? found : path;
     if (!bad) bad = (is_index(at) ? open_shards : open_one)(x, at, o, e);
-    free(found);
+    mem_free(found);
     if (!bad) return x;
     torch_close(x);
     return NULL;
@@ -404,14 +405,14 @@ void torch_close(torch *x)
     for (size_t i = 0; i < x->n_files; i++) {
         mapped_close(&x->files[i].m);
         checkpoint_free(&x->files[i].c);
-        free(x->files[i].names);
+        mem_free(x->files[i].names);
     }
-    for (size_t i = 0; i < x->n_warnings; i++) free(x->warnings[i]);
-    free(x->warnings);
-    free(x->files);
-    free(x->by_name);
-    free(x->entries);
-    free(x);
+    for (size_t i = 0; i < x->n_warnings; i++) mem_free(x->warnings[i]);
+    mem_free(x->warnings);
+    mem_free(x->files);
+    mem_free(x->by_name);
+    mem_free(x->entries);
+    mem_free(x);
 }
 
 /* ---- access ---- */

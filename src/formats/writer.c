@@ -1,5 +1,6 @@
 #include "formats/writer.h"
 #include "base/checked.h"
+#include "base/mem.h"
 #include "compute/tensor.h"
 #include "formats/header.h"
 #include "formats/scan.h"
@@ -27,7 +28,7 @@ static int put(text *t, const char *s, size_t n)
     if (n > t->cap - t->n) {
         size_t cap = t->cap < 2048 ? 4096 : 2 * t->cap;
         while (cap < t->n + n) cap *= 2;
-        char *s2 = realloc(t->s, cap);
+        char *s2 = mem_resize(t->s, cap);
         if (!s2) return err_nomem(t->e, cap, "a header");
         t->s = s2;
         t->cap = cap;
@@ -135,14 +136,14 @@ static int sort_names(item *x, size_t n, const char *what, pith_err *e)
 
 static int check_metadata(const pith_pair *m, size_t n, pith_err *e)
 {
-    item *keys = calloc(n ? n : 1, sizeof *keys);
+    item *keys = mem_zero(n ? n : 1, sizeof *keys);
     int bad = keys ? 0 : err_nomem(e, n * sizeof *keys, "metadata");
     for (size_t i = 0; i < n && !bad; i++) {
         bad = check_text(m[i].key, "a metadata key", e) || check_text(m[i].value, "a metadata value", e);
         keys[i].name = m[i].key;
     }
     if (!bad) bad = sort_names(keys, n, "metadata key", e);
-    free(keys);
+    mem_free(keys);
     return bad ? -1 : 0;
 }
 
@@ -169,8 +170,8 @@ static int place(writer_plan *p, text *t, const pith_tensor *tensors, const item
 
 int writer_lay_out(writer_plan *p, const pith_tensor *tensors, size_t n, const pith_pair *metadata, size_t n_metadata, pith_err *e)
 {
-    *p = (writer_plan){.at = calloc(n ? n : 1, sizeof *p->at)};
-    item *x = calloc(n ? n : 1, sizeof *x);
+    *p = (writer_plan){.at = mem_zero(n ? n : 1, sizeof *p->at)};
+    item *x = mem_zero(n ? n : 1, sizeof *x);
     text t = {.e = e};
     int bad = p->at && x ? check_metadata(metadata, n_metadata, e) : err_nomem(e, n * (sizeof *x + sizeof *p->at), "the table of tensors");
     for (size_t i = 0; i < n && !bad; i++) {
@@ -179,7 +180,7 @@ int writer_lay_out(writer_plan *p, const pith_tensor *tensors, size_t n, const p
     }
     if (!bad) bad = sort_names(x, n, "tensor name", e);
     if (!bad) bad = put(&t, "\0\0\0\0\0\0\0\0{", 9) || (n_metadata && put_metadata(&t, metadata, n_metadata)) || place(p, &t, tensors, x, n, e);
-    free(x);
+    mem_free(x);
     p->head = t.s;
     p->head_len = t.n;
     if (bad) writer_plan_free(p);
@@ -188,7 +189,7 @@ int writer_lay_out(writer_plan *p, const pith_tensor *tensors, size_t n, const p
 
 void writer_plan_free(writer_plan *p)
 {
-    free(p->head);
-    free(p->at);
+    mem_free(p->head);
+    mem_free(p->at);
     *p = (writer_plan){0};
 }

@@ -2,6 +2,7 @@
  * ways is refused. */
 #include "formats/zip.h"
 #include "base/checked.h"
+#include "base/mem.h"
 #include "formats/scan.h"
 #include <stdlib.h>
 #include <string.h>
@@ -149,8 +150,8 @@ static int read_directory(zip *z, pith_err *e)
     size_t n = (size_t)z->entries, size = (size_t)z->dir_size;
     const unsigned char *p = z->p + z->dir;
     char show[SCAN_SHOW];
-    z->members = malloc(n ? n * sizeof *z->members : 1);
-    z->names = malloc(size ? size : 1);
+    z->members = mem_alloc(n ? n * sizeof *z->members : 1);
+    z->names = mem_alloc(size ? size : 1);
     if (!z->members || !z->names) return err_nomem(e, n * sizeof *z->members + size, "the zip directory");
     char *name = z->names;
     for (; z->count < n; z->count++) {
@@ -194,7 +195,7 @@ static int check_apart(zip *z, pith_err *e)
 
 zip *zip_open(const void *p, size_t n, pith_err *e)
 {
-    zip *z = calloc(1, sizeof *z);
+    zip *z = mem_zero(1, sizeof *z);
     if (!z) return err_nomem(e, sizeof *z, "a zip archive"), NULL;
     z->p = p;
     z->n = n;
@@ -206,9 +207,9 @@ zip *zip_open(const void *p, size_t n, pith_err *e)
 void zip_close(zip *z)
 {
     if (!z) return;
-    free(z->members);
-    free(z->names);
-    free(z);
+    mem_free(z->members);
+    mem_free(z->names);
+    mem_free(z);
 }
 
 size_t zip_count(const zip *z) { return z->count; }

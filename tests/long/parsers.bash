@@ -31,7 +31,7 @@ parsers_build() {
     ar rcs "$dir/parsers.a" $(ls "$dir"/*.o | grep -v /tests_)
     for f in $PARSER_TESTS; do
         local wrap=${PARSER_WRAP-}
-        case $f in safetensors | torch) wrap+=" malloc calloc realloc posix_memalign mmap mmap64 pread64" ;; esac
+        case $f in safetensors | torch) wrap+=" malloc calloc realloc aligned_alloc mmap mmap64 pread64" ;; esac
         # shellcheck disable=SC2046,SC2086
         $CLANG $flags -o "$dir/test_$f" "$dir/tests_test_$f.c.o" ${PARSER_DOORS:+"$dir/$(tr / _ <<<"$PARSER_DOORS").o"} ${wrap:+$(printf -- '-Wl,--wrap=%s ' $wrap)} "$dir/parsers.a" $(pkg-config --libs $PARSER_PKGS) -lcmocka -lm -ldl >>"$dir/log" 2>&1 || return 1
     done
