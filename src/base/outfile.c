@@ -223,12 +223,9 @@ static int rename_new(const outfile *o)
 }
 
 /* The new name on disk. A folder that may not be read cannot be synced alone, but its file system can. */
-static int sync_name(const outfile *o, pith_err *e)
+static int sync_name(const outfile *o, const char *dir, pith_err *e)
 {
-    char *dir = folder(o->path, e);
-    if (!dir) return -1;
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    mem_free(dir);
 #ifdef __linux__
     int bad = fd < 0 ? syncfs(o->fd) : sync_file(fd);
 #else
@@ -240,7 +237,7 @@ static int sync_name(const outfile *o, pith_err *e)
     return bad ? err_set(e, "%.700s: is written, but its folder cannot be synced: %s", o->name, strerror(why)) : 0;
 }
 
-int outfile_finish(outfile *o, pith_err *e)
+static int give_name(outfile *o, pith_err *e)
 {
     struct stat st;
     if (o->there && fstat(o->fd, &st) == 0 && (st.st_mode & 07777) != o->mode && fchmod(o->fd, o->mode)) return broken(o, "set its permissions", e);
@@ -248,8 +245,18 @@ int outfile_finish(outfile *o, pith_err *e)
     /* Still locked, so that no other run takes it for debris. */
     if (o->replace ? rename(o->temp, o->path) : rename_new(o)) return errno == EEXIST && !o->replace ? exists(o, e) : broken(o, "write", e);
     o->temp[0] = 0; /* not freed: a signal handler may know it */
-    int bad = sync_name(o, e);
-    close(o->fd);
+    return 0;
+}
+
+int outfile_finish(outfile *o, pith_err *e)
+{
+    char *dir = folder(o->path, e); /* before anything is done: without memory nothing is */
+    int bad = dir ? give_name(o, e) : -1;
+    if (!bad) {
+        bad = sync_name(o, dir, e);
+        close(o->fd);
+    }
+    mem_free(dir);
     return bad;
 }
 
