@@ -320,6 +320,45 @@ static void test_log(void **state)
     pith_model_close(m);
 }
 
+static void test_log_packed(void **state)
+{
+    pith_err e = {0};
+    char dir[512], path[600], config[600], copy[4096];
+    (void)state;
+    snprintf(dir, sizeof dir, "%s/packed", files_dir);
+    snprintf(path, sizeof path, "%s/model.safetensors", dir);
+    snprintf(config, sizeof config, "%s/config.json", dir);
+    assert_int_equal(mkdir(dir, 0700), 0);
+    assert_int_equal(pith_quantize(causal, "q8", path, NULL, &e), 0);
+    size_t len;
+    snprintf(copy, sizeof copy, "%s/config.json", causal);
+    char *text = util_read(copy, &len);
+    FILE *f = fopen(config, "wb");
+    assert_true(f && fwrite(text, len, 1, f) == 1 && !fclose(f));
+    free(text);
+    told[0] = 0;
+    pith_set_log(hear, "");
+    pith_model *m = pith_model_open(dir, &(pith_model_options){.threads = 1}, &e);
+    pith_set_log(NULL, NULL);
+    assert_non_null(m);
+    assert_non_null(strstr(told, "/packed: the weights are packed, as q8\n"));
+    pith_model_close(m);
+}
+
+/* Selecting it corrects the environment at most once, and says so. */
+static void test_log_openblas(void **state)
+{
+    pith_err e = {0};
+    (void)state;
+    told[0] = 0;
+    unsetenv("OPENBLAS_CORETYPE");
+    pith_set_log(hear, "");
+    pith_model *m = pith_model_open(sentiment, &(pith_model_options){.threads = 1, .kernels = "openblas"}, &e);
+    pith_set_log(NULL, NULL);
+    pith_model_close(m);
+    assert_int_equal(strstr(told, "info: OPENBLAS_CORETYPE=") != NULL, getenv("OPENBLAS_CORETYPE") != NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -327,6 +366,8 @@ int main(void)
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_too_late),
         cmocka_unit_test(test_log),
+        cmocka_unit_test(test_log_packed),
+        cmocka_unit_test(test_log_openblas),
     };
     pith_err e = {0};
     if (pith_set_memory(memory, &blocks, &e)) fail_msg("%s", e.msg);
