@@ -1,6 +1,7 @@
 /* Threads: every index once whatever happens, workers that really help, several callers, fork, pinning. */
 #define _GNU_SOURCE
 #include "util.h"
+#include "base/log.h"
 #include "base/par.h"
 #include <errno.h>
 #include <pthread.h>
@@ -23,6 +24,13 @@ int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*fn)(voi
 int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*fn)(void *), void *arg)
 {
     return no_threads && no_threads-- == 1 ? EAGAIN : __real_pthread_create(t, a, fn, arg);
+}
+
+static char told[PITH_ERR_MAX];
+static void hear(void *ctx, pith_log_level level, const char *line)
+{
+    (void)ctx;
+    if (level == PITH_LOG_WARNING) snprintf(told, sizeof told, "%s", line);
 }
 
 typedef struct count_ctx {
@@ -129,7 +137,10 @@ static void test_refused(void **state)
     }
     counts(2, 10);
     no_threads = 1;
+    log_set(hear, NULL);
     assert_int_equal(counts(3, 10), 0);
+    log_set(NULL, NULL);
+    assert_string_equal(told, "3 threads were asked for, the system gives 1");
     usleep(1100000);
     assert_int_equal(meets(), 0);
 }
