@@ -14,7 +14,6 @@
 #include "base/mem.h"
 #include "compute/mlp.h"
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 typedef struct norm {

@@ -17,7 +17,6 @@
 #include "causal.h"
 #include "base/mem.h"
 #include <math.h>
-#include <stdlib.h>
 
 typedef struct layer {
     causal_attention attention;

@@ -18,7 +18,6 @@
 #include "compute/moe.h"
 #include "causal.h"
 #include <math.h>
-#include <stdlib.h>
 
 typedef struct layer {
     causal_attention attention;

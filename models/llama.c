@@ -16,7 +16,6 @@
  * Touvron et al. 2023; Jiang et al. 2023; Qwen team 2024, 2025; Gemma team 2024. */
 #include "causal.h"
 #include "base/mem.h"
-#include <stdlib.h>
 #include <string.h>
 
 typedef struct layer {

@@ -1,7 +1,6 @@
 #include "causal.h"
 #include "base/mem.h"
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- load ---- */

@@ -2,7 +2,6 @@
  * the length is cut, cut in the middle, or read in windows whose logits are pooled. */
 #include "engine.h"
 #include "base/mem.h"
-#include <stdlib.h>
 #include <string.h>
 
 typedef struct job {

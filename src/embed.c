@@ -11,7 +11,6 @@
 #include "base/mem.h"
 #include "base/par.h"
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 typedef struct job {

@@ -8,7 +8,6 @@
 #include "compute/sample.h"
 #include "engine.h"
 #include "stream.h"
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 

@@ -2,7 +2,6 @@
 #include "base/checked.h"
 #include "base/mem.h"
 #include <float.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define ARCH(type, file) extern const model_arch file##_arch;

@@ -5,7 +5,6 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const char MODULES[] = "modules.json", POOLING[] = "config.json";

@@ -47,16 +47,16 @@ PITH_API const char *pith_version(void);
 
 /* ---- the process ---- */
 
-/* As realloc: p NULL: new memory, aligned as malloc's. bytes 0: p (not NULL) is taken back, and NULL returned. NULL for
- * more than 0 bytes: there is no memory, and what was asked of the library fails with a message (p stays as it is). It is
- * called from any thread, and must not call the library. */
+/* As realloc: p NULL: new memory, aligned as malloc's. bytes 0: p (never NULL) is taken back, and NULL returned. NULL for
+ * more: there is no memory, p stays as it is, and what was asked of the library fails with a message. Called from any
+ * thread; must not call the library. */
 typedef void *pith_memory_fn(void *ctx, void *p, size_t bytes);
-/* From now on the library's memory comes from fn, for the whole process; NULL: from libc, as if never set. -1: something
- * of the library was used before. By fn come objects, working memory, weights that are packed or read, caches, texts and
- * arrays that the library gives out (pith_free and its kin take them back), and what cJSON and PCRE2 allocate for it
- * (cJSON's setting is the whole process's, too). Not by fn: mapped files, threads and their stacks (OpenMP's, too), machine
- * code of patterns, and what libc, utf8proc, xxHash and OpenBLAS keep for themselves: streams, names, small states. The
- * workers of a thread that computed are given back when it ends. */
+/* From now on the library's memory comes from fn, for the whole process; fn NULL: from libc, as if never set. -1: something
+ * of the library was used before. By fn come objects, working memory, caches, weights that are packed or read (in large
+ * blocks, for which huge pages are asked), what the library gives out (pith_free and its kin take it back), and what cJSON
+ * and PCRE2 allocate for it; cJSON's setting is the whole process's, too. Not by fn: mapped files, threads and their stacks,
+ * machine code of patterns, and what libc, OpenMP, utf8proc, xxHash and OpenBLAS keep for themselves. The workers of a
+ * thread that computed are given back when it ends; those of the main thread stay. */
 PITH_API int pith_set_memory(pith_memory_fn *fn, void *ctx, pith_err *e);
 
 typedef enum pith_log_level { PITH_LOG_INFO, PITH_LOG_WARNING } pith_log_level;

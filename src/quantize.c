@@ -6,7 +6,6 @@
 #include "base/par.h"
 #include "compute/quant.h"
 #include "formats/writer.h"
-#include <stdlib.h>
 #include <string.h>
 
 /* One matrix that loading packed. */

@@ -3,7 +3,6 @@
 #include "base/par.h"
 #include "compute/sample.h"
 #include "engine.h"
-#include <stdlib.h>
 #include <string.h>
 
 /* CHUNK tokens are computed at once; of their logits there are never more than LOGITS floats. */

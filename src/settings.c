@@ -3,7 +3,6 @@
 #include "engine.h"
 #include "base/mem.h"
 #include "base/path.h"
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 

@@ -1,6 +1,5 @@
 #include "stream.h"
 #include "base/mem.h"
-#include <stdlib.h>
 #include <string.h>
 
 static int append(stream_string *x, const char *s, size_t len, pith_err *e)

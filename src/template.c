@@ -2,7 +2,6 @@
 #include "engine.h"
 #include "base/mem.h"
 #include "tokenizer/chat.h"
-#include <stdlib.h>
 #include <string.h>
 
 struct pith_template {

@@ -1,7 +1,6 @@
 /* text: the tokenizer's part of pith.h, and texts packed into forwards for those who compute with them. */
 #include "engine.h"
 #include "base/mem.h"
-#include <stdlib.h>
 #include <string.h>
 
 enum { DEFAULT_BATCH_TOKENS = 8192 };

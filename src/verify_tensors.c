@@ -2,7 +2,6 @@
  * tensor it uses with its shape, over files opened for their headers only: nothing is read or packed. */
 #include "base/mem.h"
 #include "verify.h"
-#include <stdlib.h>
 
 static void tell(void *ctx, const char *name, const char *message)
 {

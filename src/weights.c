@@ -7,7 +7,6 @@
 #include "compute/tensor.h"
 #include "formats/safetensors.h"
 #include "formats/torch.h"
-#include <stdlib.h>
 #include <string.h>
 
 /* One of the two back ends; the other is NULL. */

@@ -8,7 +8,6 @@
 #include "base/par.h"
 #include "compute/tensor.h"
 #include "formats/writer.h"
-#include <stdlib.h>
 #include <string.h>
 
 typedef struct run {

@@ -5,7 +5,6 @@
 #include "tokenizer/tokmodel.h"
 #include "tokenizer/unicode.h"
 #include "tokenizer/wordcache.h"
-#include <stdlib.h>
 #include <string.h>
 
 typedef struct bpe_merge {

@@ -1,7 +1,6 @@
 #include "tokenizer/charsmap.h"
 #include "base/mem.h"
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include "tokenizer/unicode.h"
 

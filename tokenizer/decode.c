@@ -3,7 +3,6 @@
 #include "tokenizer/bytelevel.h"
 #include "tokenizer/regex.h"
 #include "tokenizer/unicode.h"
-#include <stdlib.h>
 #include <string.h>
 
 typedef struct decode_run {

@@ -1,6 +1,5 @@
 #include "tokenizer/encoding.h"
 #include "base/mem.h"
-#include <stdlib.h>
 
 static int grow_one(void **p, size_t cap, size_t size, pith_err *e)
 {

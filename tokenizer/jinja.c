@@ -1,7 +1,6 @@
 /* jinja: the face of the room: templates, renderings and their results. */
 #include "base/mem.h"
 #include "tokenizer/jinja_impl.h"
-#include <stdlib.h>
 #include <string.h>
 
 enum { STEPS = 10000000 };

@@ -5,7 +5,6 @@
 #include "tokenizer/unicode.h"
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Blocks up to BIG bytes are cut from chunks and never freed before the end; larger ones are blocks of their own that

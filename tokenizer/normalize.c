@@ -2,7 +2,6 @@
 #include "tokenizer/normchars.h"
 #include "tokenizer/charsmap.h"
 #include "tokenizer/regex.h"
-#include <stdlib.h>
 #include <string.h>
 
 #define NORMALIZE_SLOW 0xff

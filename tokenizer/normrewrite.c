@@ -4,7 +4,6 @@
 #include "tokenizer/charsmap.h"
 #include "tokenizer/normchars.h"
 #include "tokenizer/regex.h"
-#include <stdlib.h>
 #include <string.h>
 
 /* What is put before a text stands for the same bytes as its first character. */

@@ -1,6 +1,5 @@
 #include "tokenizer/postprocess.h"
 #include "base/mem.h"
-#include <stdlib.h>
 #include <string.h>
 
 static int add_part(postprocess_template *t, postprocess_kind kind, uint64_t type_id, uint64_t id, pith_err *e)

@@ -3,7 +3,6 @@
 #include "tokenizer/bytelevel.h"
 #include "tokenizer/regex.h"
 #include "tokenizer/unicode.h"
-#include <stdlib.h>
 #include <string.h>
 
 typedef enum behavior { ISOLATED, REMOVED, WITH_PREVIOUS, WITH_NEXT, CONTIGUOUS } behavior;

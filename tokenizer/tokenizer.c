@@ -13,7 +13,6 @@
 #include "tokenizer/unicode.h"
 #include "tokenizer/vocabjson.h"
 #include "tokenizer/vocabtxt.h"
-#include <stdlib.h>
 #include <string.h>
 
 struct tokenizer {

@@ -5,7 +5,6 @@
 #include "tokenizer/unicode.h"
 #include "tokenizer/wordcache.h"
 #include <float.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define UNKNOWN_PENALTY 10.0

@@ -6,7 +6,6 @@
 #include "base/memtext.h"
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define QWEN2_PATTERN                                                                                                  \

@@ -1,6 +1,5 @@
 #include "tokenizer/wordcache.h"
 #include "base/mem.h"
-#include <stdlib.h>
 #include <string.h>
 
 #define SLOTS_MAX (1 << 16)

@@ -1,7 +1,6 @@
 /* wordlevel: a word is a piece or it is unknown. */
 #include "base/mem.h"
 #include "tokenizer/tokmodel.h"
-#include <stdlib.h>
 #include <string.h>
 
 typedef struct wordlevel {

@@ -2,7 +2,6 @@
  * that cannot be cut so, or is too long, is one unknown token. */
 #include "base/mem.h"
 #include "tokenizer/tokmodel.h"
-#include <stdlib.h>
 #include <string.h>
 
 typedef struct wordpiece {

@@ -1,6 +1,5 @@
 #include "base/csv.h"
 #include "base/mem.h"
-#include <stdlib.h>
 #include <string.h>
 
 enum { START, PLAIN, QUOTED, QUOTE_SEEN, CR_SEEN };

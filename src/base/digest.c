@@ -1,7 +1,6 @@
 #include "base/digest.h"
 #include "base/mem.h"
 #include <nettle/sha2.h>
-#include <stdlib.h>
 #include <xxhash.h>
 
 uint64_t digest_xxh3(const void *data, size_t len) { return XXH3_64bits(data, len); }

@@ -1,7 +1,6 @@
 #define _GNU_SOURCE
 #include "base/memtext.h"
 #include "base/mem.h"
-#include <stdlib.h>
 #include <string.h>
 
 typedef struct memtext {

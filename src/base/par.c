@@ -6,7 +6,6 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #if defined(__x86_64__)
 #include <xmmintrin.h>
 #endif

@@ -1,6 +1,5 @@
 #include "base/path.h"
 #include "base/mem.h"
-#include <stdlib.h>
 #include <string.h>
 
 char *path_join(const char *dir, const char *name, pith_err *e)

@@ -2,7 +2,6 @@
 #include "base/checked.h"
 #include "base/mem.h"
 #include "base/par.h"
-#include <stdlib.h>
 #include <string.h>
 
 enum { TILE_TOKENS = 32 };

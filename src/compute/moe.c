@@ -1,7 +1,6 @@
 #include "compute/moe.h"
 #include "base/mem.h"
 #include "base/par.h"
-#include <stdlib.h>
 #include <string.h>
 
 enum { TOKENS = 16 }; /* of one work item */

@@ -3,7 +3,6 @@
 #include "base/par.h"
 #include "compute/quant.h"
 #include "compute/rope.h"
-#include <stdlib.h>
 #include <string.h>
 
 /* ROW_BLOCK: rows that one work item of a linear layer takes at most: what a kernel copies of X at once, a whole number

@@ -5,7 +5,6 @@
 #include "base/mem.h"
 #include "compute/quant.h"
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 typedef struct alias { const char *want, *have; } alias; /* have is NULL for a prefix and for an ignored suffix */

@@ -8,7 +8,6 @@
 #include "base/mem.h"
 #include "formats/scan.h"
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>

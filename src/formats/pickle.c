@@ -5,7 +5,6 @@
 #include "base/mem.h"
 #include "formats/rebuild.h"
 #include "formats/scan.h"
-#include <stdlib.h>
 #include <string.h>
 
 /* SLACK: of what costs more memory than bytes in the file, so many are free; more must have their bytes. */
