@@ -119,8 +119,8 @@ static void *gemma2_layout(const void *model, const op_ctx *op, const model_exte
     return placed;
 }
 
-static void gemma2_forward(const void *model, const op_ctx *op, void *memory, const model_batch *b, float *logits,
-                           float *hidden)
+static int gemma2_forward(const void *model, const op_ctx *op, void *memory, const model_batch *b, float *logits,
+                          float *hidden)
 {
     const gemma2 *m = model;
     const causal *d = &m->d;
@@ -129,6 +129,7 @@ static void gemma2_forward(const void *model, const op_ctx *op, void *memory, co
 
     causal_begin(op, d, w, b);
     for (size_t i = 0; i < d->n_layer; i++) {
+        if (model_unwanted(b)) return 1;
         const layer *y = &m->layers[i];
         op_rmsnorm(op, w->x, y->attention_norm, d->eps, w->h, n, h);
         causal_attend(op, d, &y->attention, i, w, b);
@@ -140,6 +141,7 @@ static void gemma2_forward(const void *model, const op_ctx *op, void *memory, co
         op_add(op, w->h, w->x, n * h);
     }
     causal_end(op, d, w, b, logits, hidden);
+    return 0;
 }
 
 const model_arch gemma2_arch = {architectures, gemma2_load, gemma2_free, gemma2_layout, gemma2_forward};

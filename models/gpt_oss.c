@@ -145,8 +145,8 @@ static void *gpt_oss_layout(const void *model, const op_ctx *op, const model_ext
     return placed;
 }
 
-static void gpt_oss_forward(const void *model, const op_ctx *op, void *memory, const model_batch *b, float *logits,
-                            float *hidden)
+static int gpt_oss_forward(const void *model, const op_ctx *op, void *memory, const model_batch *b, float *logits,
+                           float *hidden)
 {
     const gpt_oss *m = model;
     const causal *d = &m->d;
@@ -156,6 +156,7 @@ static void gpt_oss_forward(const void *model, const op_ctx *op, void *memory, c
 
     causal_begin(op, d, w, b);
     for (size_t i = 0; i < d->n_layer; i++) {
+        if (model_unwanted(b)) return 1;
         const layer *y = &m->layers[i];
         op_rmsnorm(op, w->x, y->attention_norm, d->eps, w->h, n, h);
         causal_attend(op, d, &y->attention, i, w, b);
@@ -166,6 +167,7 @@ static void gpt_oss_forward(const void *model, const op_ctx *op, void *memory, c
         op_add(op, w->h, w->x, n * h);
     }
     causal_end(op, d, w, b, logits, hidden);
+    return 0;
 }
 
 const model_arch gpt_oss_arch = {architectures, gpt_oss_load, gpt_oss_free, gpt_oss_layout, gpt_oss_forward};

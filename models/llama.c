@@ -108,8 +108,8 @@ static void *llama_layout(const void *model, const op_ctx *op, const model_exten
     return placed;
 }
 
-static void llama_forward(const void *model, const op_ctx *op, void *memory, const model_batch *b, float *logits,
-                          float *hidden)
+static int llama_forward(const void *model, const op_ctx *op, void *memory, const model_batch *b, float *logits,
+                         float *hidden)
 {
     const llama *m = model;
     const causal *d = &m->d;
@@ -118,6 +118,7 @@ static void llama_forward(const void *model, const op_ctx *op, void *memory, con
 
     causal_begin(op, d, w, b);
     for (size_t i = 0; i < d->n_layer; i++) {
+        if (model_unwanted(b)) return 1;
         const layer *y = &m->layers[i];
         op_rmsnorm(op, w->x, y->attention_norm, d->eps, w->h, n, h);
         causal_attend(op, d, &y->attention, i, w, b);
@@ -127,6 +128,7 @@ static void llama_forward(const void *model, const op_ctx *op, void *memory, con
         op_add(op, w->h, w->x, n * h);
     }
     causal_end(op, d, w, b, logits, hidden);
+    return 0;
 }
 
 const model_arch llama_arch = {architectures, llama_load, llama_free, llama_layout, llama_forward};

@@ -311,10 +311,11 @@ int engine_forward(pith_session *s, const engine_run *r, pith_err *e)
     buffers b = layout(s, &x, &s->memory);
     fill(s, r, &x, &b);
     model_batch batch = {.n_tok = x.n_tok, .n_seq = r->n, .ids = b.ids, .type_ids = b.type_ids, .start = b.start,
-                         .cache = r->cache, .out = b.out, .n_out = x.n_out};
+                         .cache = r->cache, .out = b.out, .n_out = x.n_out, .unwanted = r->unwanted, .ctx = r->ctx};
     unsigned long mode = par_fp_enter();
-    m->arch->forward(m->weights, &b.op, b.work, &batch, r->logits, r->hidden);
+    int unwanted = m->arch->forward(m->weights, &b.op, b.work, &batch, r->logits, r->hidden);
     par_fp_leave(mode);
+    if (unwanted) return 1;
     for (size_t i = 0; r->cache && i < r->n; i++) r->cache[i]->n += r->seqs[i].n;
     return 0;
 }

@@ -54,7 +54,10 @@ typedef struct engine_run {
     kv_cache *const *cache;
     int every_token; /* logits of every token, not only of each sequence's last */
     float *logits, *hidden;
+    int (*unwanted)(void *ctx); /* NULL, or asked between layers */
+    void *ctx;
 } engine_run;
+/* 1: it was unwanted: nothing was computed, the caches are as they were. */
 int engine_forward(pith_session *s, const engine_run *r, pith_err *e);
 
 /* Two steps of opening. The config and the architecture that it names: */

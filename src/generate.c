@@ -39,6 +39,8 @@ struct pith_generator {
     size_t context, chunk, chunk_busy, n_slot;
     size_t turn; /* slot whose prompt comes first */
     int hurry;
+    int (*unwanted)(void *ctx);
+    void *ctx;
     slot *slots;
     uint64_t clock;
     /* of a step, [n_slot] */
@@ -144,6 +146,12 @@ size_t pith_generator_room(const pith_generator *g)
 }
 
 void pith_generator_hurry(pith_generator *g, int hurry) { g->hurry = hurry; }
+
+void pith_generator_watch(pith_generator *g, int (*unwanted)(void *ctx), void *ctx)
+{
+    g->unwanted = unwanted;
+    g->ctx = ctx;
+}
 
 pith_generator_stats pith_generator_statistics(const pith_generator *g)
 {
@@ -508,8 +516,9 @@ int pith_generator_step(pith_generator *g, pith_err *e)
     }
     size_t count = schedule(g, &n, &prompts);
     if (!count) return 0;
-    engine_run r = {.seqs = g->seqs, .n = count, .cache = g->caches, .logits = g->logits};
-    if (engine_forward(g->session, &r, e)) return -1;
+    engine_run r = {.seqs = g->seqs, .n = count, .cache = g->caches, .logits = g->logits, .unwanted = g->unwanted, .ctx = g->ctx};
+    int rc = engine_forward(g->session, &r, e);
+    if (rc) return rc;
     account(g, count, n, prompts, now() - start);
     unsigned long mode = par_fp_enter();
     for (size_t k = 0; k < count; k++) {

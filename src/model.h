@@ -32,6 +32,9 @@ typedef struct model_batch {
     kv_cache *const *cache; /* [n_seq] */
     const size_t *out;      /* [n_out], ascending */
     size_t n_out;
+    /* NULL, or asked between layers: not 0: nobody wants the outcome any more. */
+    int (*unwanted)(void *ctx);
+    void *ctx;
 } model_batch;
 
 /* What a forward's work buffers must hold. */
@@ -51,10 +54,12 @@ typedef struct model_arch {
     /* Takes the work buffers of a forward from the arena: only measures while it has no memory. */
     void *(*layout)(const void *model, const op_ctx *op, const model_extent *x, arena *a);
     /* Cannot fail. logits ([n_seq][n_labels], or [n_out][vocab] of a causal model without labels) and hidden
-     * [n_tok][hidden] may be NULL. */
-    void (*forward)(const void *model, const op_ctx *op, void *work, const model_batch *batch, float *logits,
-                    float *hidden);
+     * [n_tok][hidden] may be NULL. 1: it was unwanted and ended early, with nothing in either; else 0. */
+    int (*forward)(const void *model, const op_ctx *op, void *work, const model_batch *batch, float *logits,
+                   float *hidden);
 } model_arch;
+/* Asks the batch whether it is unwanted. */
+int model_unwanted(const model_batch *b);
 
 /* The architecture for a config.json; *model_type and *architecture point into it or into the arch. NULL: unsupported,
  * with a message that lists what is. */

@@ -391,6 +391,10 @@ PITH_API int pith_generator_add(pith_generator *g, const pith_request *r, pith_e
 PITH_API int pith_generator_step(pith_generator *g, pith_err *e);
 /* From now on every step takes chunk_busy tokens of prompts at most: something else waits for the processors. 0: no longer. */
 PITH_API void pith_generator_hurry(pith_generator *g, int hurry);
+/* For steps that may end early: unwanted is asked between the layers of each, by the thread that runs it. Not 0: the step
+ * ends with nothing done, and returns 1; the next one computes the same again, to the same bits. It must not call the
+ * generator: what nobody wants any more is cancelled afterwards. NULL: no longer. */
+PITH_API void pith_generator_watch(pith_generator *g, int (*unwanted)(void *ctx), void *ctx);
 /* Ends the requests whose ctx is this, without another call. */
 PITH_API void pith_generator_cancel(pith_generator *g, const void *ctx);
 PITH_API pith_generator_stats pith_generator_statistics(const pith_generator *g);

@@ -41,7 +41,7 @@ def ask(data, timeout=10):
 
 
 def request(path="/health", method="GET", headers=(), body=b"", close=True):
-    lines = [f"{method} {path} HTTP/1.1", "Host: x", *headers] + (["Connection: close"] if close else [])
+    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", *headers] + (["Connection: close"] if close else [])
     if body:
         lines.append(f"Content-Length: {len(body)}")
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body
@@ -53,7 +53,7 @@ def serves():
 
 
 def malformed():
-    post = "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    post = "POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     cases = {
         "CL and TE": (post + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
         "TE and CL": (post + "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n", 400),
@@ -62,28 +62,28 @@ def malformed():
         "length of 2^64": (post + "Content-Length: 18446744073709551616\r\n\r\n", 413),
         "no length": (post + "\r\n", 411),
         "huge length": (post + "Content-Length: 99999999999\r\n\r\n", 413),
-        "bare CR in a field": ("GET /health HTTP/1.1\r\nHost: x\r\nA: b\rC: d\r\n\r\n", 400),
-        "bare CR ends the line": ("GET /health HTTP/1.1\rHost: x\r\n\r\n", 400),
-        "bare LF": ("GET /health HTTP/1.1\r\nHost: x\nA: b\r\n\r\n", 400),
-        "folded field": ("GET /health HTTP/1.1\r\nHost: x\r\nA: b\r\n c\r\n\r\n", 400),
+        "bare CR in a field": ("GET /health HTTP/1.1\r\nHost: localhost\r\nA: b\rC: d\r\n\r\n", 400),
+        "bare CR ends the line": ("GET /health HTTP/1.1\rHost: localhost\r\n\r\n", 400),
+        "bare LF": ("GET /health HTTP/1.1\r\nHost: localhost\nA: b\r\n\r\n", 400),
+        "folded field": ("GET /health HTTP/1.1\r\nHost: localhost\r\nA: b\r\n c\r\n\r\n", 400),
         "space before the colon": ("GET /health HTTP/1.1\r\nHost : x\r\n\r\n", 400),
-        "no name": ("GET /health HTTP/1.1\r\nHost: x\r\n: b\r\nGET /health HTTP/1.1\r\nHost: x\r\n\r\n", 400),
-        "NUL in a field": ("GET /health HTTP/1.1\r\nHost: x\r\nA: b\0c\r\n\r\n", 400),
-        "NUL in the path": ("GET /health\0 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", None),  # the library cuts there: 200, or 400
-        "%00 in the path": ("GET /health%00 HTTP/1.1\r\nHost: x\r\n\r\n", 400),
-        "two hosts": ("GET /health HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400),
+        "no name": ("GET /health HTTP/1.1\r\nHost: localhost\r\n: b\r\nGET /health HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        "NUL in a field": ("GET /health HTTP/1.1\r\nHost: localhost\r\nA: b\0c\r\n\r\n", 400),
+        "NUL in the path": ("GET /health\0 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", None),  # the library cuts there: 200, or 400
+        "%00 in the path": ("GET /health%00 HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        "two hosts": ("GET /health HTTP/1.1\r\nHost: localhost\r\nHost: y\r\n\r\n", 400),
         "no host": ("GET /health HTTP/1.1\r\n\r\n", 400),
-        "HTTP/3": ("GET /health HTTP/3.0\r\nHost: x\r\n\r\n", 505),
+        "HTTP/3": ("GET /health HTTP/3.0\r\nHost: localhost\r\n\r\n", 505),
         "no version": ("GET /health\r\n\r\n", 400),
         "no path": ("GET\r\n\r\n", 0),  # closed without an answer
         "garbage": ("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 0),
-        "long field": ("GET /health HTTP/1.1\r\nHost: x\r\nA: " + "a" * 100000, 431),
-        "many fields": ("GET /health HTTP/1.1\r\nHost: x\r\n" + "A: b\r\n" * 20000, 431),
+        "long field": ("GET /health HTTP/1.1\r\nHost: localhost\r\nA: " + "a" * 100000, 431),
+        "many fields": ("GET /health HTTP/1.1\r\nHost: localhost\r\n" + "A: b\r\n" * 20000, 431),
         "long path": ("GET /" + "a" * 100000, 414),
         "bad chunk": (post + "Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
         "chunk of 2^64": (post + "Transfer-Encoding: chunked\r\n\r\n10000000000000000\r\n", 413),
         "unknown coding": (post + "Transfer-Encoding: gzip\r\n\r\n", 501),
-        "method": ("G\x01T /health HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        "method": ("G\x01T /health HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
     }
     for name, (data, expected) in cases.items():
         try:
@@ -131,7 +131,7 @@ def crowd(n=1000):
             if i % 4 == 1:
                 s.sendall(b"GET /health HTTP/1.1\r\nHo")
             elif i % 4 == 2:
-                s.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{")
+                s.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{")
             elif i % 4 == 3:
                 s.sendall(request(close=False))
         busy = []

@@ -112,6 +112,32 @@ busy() { for _ in $(seq 200); do curl -s "$URL/metrics" | grep -q '^pith_[a-z_]*
     [ ! -e s ]
 }
 
+as() { curl -s -o "$BATS_TEST_TMPDIR/answer" -w '%{http_code}' -H "Host: $1" "${@:3}" "$URL$2"; }
+
+@test "a page that makes its name mean this machine is refused; addresses, localhost and allowed names are not" {
+    serve_up -m sentiment
+    for path in / /health /v1/models /metrics; do
+        [ "$(as evil.example "$path")" = 403 ]
+        for name in localhost 127.0.0.1 "[::1]:8080" "${URL##*/}"; do [ "$(as "$name" "$path")" = 200 ]; done
+    done
+    [ "$(as evil.example:8080 /predict -H 'Content-Type: application/json' -d '{"inputs": "good"}')" = 403 ]
+    grep -q "'evil.example:8080'.*--allow-host" "$BATS_TEST_TMPDIR/answer"
+    ! grep -q score "$BATS_TEST_TMPDIR/answer"
+    serve_end
+    serve_up -m sentiment --allow-host models.example --allow-host box
+    [ "$(as models.example:443 /v1/models)" = 200 ]
+    [ "$(as BOX /v1/models)" = 200 ]
+    [ "$(as evil.example /v1/models)" = 403 ]
+    serve_end
+    serve_up -m sentiment --api-key k # which a page does not know
+    [ "$(as proxy.example /v1/models -H 'Authorization: Bearer k')" = 200 ]
+    [ "$(as proxy.example /v1/models)" = 401 ]
+    serve_end
+    serve_up -m sentiment --host 0.0.0.0 # whose names nobody can know
+    [ "$(as lan.example /v1/models)" = 200 ]
+    serve_end
+}
+
 @test "every thread is in the sandbox, unless --no-sandbox" {
     [ -e /proc/self/status ] || skip "no /proc"
     serve_up
@@ -142,6 +168,23 @@ assert rows[2]["status"] == 413 and rows[2]["gone"] is False, rows[2]
 assert len({r["id"] for r in rows}) == 3
 import datetime
 for r in rows: datetime.datetime.strptime(r["time"], "%Y-%m-%dT%H:%M:%S.%fZ")
+'
+}
+
+@test "the access log counts tokens, of streams and of clients that went, too" {
+    serve_up --access-log
+    ask() { curl -s -o "$BATS_TEST_TMPDIR/answer" -H 'Content-Type: application/json' "$URL$1" -d "$2" "${@:3}"; }
+    ask /v1/completions '{"model": "reviews", "prompt": "This movie", "max_tokens": 7, "ignore_eos": true, "n": 2}'
+    ask /v1/completions '{"model": "reviews", "prompt": ["This movie", "A"], "max_tokens": 5, "ignore_eos": true, "stream": true}'
+    ask /v1/classify '{"model": "sentiment", "input": ["good", "very bad"]}'
+    ask /v1/embeddings '{"model": "sentiment", "input": "good"}'
+    ask /v1/completions '{"model": "reviews", "prompt": "This movie", "max_tokens": 480, "ignore_eos": true, "n": 128, "stream": true}' --max-time 0.3 || true
+    serve_end
+    output=$(grep '^{' "$SERVE_LOG")
+    py '
+got = [(r["tokens_in"], r["tokens_out"]) for r in rows]
+assert got[:4] == [(3, 14), (5, 10), (7, 0), (3, 0)], got
+assert got[4][0] == 3 and 1 <= got[4][1] < 480 * 128 and rows[4]["gone"] is True, rows[4]
 '
 }
 
@@ -183,7 +226,7 @@ P
 @test "aborted requests and streams leave descriptors, threads and memory where they were" {
     [ -e /proc/self/status ] || skip "no /proc"
     serve_up
-    if grep -qa __asan_init "$PITH"; then export ABUSE_NO_MEMORY=1; fi # it keeps what is freed
+    if grep -qaE '__[at]san_init' "$PITH"; then export ABUSE_NO_MEMORY=1; fi # it keeps what is freed
     abuse "$URL" aborts "$PID" 1000 >&3
     ABUSE_BODY='{"model": "reviews", "prompt": "This movie", "max_tokens": 400, "ignore_eos": true, "stream": true}' \
         ABUSE_PATH=/v1/completions abuse "$URL" aborts "$PID" 10000 >&3

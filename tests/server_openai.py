@@ -116,7 +116,11 @@ def user(text): return [{"role": "user", "content": text}]
 
 
 def ids(text):
-    return json.loads(subprocess.run([PITH, "tokenize", "-m", BUNDLED, "--ids"], input=text.encode() + b"\n", stdout=subprocess.PIPE, check=True).stdout)
+    return json.loads(tool(text + "\n", "tokenize", "-m", BUNDLED, "--ids"))
+
+
+def tool(text, *args):
+    return subprocess.run([PITH, *args], input=text.encode(), stdout=subprocess.PIPE, check=True).stdout.decode()
 
 
 def cli(*args):
@@ -404,6 +408,17 @@ def test_too_long(s):
     assert a["usage"]["completion_tokens"] == 1 and a["choices"][0]["finish_reason"] in ("length", "stop")
 
 
+def at_once(jobs):
+    got = [None] * len(jobs)
+    def one(i):
+        try: got[i] = jobs[i]()
+        except Exception as x: got[i] = repr(x)
+    threads = [threading.Thread(target=one, args=(i,)) for i in range(len(jobs))]
+    for t in threads: t.start()
+    for t in threads: t.join()
+    return got
+
+
 def test_same_bits(s):
     for more, args in (({"temperature": 0}, ["--temp", "0"]), ({"temperature": 0.9, "seed": 77}, ["--temp", "0.9", "--seed", "77"])):
         texts = ["%s, number %d," % (PROMPTS[i % len(PROMPTS)], i) for i in range(32)]
@@ -412,25 +427,72 @@ def test_same_bits(s):
         alone = [complete(t) for t in texts[:8]] # a server that has seen no other
         cached = [complete(t) for t in texts[:8]]
         first.stop()
-        beside = [None] * 32
-        def one(i):
-            try: beside[i] = complete(texts[i], s)
-            except Exception as x: beside[i] = {"error": repr(x)}
-        threads = [threading.Thread(target=one, args=(i,)) for i in range(32)]
-        for t in threads: t.start()
-        for t in threads: t.join()
-        streamed = [text_of(s.stream("/v1/completions", {"model": "reviews", "prompt": t, "max_tokens": 24, **more})) for t in texts[:8]]
+        beside = at_once([lambda t=t: complete(t, s) for t in texts])
+        pieces = [text_of(s.stream("/v1/completions", {"model": "reviews", "prompt": t, "max_tokens": 24, **more})) for t in texts[:8]]
         for i, t in enumerate(texts[:8]):
             want = cli("-m", BUNDLED, "-n", "24", *args, t)
             for got in (alone[i], cached[i], beside[i]):
                 c = got["choices"][0]
                 assert (c["text"], c["finish_reason"]) == (want["text"], want["finish_reason"]), (i, got, want)
-            assert streamed[i] == want["text"]
+            assert pieces[i] == want["text"]
             assert cached[i]["usage"]["prompt_tokens_details"]["cached_tokens"] > 0
-        b = {"model": "chat", "messages": user("Was it any good?"), "max_tokens": 24, **more}
-        want = cli("-m", DIR + "/chat", "--chat", "-n", "24", *args, "Was it any good?")["text"]
-        assert s.ok("/v1/chat/completions", b)["choices"][0]["message"]["content"] == want
-        assert text_of(s.stream("/v1/chat/completions", b)) == want
+
+
+# An answer as its text, its end, and the log probability of every token; of a body, a stream, the command line.
+def said(choice):
+    return choice["message"]["content"], choice["finish_reason"], [t["logprob"] for t in choice["logprobs"]["content"]]
+
+
+def streamed(events):
+    parts = [e["choices"][0]["logprobs"]["content"] for e in events if e["choices"][0]["logprobs"]]
+    return text_of(events), events[-1]["choices"][0]["finish_reason"], [t["logprob"] for p in parts for t in p]
+
+
+def told(row):
+    return row["text"], row["finish_reason"], [t["logprob"] for t in row["logprobs"] if row["finish_reason"] == "length" or t["id"] != 0]
+
+
+def test_same_bits_of_chats(s):
+    path, system = "/v1/chat/completions", "You have seen the film, and answer in one sentence."
+    chats = [("%s? " % PROMPTS[i % len(PROMPTS)] * (1 + i % 5) + "Number %d." % i, system if i % 3 else None) for i in range(32)]
+    for more, args in (({"temperature": 0}, ["--temp", "0"]), ({"temperature": 0.9}, ["--temp", "0.9"])):
+        def request(i): return {"model": "chat", "messages": ([{"role": "system", "content": chats[i][1]}] if chats[i][1] else []) + user(chats[i][0]),
+                                "max_tokens": 20 + i % 7, "seed": 50 + i, "logprobs": True, **more}
+        def line(i):
+            return told(cli("-m", DIR + "/chat", "--chat", "-n", str(20 + i % 7), "--seed", str(50 + i), "--logprobs", "1", *args,
+                            *(["--system", chats[i][1]] if chats[i][1] else []), chats[i][0]))
+        want = [line(i) for i in range(32)]
+        assert len(set(want[i][0] for i in range(32))) > 10 # they are different answers
+        first = Server("-m", "chat=" + DIR + "/chat")
+        try:
+            def ask(i, server=first): return said(server.ok(path, request(i))["choices"][0])
+            assert ask(0) == want[0], "alone" # a server that has seen no other
+            cached = first.ok(path, request(0))
+            assert cached["usage"]["prompt_tokens_details"]["cached_tokens"] > 0 and said(cached["choices"][0]) == want[0], "from the cache"
+            for i in range(1, 8): assert ask(i) == want[i], ("one after the other", i)
+            # All of them at once, on a server that has seen some: bodies and streams mixed; then all again, from the cache.
+            for turn in range(2):
+                got = at_once([(lambda i=i: streamed(first.stream(path, request(i)))) if (i + turn) % 2 else (lambda i=i: ask(i)) for i in range(32)])
+                for i in range(32): assert got[i] == want[i], ("beside 31 others", turn, i, got[i], want[i])
+            # A conversation that goes on: the same alone, after its first turn, beside others, and on the command line.
+            talk = request(1)["messages"] + [{"role": "assistant", "content": want[1][0]}] + user("Why?")
+            b = {**request(1), "messages": talk}
+            prompt = tool(json.dumps(talk), "template", "-m", DIR + "/chat")
+            prompt = tool(prompt + "\n", "tokenize", "-m", DIR + "/chat", "--ids", "--no-special")
+            line_of_talk = told(cli("-m", DIR + "/chat", "-n", "21", "--seed", "51", "--logprobs", "1", *args, "--ids", prompt))
+            fresh = said(s.ok(path, b)["choices"][0])
+            later = first.ok(path, b)
+            assert later["usage"]["prompt_tokens_details"]["cached_tokens"] > later["usage"]["prompt_tokens"] / 2
+            assert fresh == said(later["choices"][0]) == line_of_talk, (fresh, line_of_talk)
+            got = at_once([lambda: said(first.ok(path, b)["choices"][0])] + [lambda i=i: ask(i) for i in range(31)])
+            assert got[0] == line_of_talk
+            # The whole body is, but for its name and time.
+            bodies = [{**first.ok(path, {**request(2), "top_logprobs": 3}), "id": 0, "created": 0} for _ in range(2)]
+            bodies += at_once([lambda: {**first.ok(path, {**request(2), "top_logprobs": 3}), "id": 0, "created": 0}] + [lambda i=i: ask(i) for i in range(31)])[:1]
+            for x in bodies: x["usage"].pop("prompt_tokens_details")
+            assert bodies[0] == bodies[1] == bodies[2]
+        finally:
+            first.stop()
 
 
 def test_leaving(s):

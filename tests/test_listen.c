@@ -26,6 +26,7 @@ static void test_tcp(void **state)
     (void)state;
     unsigned port = 0;
     int fd = opened("127.0.0.1", &port, NULL);
+    assert_true(listen_local(fd));
     assert_in_range(port, 1, 65535);
     refused("127.0.0.1", port, NULL, "another program listens there");
     refused("no such host", 0, NULL, "host 'no such host'");
@@ -36,11 +37,16 @@ static void test_tcp(void **state)
     close(fd);
     port = 0;
     fd = opened("localhost", &port, NULL);
+    assert_true(listen_local(fd));
+    close(fd);
+    port = 0;
+    fd = opened("0.0.0.0", &port, NULL);
+    assert_false(listen_local(fd));
     close(fd);
     pith_err e = {{0}};
     port = 0;
     fd = listen_open("::1", &port, NULL, &e);
-    if (fd >= 0) close(fd);
+    if (fd >= 0) assert_true(listen_local(fd)), close(fd);
     else printf("# no IPv6 here: %s\n", e.msg);
 }
 
@@ -53,6 +59,7 @@ static void test_unix(void **state)
     assert_non_null(mkdtemp(folder));
     snprintf(path, sizeof path, "%s/s", folder);
     int fd = opened(NULL, &port, path);
+    assert_false(listen_local(fd));
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0660);
     refused(NULL, 0, path, "a living server's socket");

@@ -134,12 +134,73 @@ static void prompts_share_the_steps(void **state)
     pith_model_close(m);
 }
 
+/* Says that a step is unwanted at its n-th question, once. */
+typedef struct whim {
+    size_t asked, n;
+} whim;
+static int whims(void *ctx)
+{
+    whim *w = ctx;
+    return ++w->asked == w->n;
+}
+
+/* A step that is given up within any layer leaves nothing behind: the answers are the same bits, also where one of the
+ * step's prompts is cancelled then. */
+static void steps_that_are_given_up(void **state)
+{
+    (void)state;
+    static const char *const dirs[] = {"models/bundled/reviews", "tests/golden/models/llama-dynamic", "tests/golden/models/gemma2-f32", "tests/golden/models/gpt_oss-f32"};
+    static const size_t n[] = {40, 15, 30};
+    for (size_t d = 0; d < sizeof dirs / sizeof *dirs; d++) {
+        pith_model *m = open_model(bare(dirs[d]), 2, NULL);
+        pith_err e = {{0}};
+        static answer want[3], got[3];
+        static int32_t ids[3][100];
+        for (size_t i = 0; i < 3; i++) text_of(ids[i], 100, pith_model_vocab_size(m), 70 + (uint32_t)i);
+        whim w = {0};
+        pith_generator *g = open_generator(m, 0, 3, 32);
+        pith_generator_watch(g, whims, &w);
+        for (size_t i = 0; i < 3; i++) add(g, sampled(m, i), ids[i], n[i], 9, &want[i]);
+        run(g);
+        pith_generator_free(g);
+        const size_t layers = w.asked;
+        assert_true(layers > 8); /* it is asked more than once a step */
+        for (size_t k = 1; k <= layers; k++)
+            for (size_t cancel = 0; cancel < 2; cancel++) {
+                w = (whim){0, k};
+                g = open_generator(m, 0, 3, 32);
+                pith_generator_watch(g, whims, &w);
+                for (size_t i = 0; i < 3; i++) add(g, sampled(m, i), ids[i], n[i], 9, &got[i]);
+                int more = 1;
+                while (more > 0 && w.asked < k) {
+                    pith_generator_stats before = pith_generator_statistics(g), after;
+                    more = pith_generator_step(g, &e);
+                    after = pith_generator_statistics(g);
+                    if (w.asked < k) continue;
+                    assert_int_equal(more, 1);
+                    assert_int_equal(after.prompt_tokens, before.prompt_tokens);
+                    assert_int_equal(after.new_tokens, before.new_tokens);
+                }
+                if (cancel) pith_generator_cancel(g, &got[0]);
+                run(g);
+                pith_generator_free(g);
+                for (size_t i = cancel; i < 3; i++) {
+                    assert_int_equal(got[i].n, want[i].n);
+                    assert_memory_equal(got[i].ids, want[i].ids, sizeof want[i].ids);
+                    assert_memory_equal(got[i].logprobs, want[i].logprobs, sizeof want[i].logprobs);
+                }
+            }
+        pith_model_close(m);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(beginnings_are_shared),
         cmocka_unit_test(a_beginning_is_computed_once),
         cmocka_unit_test(prompts_share_the_steps),
+        cmocka_unit_test(steps_that_are_given_up),
     };
     return cmocka_run_group_tests_name("prompts", tests, NULL, tidy);
 }

@@ -46,6 +46,61 @@ static void a_client_that_goes_frees_its_place(void **state)
     metrics_free(m);
 }
 
+/* Leaves at the n-th time it is asked. */
+typedef struct leaver {
+    task t;
+    size_t asked, n;
+} leaver;
+static int leaves(void *ctx)
+{
+    leaver *l = ctx;
+    return ++l->asked >= l->n;
+}
+static void put_leaver(worker *w, leaver *l, size_t n)
+{
+    l->asked = 0;
+    l->n = n;
+    l->t.j.ctx = l;
+    l->t.j.gone = leaves;
+    l->t.j.on_end = on_end;
+    l->t.j.on_token = on_token;
+    if (worker_put(w, &l->t.j)) fail_msg("the queue is full");
+}
+
+/* Within the step that computes its prompt: nothing of it is counted, for nothing was kept. */
+static void a_client_that_goes_ends_its_step(void **state)
+{
+    (void)state;
+    metrics *m = metrics_new((const char *const[]){"m"}, 1);
+    worker *w = open_worker(writer, (worker_options){.generator = {.sequences = 4}, .metrics = m});
+    static leaver l;
+    static task company, want;
+    /* Before the step it is asked once, or twice; then at every layer. */
+    for (size_t n = 1; n <= 5; n++) {
+        ask(w, &l.t, 3, 150);
+        put_leaver(w, &l, n);
+        await(&l.t);
+        assert_true(l.t.failed && !*l.t.error && !atomic_load(&l.t.tokens));
+        assert_int_equal(counted(m, "pith_prompt_tokens_total"), 0);
+        assert_int_equal(counted(m, "pith_cancelled_total"), n);
+    }
+    /* Others in the step get what they would have had. */
+    for (size_t n = 2; n <= 40; n += 2) {
+        ask(w, &l.t, 1000 + n, 0);
+        ask(w, &company, n, 0); /* another one each time: nothing that the cache has */
+        ask(w, &want, n, 0);
+        alone(w, &want);
+        put_leaver(w, &l, n);
+        put(w, &company);
+        await(&l.t);
+        await(&company);
+        assert_false(company.failed);
+        same(&company, &want);
+    }
+    worker_close(w);
+    metrics_free(m);
+}
+
 static void queues_have_ends(void **state)
 {
     (void)state;
@@ -179,6 +234,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_client_that_goes_frees_its_place),
+        cmocka_unit_test(a_client_that_goes_ends_its_step),
         cmocka_unit_test(queues_have_ends),
         cmocka_unit_test(closing_ends_everything),
         cmocka_unit_test(several_workers_take_turns),

@@ -196,7 +196,7 @@ static void gemm_table(void)
             const kernel_set *set;
             for (size_t m = 0; m < 3; m++)
                 for (size_t i = 0; (set = kernel_at(i)); i++) {
-                    gemm g = {.a = {x, k, ms[m], k, n, panels, types[t].type, 0, 0, NULL, y, n, 0}};
+                    gemm g = {.a = {x, k, ms[m], k, n, panels, types[t].type, 0, 0, NULL, y, n, 0, 0}};
                     gemm_row(set, &g, types[t].name);
                 }
             free(x), free(w), free(y), free(panels);

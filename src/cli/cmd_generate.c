@@ -33,10 +33,10 @@ static const cli_opt options[] = {
     CLI_COMPUTE_OPTIONS(values),
     {CLI_TITLE, 0, 0, 0, 0, 0, "Input", 0, 0, 0},
     {CLI_STRING, 'p', "prompt", "TEXT", 0, 0, "the same as the argument", offsetof(values, prompt), 0, 0},
-    {CLI_FILE, 'f', "file", "FILE", 0, 0, "the prompt is all of a file (but for a last line end)", offsetof(values, file), 0, 0},
+    {CLI_INPUT, 'f', "file", "FILE", 0, 0, "the prompt is all of a file (but for a last line end)", offsetof(values, file), 0, 0},
     {CLI_STRING, 0, "ids", "\"1,2,3\"", 0, 0, "the prompt as token ids, special tokens included", offsetof(values, ids), 0, 0},
-    {CLI_FILE, 0, "input", "FILE", 0, 0, "many prompts: rows of a file; - is stdin", offsetof(values, input), 0, 0},
-    {CLI_FILE, 0, "ids-file", "FILE", 0, 0, "many prompts: a JSON array of token ids a line", offsetof(values, ids_file), 0, 0},
+    {CLI_INPUT, 0, "input", "FILE", 0, 0, "many prompts: rows of a file; - is stdin", offsetof(values, input), 0, 0},
+    {CLI_INPUT, 0, "ids-file", "FILE", 0, 0, "many prompts: a JSON array of token ids a line", offsetof(values, ids_file), 0, 0},
     {CLI_CHOICE, 0, "format", ROWS_FORMATS, "auto", 0, "of the input; auto: by suffix, else text, a row a line",
      offsetof(values, format), 0, 0},
     {CLI_STRING, 0, "field", "NAME", 0, 0, "jsonl: the field with the prompt [prompt]", offsetof(values, field), 0, 0},
@@ -53,7 +53,7 @@ static const cli_opt options[] = {
      "where the context is full, go on with the first token and the latest half; shorten long prompts so",
      offsetof(values, shift), 0, 0},
     {CLI_TITLE, 0, 0, 0, 0, 0, "Output", 0, 0, 0},
-    {CLI_FILE, 'o', "output", "FILE", 0, 0, "write here; appears under its name when it is complete",
+    {CLI_OUTPUT, 'o', "output", "FILE", 0, 0, "write here; appears under its name when it is complete",
      offsetof(values, output), 0, 0},
     {CLI_FLAG, 0, "json", 0, 0, 0, "one JSON object a row; the default for jsonl, csv and tsv", offsetof(values, json), 0, 0},
     {CLI_SIZE, 0, "logprobs", "N", 0, 0, "with --json: each token's log probability and the N most probable",
@@ -448,6 +448,7 @@ static int generate(run *r, const rows_spec *s, pith_err *e)
     pith_generator_options o = {.context = (size_t)v->o.context, .sequences = parallel, .chunk_busy = SIZE_MAX, .half_cache = v->o.kv};
     r->g = pith_generator_new(r->load.model, &o, e);
     if (!r->g) return CLI_FAILED;
+    pith_generator_watch(r->g, guard_unwanted, NULL);
     r->cap = s->texts ? 1 : WAITING * parallel;
     r->jobs = calloc(r->cap, sizeof *r->jobs);
     if (!r->jobs) return err_nomem(e, r->cap * sizeof *r->jobs, "rows"), CLI_FAILED;

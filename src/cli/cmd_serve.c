@@ -13,11 +13,11 @@
 typedef struct values {
     cli_globals g;
     cli_model_opts m;
-    cli_list models;
+    cli_list models, names;
     const char *host, *unix_path, *api_key, *api_key_file;
     uint64_t port, max_body, max_batch_tokens, max_queue, context, sequences;
     double timeout, grace;
-    int kv, no_sandbox, access_log;
+    int kv, access_log;
 } values;
 
 static const cli_opt options[] = {
@@ -30,10 +30,13 @@ static const cli_opt options[] = {
     {CLI_STRING, 0, "host", "NAME", "127.0.0.1", 0, "address to listen on; 0.0.0.0 or :: is all of this machine's",
      offsetof(values, host), 0, 0},
     {CLI_SIZE, 0, "port", "N", "8080", 0, "0: any free one, told on stderr", offsetof(values, port), 0, 65535},
-    {CLI_FILE, 0, "unix", "PATH", 0, 0, "listen on a unix socket instead, open to user and group", offsetof(values, unix_path), 0, 0},
+    {CLI_OUTPUT, 0, "unix", "PATH", 0, 0, "listen on a unix socket instead, open to user and group", offsetof(values, unix_path), 0, 0},
     {CLI_STRING, 0, "api-key", "KEY", 0, 0, "requests must say Authorization: Bearer KEY", offsetof(values, api_key), 0, 0},
-    {CLI_FILE, 0, "api-key-file", "FILE", 0, 0, "the key is in this file (others cannot see it, as on the command line)",
+    {CLI_INPUT, 0, "api-key-file", "FILE", 0, 0, "the key is in this file (others cannot see it, as on the command line)",
      offsetof(values, api_key_file), 0, 0},
+    {CLI_LIST, 0, "allow-host", "NAME", 0, 0,
+     "a name that a proxy asks by; without a key a loopback address refuses all but addresses, localhost and --host",
+     offsetof(values, names), 0, 0},
     {CLI_TITLE, 0, 0, 0, 0, 0, "Limits", 0, 0, 0},
     {CLI_SIZE, 0, "max-body", "BYTES", "8388608", 0, "of a request; more is refused with 413", offsetof(values, max_body), 1, UINT32_MAX},
     {CLI_SIZE, 0, "max-queue", "N", "256", 0, "requests that wait for a model; more are refused with 429",
@@ -46,9 +49,7 @@ static const cli_opt options[] = {
     {CLI_REAL, 0, "timeout", "SECONDS", "60", 0, "a request may wait in the queue, or a connection be silent", offsetof(values, timeout), 1, 86400},
     {CLI_REAL, 0, "grace", "SECONDS", "30", 0, "that requests have to end in after SIGTERM or Ctrl-C", offsetof(values, grace), 0, 86400},
     {CLI_TITLE, 0, 0, 0, 0, 0, "Operation", 0, 0, 0},
-    {CLI_FLAG, 0, "access-log", 0, 0, 0, "a JSON object on stderr for each request", offsetof(values, access_log), 0, 0},
-    {CLI_FLAG, 0, "no-sandbox", 0, 0, 0, "do not give up the right to open files and sockets when ready",
-     offsetof(values, no_sandbox), 0, 0},
+    {CLI_FLAG, 0, "access-log", 0, 0, 0, "a JSON object on stderr for each request: who, what, status, bytes, tokens, seconds", offsetof(values, access_log), 0, 0},
     CLI_GLOBAL_OPTIONS(values),
 };
 
@@ -56,7 +57,7 @@ static const char notes[] =
     "Speaks the protocols of OpenAI (/v1/chat/completions, /v1/completions, /v1/embeddings, /v1/models), vLLM (/v1/classify)\n"
     "and text-embeddings-inference (/predict, /embed, /rerank, /tokenize, /decode, /info); a page to try the models is at /;\n"
     "/health and /ready need no key. Requests choose a model by NAME, else its directory's. The first SIGTERM or Ctrl-C lets requests end, the second\n"
-    "ends them. Once ready the process cannot open files, make connections or start programs (Linux: seccomp).\n"
+    "ends them. Once ready the process cannot open files, make connections or start programs (Linux: seccomp); --no-sandbox lifts it.\n"
     "\n"
     "  pith serve\n"
     "  pith serve -m path/to/model --port 8000 --api-key-file key.txt\n"
@@ -158,12 +159,15 @@ static int serve(const values *v, const server_model *models, size_t n, const ch
         .unix_path = v->unix_path,
         .port = (unsigned)v->port,
         .api_key = key,
+        .names = v->names.items,
+        .n_names = v->names.n,
         .max_batch_tokens = v->max_batch_tokens,
         .max_queue = v->max_queue,
         .max_body = v->max_body,
         .timeout = v->timeout,
         .grace = v->grace,
-        .no_sandbox = v->no_sandbox,
+        .no_sandbox = cli_sandbox(&v->g) == CLI_SANDBOX_OFF,
+        .must_sandbox = cli_sandbox(&v->g) == CLI_SANDBOX_ON,
         .access_log = v->access_log,
         .note = on_note,
         .ctx = &l,

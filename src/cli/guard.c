@@ -85,6 +85,8 @@ void guard_install(void)
     handle(SIGHUP, &end);
     /* `pith ... | head` ends quietly even under a parent that ignores SIGPIPE. */
     signal(SIGPIPE, SIG_DFL);
+    /* A file over the limit (ulimit -f) is an error to be told, like a full disk. */
+    signal(SIGXFSZ, SIG_IGN);
 }
 
 void guard_mapped(const char *path, const pith_model *m, const pith_weights *w)
@@ -119,3 +121,9 @@ void guard_catch(int how)
 void guard_count(volatile int *n) { counted = n; }
 
 int guard_interrupted(void) { return interrupted; }
+
+int guard_unwanted(void *unused)
+{
+    (void)unused;
+    return interrupted;
+}

@@ -19,6 +19,8 @@ void guard_append(int fd, off_t complete);
 enum { GUARD_END, GUARD_CATCH, GUARD_READ };
 void guard_catch(int how);
 int guard_interrupted(void);
+/* The same, to be asked from within a long computation. */
+int guard_unwanted(void *unused);
 /* From now on SIGINT, SIGTERM and SIGHUP only count in *n; the third ends the program. NULL: as before. */
 void guard_count(volatile int *n);
 

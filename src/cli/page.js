@@ -1,14 +1,11 @@
-'use strict';
 // Shows what #data says. Text from the weights becomes text nodes and nothing else.
 
 const data = JSON.parse(document.getElementById('data').textContent);
-const $ = id => document.getElementById(id);
 const natural = new Intl.Collator('en', {numeric: true});
 const PAGE = 100, DEEPEST = 32, CELLS = 60;
 
 // ---- numbers ----
 
-const count = n => n.toLocaleString('en-US');
 function short(n) {
   const unit = ['', ' K', ' M', ' B', ' T'];
   let u = 0;
@@ -31,19 +28,9 @@ const share = (part, whole) => whole ? (100 * part / whole).toFixed(part >= whol
 // Characters that would not show, or would turn the text around, show as \u202e.
 const plain = s => s.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g,
   c => '\\u' + c.charCodeAt(0).toString(16).padStart(4, '0'));
-const plural = (n, word) => count(n) + ' ' + word + (n === 1 ? '' : 's');
 
 // ---- elements ----
 
-function make(tag, attributes, ...children) {
-  const x = document.createElement(tag);
-  for (const [k, v] of Object.entries(attributes || {}))
-    if (k === 'onclick') x.addEventListener('click', v);
-    else if (v === true) x.setAttribute(k, '');
-    else if (v !== false && v !== undefined) x.setAttribute(k, v);
-  x.append(...children);
-  return x;
-}
 // A name that breaks its lines after dots.
 const breaking = name => name.split(/(?<=[./])/).flatMap((part, i) => i ? [make('wbr'), part] : [part]);
 function draw(tag, attributes, text) {

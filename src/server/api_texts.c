@@ -196,7 +196,12 @@ static size_t most(const api_call *c)
     return c->job.classify.max_length ? c->job.classify.max_length : pith_model_max_length(m);
 }
 
-static void answer(api_call *c) { api_answer_put(c, ((api_texts *)c->own)->put); }
+static void answer(api_call *c)
+{
+    const api_texts *t = c->own;
+    if (t->results || t->n_tokens) http_count(c->x, api_texts_tokens(t), 0);
+    api_answer_put(c, t->put);
+}
 
 static void too_long(api_call *c, size_t i)
 {

@@ -47,6 +47,7 @@ struct http {
     linger_room *linger;
     int fd;
     unsigned port;
+    int local;
     uint32_t salt, n_ids; /* of request ids */
     seat_list seats;
     atomic_int draining;
@@ -85,6 +86,7 @@ struct http_exchange {
     uint64_t sent;
     atomic_int gone;
     atomic_llong asked; /* nanoseconds: when the socket was last looked at */
+    atomic_ullong tokens_in, tokens_out;
 };
 
 static double now(void)
@@ -267,6 +269,12 @@ const char *http_id(const http_exchange *x) { return x->id; }
 const char *http_method(const http_exchange *x) { return x->method; }
 const char *http_path(const http_exchange *x) { return x->path; }
 double http_began(const http_exchange *x) { return x->began; }
+
+void http_count(http_exchange *x, uint64_t in, uint64_t out)
+{
+    atomic_fetch_add(&x->tokens_in, in);
+    atomic_fetch_add(&x->tokens_out, out);
+}
 
 const char *http_header(const http_exchange *x, const char *name)
 {
@@ -553,7 +561,7 @@ static void on_over(void *ctx, struct MHD_Connection *c, void **mine, enum MHD_R
     }
     http_record r = {.id = x->id, .method = x->method, .path = x->path ? x->path : x->target ? x->target : "", .peer = x->peer,
                      .status = (int)x->status, .gone = atomic_load(&x->gone), .received = x->body_len, .sent = x->sent,
-                     .seconds = now() - x->began};
+                     .tokens_in = atomic_load(&x->tokens_in), .tokens_out = atomic_load(&x->tokens_out), .seconds = now() - x->began};
     pthread_mutex_unlock(&x->lock);
     if (unsaid) MHD_destroy_response(unsaid);
     if (h->o.on_record) h->o.on_record(h->o.ctx, &r);
@@ -601,6 +609,7 @@ http *http_open(const http_options *o, pith_err *e)
         free(h);
         return NULL;
     }
+    h->local = listen_local(h->fd);
     pthread_mutex_init(&h->lock, NULL);
     seat_list_open(&h->seats);
     if (start(h, e) == 0) return h;
@@ -613,6 +622,7 @@ http *http_open(const http_options *o, pith_err *e)
 }
 
 unsigned http_port(const http *h) { return h->port; }
+int http_local(const http *h) { return h->local; }
 size_t http_running(const http *h) { return atomic_load(&h->running); }
 
 void http_drain(http *h)

@@ -17,6 +17,7 @@ typedef struct http_record {
     int status;            /* 0: the client went before there was one */
     int gone;              /* the client went before the end */
     uint64_t received, sent; /* bytes of bodies */
+    uint64_t tokens_in, tokens_out; /* as http_count was told */
     double seconds;        /* from the request's first line to the end */
 } http_record;
 
@@ -40,6 +41,7 @@ typedef struct http_options {
 /* Listens and serves. NULL: the address is taken or does not exist. */
 http *http_open(const http_options *o, pith_err *e);
 unsigned http_port(const http *h); /* 0 of a unix socket */
+int http_local(const http *h);     /* 1: it listens on an address that only this machine has (127.0.0.1, ::1) */
 /* No new connections and requests (503, Connection: close); what runs goes on. */
 void http_drain(http *h);
 size_t http_running(const http *h); /* exchanges that are not over */
@@ -57,6 +59,8 @@ double http_began(const http_exchange *x);       /* CLOCK_MONOTONIC, seconds */
 /* Has the client gone? Thread-safe, cheap, true within milliseconds, also while nothing is being sent. One that only shuts
  * its sending side counts as gone, for it cannot be told from one that closed. */
 int http_gone(http_exchange *x);
+/* So many more tokens read and written for it: for the record. Thread-safe. */
+void http_count(http_exchange *x, uint64_t in, uint64_t out);
 
 /* ---- the answer: from any one thread; the exchange is the caller's until http_answer or http_end, and must come to one
  * of them, also when the client has gone ---- */

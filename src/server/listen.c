@@ -94,3 +94,13 @@ int listen_open(const char *host, unsigned *port, const char *unix_path, pith_er
 {
     return unix_path ? open_unix(unix_path, e) : open_tcp(host, port, e);
 }
+
+int listen_local(int fd)
+{
+    struct sockaddr_storage s;
+    socklen_t n = sizeof s;
+    if (getsockname(fd, (struct sockaddr *)&s, &n)) return 0;
+    const struct in6_addr *v6 = &((const struct sockaddr_in6 *)&s)->sin6_addr;
+    if (s.ss_family == AF_INET6) return IN6_IS_ADDR_LOOPBACK(v6) || (IN6_IS_ADDR_V4MAPPED(v6) && v6->s6_addr[12] == 127);
+    return s.ss_family == AF_INET && ntohl(((const struct sockaddr_in *)&s)->sin_addr.s_addr) >> 24 == 127;
+}

@@ -7,5 +7,7 @@
  * with unix_path at that path: a dead socket's file there is replaced, anything else is an error; user and group may
  * connect (0660). -1: the address is taken, or does not exist. */
 int listen_open(const char *host, unsigned *port, const char *unix_path, pith_err *e);
+/* 1: bound to a loopback address. */
+int listen_local(int fd);
 
 #endif

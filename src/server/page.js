@@ -1,7 +1,4 @@
-'use strict';
 // Talks to the server that it came from, and to nobody else. What models and people write becomes text nodes only.
-
-const $ = id => document.getElementById(id);
 
 // ---- what is kept: the theme in the browser, all else in this tab ----
 
@@ -21,17 +18,6 @@ let models = [];
 
 // ---- elements and numbers ----
 
-function make(tag, attributes, ...children) {
-  const x = document.createElement(tag);
-  for (const [k, v] of Object.entries(attributes || {}))
-    if (k === 'onclick') x.addEventListener('click', v);
-    else if (v === true) x.setAttribute(k, '');
-    else if (v !== false && v !== undefined) x.setAttribute(k, v);
-  x.append(...children);
-  return x;
-}
-const count = n => n.toLocaleString('en-US');
-const plural = (n, word) => count(n) + ' ' + word + (n === 1 ? '' : 's');
 function short(n, units, base) {
   let u = 0;
   for (; n >= base && u < units.length - 1; u++) n /= 1000;

@@ -4,8 +4,10 @@
 #include "server/server.h"
 #include "base/err.h"
 #include "server/api.h"
+#include "server/hosts.h"
 #include "server/http.h"
 #include "server/sandbox.h"
+#include "base/memtext.h"
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -55,6 +57,12 @@ int server_ready(const server *s) { return atomic_load(&s->ready) && !atomic_loa
 metrics *server_metrics(const server *s) { return s->metrics; }
 const server_options *server_settings(const server *s) { return &s->o; }
 double server_started(const server *s) { return s->started; }
+
+int server_knows(const server *s, const char *host)
+{
+    const server_options *o = &s->o;
+    return o->api_key || !http_local(s->door) || hosts_allowed(host, &o->host, 1) || hosts_allowed(host, o->names, o->n_names);
+}
 
 static double now(void)
 {
@@ -153,8 +161,10 @@ static void put_record(FILE *f, const http_record *r, const char *route)
     json_put_str(f, r->method, strlen(r->method));
     fputs(",\"path\":", f);
     json_put_str(f, r->path, strnlen(r->path, LOG_PATH));
-    fprintf(f, ",\"route\":\"%s\",\"status\":%d,\"gone\":%s,\"received\":%llu,\"sent\":%llu,\"seconds\":%.6f}\n", route, r->status,
-            r->gone ? "true" : "false", (unsigned long long)r->received, (unsigned long long)r->sent, r->seconds);
+    fprintf(f, ",\"route\":\"%s\",\"status\":%d,\"gone\":%s,\"received\":%llu,\"sent\":%llu,\"tokens_in\":%llu,\"tokens_out\":%llu,\"seconds\":%.6f}\n",
+            route, r->status,
+            r->gone ? "true" : "false", (unsigned long long)r->received, (unsigned long long)r->sent, (unsigned long long)r->tokens_in,
+            (unsigned long long)r->tokens_out, r->seconds);
 }
 
 /* The HTTP library's thread must not wait for whoever reads stderr: a pipe that is ready takes PIPE_BUF bytes at once; what
@@ -163,10 +173,10 @@ static void log_record(server *s, const http_record *r, const char *route)
 {
     char *line = NULL;
     size_t n = 0;
-    FILE *f = open_memstream(&line, &n);
+    FILE *f = memtext_open(&line, &n);
     if (f) {
         put_record(f, r, route);
-        fclose(f);
+        memtext_close(f, &line);
     }
     struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
     if (!line || poll(&p, 1, 0) != 1 || !(p.revents & POLLOUT) || write(STDERR_FILENO, line, n) != (ssize_t)n)
@@ -247,11 +257,13 @@ static int load(server *s, size_t i, pith_err *e)
     return 0;
 }
 
-static void shut_in(server *s)
+static int shut_in(server *s, pith_err *e)
 {
-    pith_err e = {{0}};
-    if (s->o.no_sandbox) return;
-    if (sandbox_enter(s->o.unix_path, &e)) tell(s, SERVER_NOTE, "no sandbox: %s", e.msg);
+    pith_err why = {{0}};
+    if (s->o.no_sandbox || !sandbox_enter(s->o.unix_path, &why)) return 0;
+    if (s->o.must_sandbox) return err_set(e, "--sandbox on: %s", why.msg);
+    tell(s, SERVER_NOTE, "no sandbox: %s", why.msg);
+    return 0;
 }
 
 /* Waits until what was begun is done, the grace is over, or a second signal comes. */
@@ -276,7 +288,7 @@ static void end(server *s)
     pthread_cond_broadcast(&s->change);
     pthread_mutex_unlock(&s->mutex);
     for (int i = 0; i < s->n_threads; i++) pthread_join(s->threads[i], NULL);
-    for (size_t i = 0; i < s->o.n_models; i++) worker_close(server_worker(s, i));
+    for (size_t i = 0; s->workers && i < s->o.n_models; i++) worker_close(server_worker(s, i));
     if (s->door) {
         for (int i = 0; i < LAST_ANSWERS / 10 && http_running(s->door); i++) nap(10);
         http_close(s->door);
@@ -300,8 +312,8 @@ int server_run(const server_options *o, const volatile int *stop, pith_err *e)
     if (!rc) rc = listen_first(&s, e);
     if (!rc) rc = start_threads(&s, e);
     for (size_t i = 0; !rc && !*stop && i < o->n_models; i++) rc = load(&s, i, e);
+    if (!rc && !*stop) rc = shut_in(&s, e);
     if (!rc && !*stop) {
-        shut_in(&s);
         atomic_store(&s.ready, 1);
         tell(&s, SERVER_READY, "ready");
         while (!*stop) nap(50);

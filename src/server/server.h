@@ -26,10 +26,13 @@ typedef struct server_options {
     const char *host, *unix_path;
     unsigned port;
     const char *api_key;       /* NULL: none */
+    const char *const *names;  /* [n_names] by which it may be asked for, beside its own: see server_knows */
+    size_t n_names;
     size_t max_batch_tokens, max_queue, max_body;
     double timeout;            /* seconds a job may wait in the queue, and a connection be silent */
     double grace;              /* seconds that draining may take */
-    int no_sandbox, access_log; /* the log: a JSON object a line, on stderr */
+    int no_sandbox, must_sandbox; /* must: -1 where the kernel cannot */
+    int access_log; /* the log: a JSON object a line, on stderr */
     void (*note)(void *ctx, server_event what, const char *line); /* what the operator should know; on server_run's thread */
     void *ctx;
 } server_options;
@@ -45,6 +48,9 @@ metrics *server_metrics(const server *s);
 /* Runs it on a thread that serves requests, soon; at once if those have ended. */
 void server_later(server *s, void (*run)(void *ctx), void *ctx);
 const server_options *server_settings(const server *s);
+/* May it be asked under this Host? Only a server that nothing else protects looks at it: one of this machine alone, without
+ * a key. */
+int server_knows(const server *s, const char *host);
 double server_started(const server *s); /* Unix time */
 
 #endif

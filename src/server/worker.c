@@ -49,6 +49,14 @@ int worker_crowded(void)
     return others;
 }
 
+int worker_closing(worker *w)
+{
+    pthread_mutex_lock(&w->mutex);
+    int closing = w->closing;
+    pthread_mutex_unlock(&w->mutex);
+    return closing;
+}
+
 /* ---- metrics ---- */
 
 void worker_count(const worker *w, metrics_counter c, uint64_t n)

@@ -24,12 +24,15 @@ struct worker {
     pith_session *session;
     pith_generator *generator; /* of a model that writes */
     pith_generator_stats counted; /* in the metrics */
+    size_t given_up;           /* steps that were, one after the other */
     double ratio;              /* tokens a byte of text, as seen */
 };
 
 double worker_now(void);
 /* Do other workers wait for this one's turn to end? Then it should be short. */
 int worker_crowded(void);
+/* Is the worker to end at once? */
+int worker_closing(worker *w);
 /* The job has begun: it no longer waits. */
 void worker_start(worker *w, job *j);
 /* The job is over; the sweep ends it. The first error stays. */

@@ -17,14 +17,44 @@ typedef struct writing {
     answer answers[]; /* [n] */
 } writing;
 
-/* A step ends before the next one looks at who has come and gone; more than this at once is hardly faster. */
+/* A step ends before the next one looks at who has come; more than this at once is hardly faster. */
 enum { CHUNK = 256 };
+
+static int has_written(const writing *x)
+{
+    for (size_t i = 0; i < x->begun; i++)
+        if (x->answers[i].running && x->answers[i].last > 0) return 1;
+    return 0;
+}
+
+/* Asked within a step: a prompt of one who has gone keeps nobody waiting. What others have in the step is computed again
+ * then, so it ends early for their sake only if it is long (nobody writes), and not twice: clients that come and go do not
+ * hold up those that stay. */
+static int unwanted(void *ctx)
+{
+    worker *w = ctx;
+    int gone = 0, others = 0, writes = 0;
+    for (const job *j = w->jobs; j; j = j->next) {
+        const writing *x = j->state;
+        if (j->over || !x || !x->running) continue;
+        if (j->gone && j->gone(j->ctx)) {
+            gone = 1;
+        } else {
+            others = 1;
+            writes |= has_written(x);
+        }
+    }
+    if (!worker_closing(w) && !(gone && (!others || (!writes && !w->given_up)))) return 0;
+    w->given_up++;
+    return 1;
+}
 
 int worker_write_open(worker *w, pith_err *e)
 {
     pith_generator_options o = w->o.generator;
     if (!o.chunk) o.chunk = CHUNK;
     w->generator = pith_generator_new(w->model, &o, e);
+    if (w->generator) pith_generator_watch(w->generator, unwanted, w);
     return w->generator ? 0 : -1;
 }
 
@@ -124,7 +154,7 @@ void worker_write_step(worker *w)
 {
     pith_err e = {{0}};
     admit(w);
-    size_t running = 0;
+    size_t running = 0, given_up = w->given_up;
     for (const job *j = w->jobs; j; j = j->next) running += j->over || !j->state ? 0 : ((const writing *)j->state)->running;
     if (!running) return;
     worker_see(w, METRICS_BATCH_SIZE, (double)running);
@@ -132,6 +162,7 @@ void worker_write_step(worker *w)
     if (pith_generator_step(w->generator, &e) < 0)
         for (job *j = w->jobs; j; j = j->next)
             if (j->started) worker_fail(j, worker_status(e.msg, 500), "%s", e.msg);
+    if (w->given_up == given_up) w->given_up = 0;
     account(w);
 }
 
