@@ -36,7 +36,7 @@ override HARDEN_LD := -Wl,-z,relro,-z,now,-z,noexecstack
 # After the user's flags: the bits contract (DESIGN section 3) depends on them.
 override FLAGS = $(CPPFLAGS) $(CFLAGS) -std=c11 $(WARN) -Isrc -I. -fPIC -fvisibility=hidden -fopenmp$(if $(call on,$(OPENMP)),,-simd) \
   -fno-fast-math -ffp-contract=off -fno-math-errno -fno-trapping-math $(HARDEN) -MMD -MP $(PKG_CFLAGS) $(SAN)
-LIBS = $(HARDEN_LD) $(PKG_LIBS) -lm -ldl
+LIBS = $(HARDEN_LD) $(PKG_LIBS) -lm -ldl $(if $(call on,$(OPENMP)),,-pthread)
 
 # `make MPI=1`: classify --mpi.
 ifdef MPI
