@@ -6,7 +6,7 @@ set -eu
 build="gcc:gcc libc6-dev:/usr/include/stdio.h pkg-config:pkg-config libcjson-dev:pc=libcjson libutf8proc-dev:pc=libutf8proc libxxhash-dev:pc=libxxhash libpcre2-dev:pc=libpcre2-8 libedit-dev:pc=libedit zlib1g-dev:pc=zlib nettle-dev:pc=nettle libmicrohttpd-dev:pc=libmicrohttpd libseccomp-dev:pc=libseccomp"
 test="curl:curl libcmocka-dev:pc=cmocka bats:bats python3:python3 libopenblas0-pthread:lib=libopenblas.so.0 gcc-aarch64-linux-gnu:aarch64-linux-gnu-gcc libc6-dev-arm64-cross:/usr/aarch64-linux-gnu/include/stdio.h qemu-user-static:qemu-aarch64-static scdoc:scdoc man-db:man zsh:zsh fish:fish abigail-tools:abidiff parallel:parallel"
 tsan="clang:clang libomp-dev:lib=libarcher.so libclang-rt-14-dev:lib=libclang_rt.tsan-x86_64.a"
-long="clang:clang libomp-dev:lib=libarcher.so libclang-rt-14-dev:lib=libclang_rt.fuzzer-x86_64.a valgrind:valgrind"
+long="clang:clang libomp-dev:lib=libarcher.so libclang-rt-14-dev:lib=libclang_rt.fuzzer-x86_64.a valgrind:valgrind musl-tools:musl-gcc gcc-riscv64-linux-gnu:riscv64-linux-gnu-gcc libc6-dev-riscv64-cross:/usr/riscv64-linux-gnu/include/stdio.h dpkg-dev:dpkg-source"
 browser="chromium:chromium chromium-driver:chromedriver"
 have() {
     case $1 in

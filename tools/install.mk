@@ -24,7 +24,7 @@ install: all man
 	ln -sf libpith.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libpith.so.$(SOVERSION)
 	ln -sf libpith.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libpith.so
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@VERSION@|$(VERSION)|' \
-	  -e 's|@PKGS@|$(PKGS)|' tools/pith.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/pith.pc
+	  -e 's|@PKGS@|$(PKGS)|' $(if $(call on,$(OPENMP)),,-e 's|-fopenmp|-pthread|') tools/pith.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/pith.pc
 	cd models/bundled && for f in $(MODELS); do install -D -m 644 $$f $(DESTDIR)$(DATADIR)/pith/$$f; done
 	for f in $(BUILD)/man/*; do [ ! -f $$f ] || install -D -m 644 $$f $(DESTDIR)$(MANDIR)/man$${f##*.}/$${f##*/}; done
 	install -d $(DESTDIR)$(dir $(BASH_COMPLETION)) $(DESTDIR)$(dir $(ZSH_COMPLETION)) $(DESTDIR)$(dir $(FISH_COMPLETION))
