@@ -7,16 +7,20 @@ PYTHON ?= /usr/bin/python3
 VERSION := $(shell sed -n 's/.*PITH_VERSION "\(.*\)"/\1/p' src/pith.h)
 SOVERSION := 0
 PKGS := libcjson libutf8proc libxxhash libpcre2-8 zlib nettle
-SERVER_PKGS := libmicrohttpd libseccomp
-CLI_PKGS := libedit $(SERVER_PKGS)
+# 0: built without `pith serve` (libmicrohttpd, libseccomp), without editing of lines in `pith chat` (libedit).
+SERVE ?= 1
+EDIT ?= 1
+on = $(filter-out 0,$(1))
+SERVER_PKGS := $(if $(call on,$(SERVE)),libmicrohttpd libseccomp)
+CLI_PKGS := $(if $(call on,$(EDIT)),libedit) $(SERVER_PKGS)
 MPI_PKG ?= ompi-c
 PKG_CONFIG ?= pkg-config
 GOALS_WITHOUT_LIBS := clean deps demo test neon
 ifneq ($(filter-out $(GOALS_WITHOUT_LIBS),$(or $(MAKECMDGOALS),all)),)
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) $(CLI_PKGS))
 PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS))
-CLI_LIBS := -pthread $(shell $(PKG_CONFIG) --libs $(CLI_PKGS))
-SERVER_LIBS := -pthread $(shell $(PKG_CONFIG) --libs $(SERVER_PKGS))
+CLI_LIBS := -pthread $(if $(CLI_PKGS),$(shell $(PKG_CONFIG) --libs $(CLI_PKGS)))
+SERVER_LIBS := -pthread $(if $(SERVER_PKGS),$(shell $(PKG_CONFIG) --libs $(SERVER_PKGS)))
 endif
 ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
@@ -33,7 +37,7 @@ endif
 
 LIB_SRC := $(filter-out src/cli/% src/server/%,$(wildcard src/*.c src/*/*.c)) $(wildcard models/*.c tokenizer/*.c)
 CLI_SRC := $(wildcard src/cli/*.c)
-SERVER_SRC := $(wildcard src/server/*.c)
+SERVER_SRC := $(if $(call on,$(SERVE)),$(wildcard src/server/*.c))
 TOOL_SRC := $(wildcard tools/*.c tools/examples/*.c)
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 TOOLS := $(patsubst tools/%.c,$(BUILD)/tools/%,$(TOOL_SRC))
@@ -42,7 +46,7 @@ PITH := $(if $(filter build,$(BUILD)),pith,$(BUILD)/pith)
 Q := $(if $(V),,@)
 say = @$(if $(V),:,printf "  %-4s %s\n" $(1) $@)
 
-.PHONY: all demo bench clean deps tools
+.PHONY: all demo bench clean deps tools force
 all: $(PITH) $(BUILD)/libpith.a $(BUILD)/libpith.so
 
 $(BUILD)/%.o: %.c Makefile
@@ -71,10 +75,17 @@ $(BUILD)/libpith.so: $(BUILD)/libpith.so.$(VERSION)
 	$(Q)ln -sf $(<F) $@
 $(BUILD)/server.a: $(call obj,$(SERVER_SRC))
 	$(call say,AR)
-	$(Q)rm -f $@ && $(AR) rcs $@ $^
+	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
 $(PITH): $(call obj,$(CLI_SRC)) $(BUILD)/server.a $(BUILD)/libpith.a
 	$(call say,LD)
 	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -o $@ $^ $(CLI_LIBS) $(LIBS)
+# The objects that a switch changes.
+$(BUILD)/switches: force
+	@mkdir -p $(@D)
+	@echo "$(SERVE) $(EDIT) $(MPI)" | cmp -s - $@ || echo "$(SERVE) $(EDIT) $(MPI)" > $@
+$(BUILD)/server.a $(patsubst %,$(BUILD)/src/cli/%.o,cmd_serve edit mpi): $(BUILD)/switches
+$(BUILD)/src/cli/cmd_serve.o: CPPFLAGS += $(if $(call on,$(SERVE)),,-DPITH_WITHOUT_SERVE)
+$(BUILD)/src/cli/edit.o: CPPFLAGS += $(if $(call on,$(EDIT)),,-DPITH_WITHOUT_EDIT)
 $(BUILD)/src/cli/%.o: CPPFLAGS += -DPITH_DATADIR='"$(PREFIX)/share/pith"' -I$(BUILD)/src
 # Pages, of `inspect --html` and of the server, as string literals, one a line.
 $(BUILD)/src/server/api_page.o: CPPFLAGS += -I$(BUILD)/src

@@ -57,7 +57,7 @@ door OpenMP '#include <omp|pragma omp (parallel|for|task|single|critical)' src/b
 door xxhash '#include <xxhash' src/base/digest.c
 door nettle '#include <nettle' src/base/digest.c
 door zlib '#include <zlib' src/formats/zip.c
-door libedit '#include <(histedit|editline)' src/cli/line.c
+door libedit '#include <(histedit|editline)' src/cli/edit.c
 door libmicrohttpd '#include <microhttpd' src/server/http.c
 door MPI '#include <mpi' src/cli/mpi.c
 door libseccomp '#include <seccomp' src/server/sandbox.c
