@@ -15,7 +15,12 @@ SERVER_PKGS := $(if $(call on,$(SERVE)),libmicrohttpd libseccomp)
 CLI_PKGS := $(if $(call on,$(EDIT)),libedit) $(SERVER_PKGS)
 MPI_PKG ?= ompi-c
 PKG_CONFIG ?= pkg-config
-GOALS_WITHOUT_LIBS := clean deps demo test neon
+GOALS_WITHOUT_LIBS := clean deps demo test neon deb static
+# STATIC=1: one program that needs no library of the system (`make static`).
+ifdef STATIC
+PKG_CONFIG += --static
+endif
+PIE := $(if $(STATIC),-static-pie,-pie)
 ifneq ($(filter-out $(GOALS_WITHOUT_LIBS),$(or $(MAKECMDGOALS),all)),)
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) $(CLI_PKGS))
 PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS))
@@ -23,10 +28,12 @@ CLI_LIBS := -pthread $(if $(CLI_PKGS),$(shell $(PKG_CONFIG) --libs $(CLI_PKGS)))
 SERVER_LIBS := -pthread $(if $(SERVER_PKGS),$(shell $(PKG_CONFIG) --libs $(SERVER_PKGS)))
 endif
 ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+# No path of this folder in what is built, however it was entered.
+export PWD := $(CURDIR)
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
 # After the user's flags: the bits contract (DESIGN section 3) depends on them.
 override FLAGS = $(CPPFLAGS) $(CFLAGS) -std=c11 $(WARN) -Isrc -I. -fPIC -fvisibility=hidden -fopenmp \
-  -fno-fast-math -ffp-contract=off -fno-math-errno -fno-trapping-math -MMD -MP $(PKG_CFLAGS) $(SAN)
+  -fno-fast-math -ffp-contract=off -fno-math-errno -fno-trapping-math -MMD -MP "-ffile-prefix-map=$(CURDIR)=." $(PKG_CFLAGS) $(SAN)
 LIBS = $(PKG_LIBS) -lm -ldl
 
 # `make MPI=1`: classify --mpi.
@@ -35,9 +42,9 @@ $(BUILD)/src/cli/mpi.o: CPPFLAGS += -DPITH_MPI $(patsubst -I%,-isystem %,$(shell
 CLI_LIBS += $(shell $(PKG_CONFIG) --libs $(MPI_PKG))
 endif
 
-LIB_SRC := $(filter-out src/cli/% src/server/%,$(wildcard src/*.c src/*/*.c)) $(wildcard models/*.c tokenizer/*.c)
-CLI_SRC := $(wildcard src/cli/*.c)
-SERVER_SRC := $(if $(call on,$(SERVE)),$(wildcard src/server/*.c))
+LIB_SRC := $(filter-out src/cli/% src/server/%,$(sort $(wildcard src/*.c src/*/*.c models/*.c tokenizer/*.c)))
+CLI_SRC := $(sort $(wildcard src/cli/*.c))
+SERVER_SRC := $(if $(call on,$(SERVE)),$(sort $(wildcard src/server/*.c)))
 TOOL_SRC := $(wildcard tools/*.c tools/examples/*.c)
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 TOOLS := $(patsubst tools/%.c,$(BUILD)/tools/%,$(TOOL_SRC))
@@ -66,7 +73,7 @@ $(BUILD)/src/compute/kernel_generic.o $(BUILD)/src/compute/kernel_neon.o: KERNEL
 
 $(BUILD)/libpith.a: $(call obj,$(LIB_SRC))
 	$(call say,AR)
-	$(Q)rm -f $@ && $(AR) rcs $@ $^
+	$(Q)rm -f $@ && $(AR) rcsD $@ $^
 $(BUILD)/libpith.so.$(VERSION): $(call obj,$(LIB_SRC)) src/pith.map
 	$(call say,LD)
 	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -shared -Wl,-soname,libpith.so.$(SOVERSION),-z,nodelete,--version-script=src/pith.map -o $@ $(filter %.o,$^) $(LIBS)
@@ -75,10 +82,10 @@ $(BUILD)/libpith.so: $(BUILD)/libpith.so.$(VERSION)
 	$(Q)ln -sf $(<F) $@
 $(BUILD)/server.a: $(call obj,$(SERVER_SRC))
 	$(call say,AR)
-	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
+	$(Q)rm -f $@ && $(AR) rcsD $@ $(filter %.o,$^)
 $(PITH): $(call obj,$(CLI_SRC)) $(BUILD)/server.a $(BUILD)/libpith.a
 	$(call say,LD)
-	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -o $@ $^ $(CLI_LIBS) $(LIBS)
+	$(Q)$(CC) $(FLAGS) $(LDFLAGS) $(PIE) -o $@ $^ $(CLI_LIBS) $(LIBS)
 # The objects that a switch changes.
 $(BUILD)/switches: force
 	@mkdir -p $(@D)
@@ -86,6 +93,7 @@ $(BUILD)/switches: force
 $(BUILD)/server.a $(patsubst %,$(BUILD)/src/cli/%.o,cmd_serve edit mpi): $(BUILD)/switches
 $(BUILD)/src/cli/cmd_serve.o: CPPFLAGS += $(if $(call on,$(SERVE)),,-DPITH_WITHOUT_SERVE)
 $(BUILD)/src/cli/edit.o: CPPFLAGS += $(if $(call on,$(EDIT)),,-DPITH_WITHOUT_EDIT)
+$(BUILD)/src/compute/kernel_openblas.o: CPPFLAGS += $(if $(STATIC),-DPITH_STATIC)
 $(BUILD)/src/cli/%.o: CPPFLAGS += -DPITH_DATADIR='"$(PREFIX)/share/pith"' -I$(BUILD)/src
 # Pages, of `inspect --html` and of the server, as string literals, one a line.
 $(BUILD)/src/server/api_page.o: CPPFLAGS += -I$(BUILD)/src
