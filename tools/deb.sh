@@ -13,7 +13,7 @@ cd "$here"
 version=$(sed -n 's/.*PITH_VERSION "\(.*\)"/\1/p' src/pith.h)
 : "${SOURCE_DATE_EPOCH:=$(git log -1 --format=%ct 2>/dev/null || stat -c %Y src/pith.h)}"
 export SOURCE_DATE_EPOCH
-maintainer="pith developers <pith@localhost>"
+maintainer="${DEBFULLNAME:-pith developers} <${DEBEMAIL:-pith@localhost}>" # the variables that all of Debian's tools read
 debian=$version-1
 arch=$(dpkg --print-architecture)
 lib=/usr/lib/$(dpkg-architecture -qDEB_HOST_MULTIARCH)
