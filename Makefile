@@ -7,9 +7,11 @@ PYTHON ?= /usr/bin/python3
 VERSION := $(shell sed -n 's/.*PITH_VERSION "\(.*\)"/\1/p' src/pith.h)
 SOVERSION := 0
 PKGS := libcjson libutf8proc libxxhash libpcre2-8 zlib nettle
-# 0: built without `pith serve` (libmicrohttpd, libseccomp), without editing of lines in `pith chat` (libedit).
+# 0: built without `pith serve` (libmicrohttpd, libseccomp), without editing of lines in `pith chat` (libedit), with
+# threads of its own in place of OpenMP's.
 SERVE ?= 1
 EDIT ?= 1
+OPENMP ?= 1
 on = $(filter-out 0,$(1))
 SERVER_PKGS := $(if $(call on,$(SERVE)),libmicrohttpd libseccomp)
 CLI_PKGS := $(if $(call on,$(EDIT)),libedit) $(SERVER_PKGS)
@@ -32,7 +34,7 @@ ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 export PWD := $(CURDIR)
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
 # After the user's flags: the bits contract (DESIGN section 3) depends on them.
-override FLAGS = $(CPPFLAGS) $(CFLAGS) -std=c11 $(WARN) -Isrc -I. -fPIC -fvisibility=hidden -fopenmp \
+override FLAGS = $(CPPFLAGS) $(CFLAGS) -std=c11 $(WARN) -Isrc -I. -fPIC -fvisibility=hidden -fopenmp$(if $(call on,$(OPENMP)),,-simd) \
   -fno-fast-math -ffp-contract=off -fno-math-errno -fno-trapping-math -MMD -MP "-ffile-prefix-map=$(CURDIR)=." $(PKG_CFLAGS) $(SAN)
 LIBS = $(PKG_LIBS) -lm -ldl
 
@@ -89,8 +91,8 @@ $(PITH): $(call obj,$(CLI_SRC)) $(BUILD)/server.a $(BUILD)/libpith.a
 # The objects that a switch changes.
 $(BUILD)/switches: force
 	@mkdir -p $(@D)
-	@echo "$(SERVE) $(EDIT) $(MPI)" | cmp -s - $@ || echo "$(SERVE) $(EDIT) $(MPI)" > $@
-$(BUILD)/server.a $(patsubst %,$(BUILD)/src/cli/%.o,cmd_serve edit mpi): $(BUILD)/switches
+	@echo "$(SERVE) $(EDIT) $(OPENMP) $(MPI)" | cmp -s - $@ || echo "$(SERVE) $(EDIT) $(OPENMP) $(MPI)" > $@
+$(BUILD)/server.a $(BUILD)/src/base/par.o $(patsubst %,$(BUILD)/src/cli/%.o,cmd_serve edit mpi): $(BUILD)/switches
 $(BUILD)/src/cli/cmd_serve.o: CPPFLAGS += $(if $(call on,$(SERVE)),,-DPITH_WITHOUT_SERVE)
 $(BUILD)/src/cli/edit.o: CPPFLAGS += $(if $(call on,$(EDIT)),,-DPITH_WITHOUT_EDIT)
 $(BUILD)/src/compute/kernel_openblas.o: CPPFLAGS += $(if $(STATIC),-DPITH_STATIC)

@@ -61,6 +61,8 @@ door libedit '#include <(histedit|editline)' src/cli/edit.c
 door libmicrohttpd '#include <microhttpd' src/server/http.c
 door MPI '#include <mpi' src/cli/mpi.c
 door libseccomp '#include <seccomp' src/server/sandbox.c
+door "the system's name" '__(linux|APPLE|FreeBSD|NetBSD|OpenBSD|DragonFly)__|_WIN32' 'src/(base/platform|server/sandbox)[.]c' # and what each has not
+door "what only some systems have" '(^|[^a-z_])(renameat2|fallocate|syncfs|sync_file_range|getrandom|getauxval|qsort_r|memfd_create|sched_[gs]etaffinity|sched_getcpu|prctl|mremap|posix_fadvise) *\(|/proc/|MADV_HUGEPAGE|O_TMPFILE|O_PATH' 'src/(base/platform[.]c|server/[a-z_]+[.]c)' # the server: Linux
 door "the exit of a process" '(^|[^_a-z])(exit|abort|_exit) *\(' 'src/cli/(main|guard).c' # guard: signal handlers
 check "the library prints nothing" "$(grep -nE '(^|[^a-z_])(printf|puts|perror) *\(|std(out|err)' $(grep -vE '^(src/cli|src/server|tools|tests)/' <<<"$sources") | grep -v '^src/pith.h:[0-9]*: \*')"
 

@@ -1,5 +1,6 @@
 #define _DEFAULT_SOURCE
 #include "base/chunks.h"
+#include "base/platform.h"
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -21,9 +22,7 @@ static void *pages(size_t bytes)
     const int large = bytes >= 2 * HUGE;
     void *p = NULL;
     if (posix_memalign(&p, large ? HUGE : LINE, bytes)) return NULL;
-#ifdef MADV_HUGEPAGE
-    if (large) madvise(p, bytes / HUGE * HUGE, MADV_HUGEPAGE);
-#endif
+    if (large) platform_huge(p, bytes / HUGE * HUGE);
     return p;
 }
 
