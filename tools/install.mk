@@ -48,9 +48,9 @@ deb:
 	@MAKE="$(MAKE)" tools/deb.sh $(BUILD)/deb $(BUILD)
 
 # One program for any Linux of this architecture: build/pith-static. Without `serve` and the editing of lines, whose libraries
-# cannot be in it; cJSON from Debian's source, since Debian packs no static one.
+# cannot be in it, and OpenMP, whose opens others at run time; cJSON from Debian's source, since Debian packs no static one.
 static:
 	@tools/deps.sh build static
 	@CC="$(CC)" tools/static_cjson.sh $(BUILD)/static/cjson
-	@PKG_CONFIG_PATH=$(abspath $(BUILD))/static/cjson $(MAKE) --no-print-directory BUILD=$(BUILD)/static STATIC=1 SERVE=0 EDIT=0 $(BUILD)/static/pith
+	@PKG_CONFIG_PATH=$(abspath $(BUILD))/static/cjson $(MAKE) --no-print-directory BUILD=$(BUILD)/static STATIC=1 SERVE=0 EDIT=0 OPENMP=0 $(BUILD)/static/pith
 	@strip -o $(BUILD)/pith-static $(BUILD)/static/pith
