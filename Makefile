@@ -26,7 +26,7 @@ PIE := $(if $(STATIC),-static-pie,-pie)
 ifneq ($(filter-out $(GOALS_WITHOUT_LIBS),$(or $(MAKECMDGOALS),all)),)
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) $(CLI_PKGS))
 PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS))
-CLI_LIBS := -pthread $(if $(CLI_PKGS),$(shell $(PKG_CONFIG) --libs $(CLI_PKGS)))
+CLI_LIBS := -pthread $(if $(strip $(CLI_PKGS)),$(shell $(PKG_CONFIG) --libs $(CLI_PKGS)))
 SERVER_LIBS := -pthread $(if $(SERVER_PKGS),$(shell $(PKG_CONFIG) --libs $(SERVER_PKGS)))
 endif
 ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
