@@ -24,7 +24,7 @@ stage=$tmp/stage
 ${MAKE:-make} -s BUILD="$build" PREFIX=/usr LIBDIR="$lib" DESTDIR="$stage" install >"$tmp/log" 2>&1 || { cat "$tmp/log" >&2; exit 1; }
 install -D -m 644 tools/pith.service "$stage/lib/systemd/system/pith.service"
 sed -i -e 's|/usr/local/bin/|/usr/bin/|' -e '1s|: copy to .*|; as installed it does not run: `systemctl enable --now pith`.|' "$stage/lib/systemd/system/pith.service"
-chmod 644 "$stage$lib"/libpith.so."$version"
+chmod 644 "$stage$lib/libpith.so.$version"
 strip --strip-unneeded -R .comment -R .note "$stage/usr/bin/pith" "$stage$lib/libpith.so.$version"
 strip --strip-debug --enable-deterministic-archives "$stage$lib/libpith.a"
 gzip -n9 "$stage"/usr/share/man/man*/*
@@ -82,7 +82,7 @@ about=" pith runs models in Hugging Face folders (BERT-like classifiers and enco
  LLaMA-like and other decoders) on the processor: it classifies, embeds,
  scores, generates and checks checkpoints, with the same bits on every machine."
 shared=$(cd "$stage$lib" && printf '%s\n' libpith.so.* | sort)
-# shellcheck disable=SC2086
+# shellcheck disable=SC2086,SC2046
 pack libpith0 libs same "$(needs "$stage$lib/libpith.so.$version")" "inference engine for Hugging Face models - library
 ${about}
  .

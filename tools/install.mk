@@ -51,6 +51,6 @@ deb:
 # cannot be in it, and OpenMP, whose opens others at run time; cJSON from Debian's source, since Debian packs no static one.
 static:
 	@tools/deps.sh build static
-	@CC="$(CC)" tools/static_cjson.sh $(BUILD)/static/cjson
-	@PKG_CONFIG_PATH=$(abspath $(BUILD))/static/cjson $(MAKE) --no-print-directory BUILD=$(BUILD)/static STATIC=1 SERVE=0 EDIT=0 OPENMP=0 $(BUILD)/static/pith
+	@CC="$(CC)" PACKAGES=cjson tools/sources.sh $(BUILD)/static/cjson
+	@PKG_CONFIG_PATH=$(abspath $(BUILD))/static/cjson/lib/pkgconfig $(MAKE) --no-print-directory BUILD=$(BUILD)/static STATIC=1 SERVE=0 EDIT=0 OPENMP=0 $(BUILD)/static/pith
 	@strip -o $(BUILD)/pith-static $(BUILD)/static/pith
