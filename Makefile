@@ -7,14 +7,15 @@ PYTHON ?= /usr/bin/python3
 VERSION := $(shell sed -n 's/.*PITH_VERSION "\(.*\)"/\1/p' src/pith.h)
 SOVERSION := 0
 PKGS := libcjson libutf8proc libxxhash libpcre2-8 zlib nettle
-# 0: built without `pith serve` (libmicrohttpd, libseccomp), without editing of lines in `pith chat` (libedit), with
-# threads of its own in place of OpenMP's.
+# 0: built without `pith serve` (libmicrohttpd), without the sandbox's filter of system calls (libseccomp), without editing
+# of lines in `pith chat` (libedit), with threads of its own in place of OpenMP's.
 SERVE ?= 1
+SECCOMP ?= 1
 EDIT ?= 1
 OPENMP ?= 1
 on = $(filter-out 0,$(1))
-SERVER_PKGS := $(if $(call on,$(SERVE)),libmicrohttpd libseccomp)
-CLI_PKGS := $(if $(call on,$(EDIT)),libedit) $(SERVER_PKGS)
+SERVER_PKGS := $(if $(call on,$(SERVE)),libmicrohttpd) $(if $(call on,$(SECCOMP)),libseccomp)
+CLI_PKGS := $(strip $(if $(call on,$(EDIT)),libedit) $(SERVER_PKGS))
 MPI_PKG ?= ompi-c
 PKG_CONFIG ?= pkg-config
 GOALS_WITHOUT_LIBS := clean deps demo test neon deb static
@@ -26,17 +27,23 @@ PIE := $(if $(STATIC),-static-pie,-pie)
 ifneq ($(filter-out $(GOALS_WITHOUT_LIBS),$(or $(MAKECMDGOALS),all)),)
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) $(CLI_PKGS))
 PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS))
-CLI_LIBS := -pthread $(if $(strip $(CLI_PKGS)),$(shell $(PKG_CONFIG) --libs $(CLI_PKGS)))
-SERVER_LIBS := -pthread $(if $(SERVER_PKGS),$(shell $(PKG_CONFIG) --libs $(SERVER_PKGS)))
+CLI_LIBS := -pthread $(if $(CLI_PKGS),$(shell $(PKG_CONFIG) --libs $(CLI_PKGS)))
+SERVER_LIBS := -pthread $(if $(strip $(SERVER_PKGS)),$(shell $(PKG_CONFIG) --libs $(SERVER_PKGS)))
 endif
 ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 # No path of this folder in what is built, however it was entered.
 export PWD := $(CURDIR)
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
+# What this compiler knows of it; FORTIFY wants optimisation, and sanitizers look at more than it does.
+knows = $(foreach f,$(1),$(shell $(CC) -Werror $(f) -c -x c /dev/null -o /dev/null 2>/dev/null && echo "$(f)"))
+CET := $(if $(filter x86_64,$(ARCH)),-fcf-protection,$(if $(filter aarch64,$(ARCH)),-mbranch-protection=standard))
+HARDEN := $(call knows,-fstack-protector-strong -fstack-clash-protection $(CET)) -U_FORTIFY_SOURCE \
+  $(if $(filter-out -O0,$(filter -O%,$(CFLAGS))),$(if $(SAN),,-D_FORTIFY_SOURCE=3))
+override HARDEN_LD := -Wl,-z,relro,-z,now,-z,noexecstack
 # After the user's flags: the bits contract (DESIGN section 3) depends on them.
 override FLAGS = $(CPPFLAGS) $(CFLAGS) -std=c11 $(WARN) -Isrc -I. -fPIC -fvisibility=hidden -fopenmp$(if $(call on,$(OPENMP)),,-simd) \
-  -fno-fast-math -ffp-contract=off -fno-math-errno -fno-trapping-math -MMD -MP "-ffile-prefix-map=$(CURDIR)=." $(PKG_CFLAGS) $(SAN)
-LIBS = $(PKG_LIBS) -lm -ldl
+  -fno-fast-math -ffp-contract=off -fno-math-errno -fno-trapping-math $(HARDEN) -MMD -MP "-ffile-prefix-map=$(CURDIR)=." $(PKG_CFLAGS) $(SAN)
+LIBS = $(HARDEN_LD) $(PKG_LIBS) -lm -ldl
 
 # `make MPI=1`: classify --mpi.
 ifdef MPI
@@ -46,9 +53,11 @@ endif
 
 LIB_SRC := $(filter-out src/cli/% src/server/%,$(sort $(wildcard src/*.c src/*/*.c models/*.c tokenizer/*.c)))
 CLI_SRC := $(sort $(wildcard src/cli/*.c))
-SERVER_SRC := $(if $(call on,$(SERVE)),$(sort $(wildcard src/server/*.c)))
+SERVER_SRC := $(if $(call on,$(SERVE)),$(sort $(wildcard src/server/*.c)),src/server/sandbox.c)
 TOOL_SRC := $(wildcard tools/*.c tools/examples/*.c)
-obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
+# A sanitizer takes minutes over the kernels: a build that does not test them borrows another's (KERNELS=build).
+obj = $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(if $(KERNELS),src/compute/kernel_%),$(1))) \
+  $(patsubst %.c,$(KERNELS)/%.o,$(filter $(if $(KERNELS),src/compute/kernel_%),$(1)))
 TOOLS := $(patsubst tools/%.c,$(BUILD)/tools/%,$(TOOL_SRC))
 PITH := $(if $(filter build,$(BUILD)),pith,$(BUILD)/pith)
 
@@ -89,10 +98,12 @@ $(PITH): $(call obj,$(CLI_SRC)) $(BUILD)/server.a $(BUILD)/libpith.a
 	$(call say,LD)
 	$(Q)$(CC) $(FLAGS) $(LDFLAGS) $(PIE) -o $@ $^ $(CLI_LIBS) $(LIBS)
 # The objects that a switch changes.
+SWITCHES = $(foreach s,SERVE SECCOMP EDIT OPENMP MPI,$(s)=$($(s)))
 $(BUILD)/switches: force
 	@mkdir -p $(@D)
-	@echo "$(SERVE) $(EDIT) $(OPENMP) $(MPI)" | cmp -s - $@ || echo "$(SERVE) $(EDIT) $(OPENMP) $(MPI)" > $@
-$(BUILD)/server.a $(BUILD)/src/base/par.o $(patsubst %,$(BUILD)/src/cli/%.o,cmd_serve edit mpi): $(BUILD)/switches
+	@echo $(SWITCHES) | cmp -s - $@ || echo $(SWITCHES) > $@
+$(BUILD)/server.a $(patsubst %,$(BUILD)/src/%.o,base/par server/sandbox cli/cmd_serve cli/edit cli/mpi): $(BUILD)/switches
+$(BUILD)/src/server/sandbox.o: CPPFLAGS += $(if $(call on,$(SECCOMP)),,-DPITH_WITHOUT_SECCOMP)
 $(BUILD)/src/cli/cmd_serve.o: CPPFLAGS += $(if $(call on,$(SERVE)),,-DPITH_WITHOUT_SERVE)
 $(BUILD)/src/cli/edit.o: CPPFLAGS += $(if $(call on,$(EDIT)),,-DPITH_WITHOUT_EDIT)
 $(BUILD)/src/compute/kernel_openblas.o: CPPFLAGS += $(if $(STATIC),-DPITH_STATIC)
@@ -106,7 +117,7 @@ $(BUILD)/src/%.inc: src/%
 	$(Q)sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n",/' $< > $@
 $(BUILD)/tools/%: $(BUILD)/tools/%.o $(BUILD)/libpith.a
 	$(call say,LD)
-	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -pie -o $@ $^ $(LIBS)
 tools: $(TOOLS)
 
 deps:

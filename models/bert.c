@@ -11,6 +11,7 @@
  *
  * Devlin et al. 2018; Sanh et al. 2019. The two differ in names, in the type embedding and in act_p. */
 #include "model.h"
+#include "compute/mlp.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -250,9 +251,10 @@ static void *bert_load(json cfg, const char *architecture, bind *b, const op_ctx
 
 typedef struct work {
     float *x, *q, *k, *v, *a; /* [n_tok][hidden] */
-    float *t, *f;             /* [scratch rows][hidden], [.][intermediate] */
+    float *t;                 /* [scratch rows][hidden] */
     float *first, *pooled;    /* [n_seq][hidden] */
     op_attention_work attention;
+    mlp_work mlp;
 } work;
 
 static void *bert_layout(const void *model, const op_ctx *op, const model_extent *x, arena *a)
@@ -263,7 +265,7 @@ static void *bert_layout(const void *model, const op_ctx *op, const model_extent
     for (size_t i = 0; i < sizeof wide / sizeof wide[0]; i++)
         *wide[i] = arena_take(a, x->n_tok, m->hidden * sizeof(float));
     w->t = arena_take(a, op_rows_scratch(op, x->n_tok), m->hidden * sizeof(float));
-    w->f = arena_take(a, op_rows_scratch(op, x->n_tok), m->intermediate * sizeof(float));
+    mlp_layout(&w->mlp, op, x->n_tok, m->hidden, m->intermediate, a);
     w->first = arena_take(a, x->n_seq, m->hidden * sizeof(float));
     w->pooled = arena_take(a, x->n_seq, m->hidden * sizeof(float));
     op_attention_layout(&w->attention, op, x->n_tok, x->n_seq, x->max_len, m->n_head, m->hidden / m->n_head, a);
@@ -296,12 +298,11 @@ static void forward_rows(void *ctx, const op_rows *r)
     const work *w = j->w;
     const layer *y = j->before, *z = j->after;
     size_t h = m->hidden, n = r->m, at = r->first * h;
-    float *x = w->x + at, *t = w->t + r->scratch * h, *f = w->f + r->scratch * m->intermediate;
+    float *x = w->x + at, *t = w->t + r->scratch * h;
     if (y) {
         op_linear(r->op, &y->out, w->a + at, n, t, OP_ACT_NONE);
         op_add_layernorm(r->op, x, t, y->attention_norm.gamma, y->attention_norm.beta, m->eps, x, n, h);
-        op_linear(r->op, &y->up, x, n, f, m->act);
-        op_linear(r->op, &y->down, f, n, t, OP_ACT_NONE);
+        mlp_run(r, &(mlp_weights){NULL, &y->up, &y->down, m->act}, &w->mlp, x, t);
         op_add_layernorm(r->op, x, t, y->output_norm.gamma, y->output_norm.beta, m->eps, x, n, h);
     }
     if (z) {

@@ -245,16 +245,16 @@ void causal_free(causal *d)
 void causal_layout(causal_work *w, size_t mlp, const causal *d, const op_ctx *op, const model_extent *x, arena *a)
 {
     size_t q = d->n_head * d->head_dim, kv = d->n_kv_head * d->head_dim, half = d->head_dim / 2;
-    size_t scratch = op_rows_scratch(op, x->n_tok);
     const struct {
         float **p;
         size_t rows, cols;
     } buffers[] = {{&w->x, x->n_tok, d->hidden}, {&w->h, x->n_tok, d->hidden},  {&w->q, x->n_tok, q},
                    {&w->a, x->n_tok, q},         {&w->k, x->n_tok, kv},         {&w->v, x->n_tok, kv},
                    {&w->cosine, x->n_tok, half}, {&w->sine, x->n_tok, half},    {&w->freq, 1, half},
-                   {&w->gate, scratch, mlp},     {&w->up, scratch, mlp},        {&w->last, x->n_out, d->hidden}};
+                   {&w->last, x->n_out, d->hidden}};
     for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++)
         *buffers[i].p = arena_take(a, buffers[i].rows, buffers[i].cols * sizeof(float));
+    if (mlp) mlp_layout(&w->mlp, op, x->n_tok, d->hidden, mlp, a);
     kv_layout(&w->attention, op, x->n_seq, x->max_len, x->most, d->n_head, d->n_kv_head, a);
 }
 
@@ -322,12 +322,8 @@ void causal_attend(const op_ctx *op, const causal *d, const causal_attention *y,
 static void feed_rows(void *ctx, const op_rows *r)
 {
     const rows_job *j = ctx;
-    size_t n = r->m, at = r->first * j->d->hidden, wide = j->d->intermediate;
-    float *h = j->w->h + at, *gate = j->w->gate + r->scratch * wide, *up = j->w->up + r->scratch * wide;
-    const op_into to[] = {{&j->mlp->gate, gate, j->d->act}, {&j->mlp->up, up, OP_ACT_NONE}};
-    op_linears(r->op, to, 2, h, n);
-    op_mul(r->op, gate, up, n * wide);
-    op_linear(r->op, &j->mlp->down, up, n, h, OP_ACT_NONE);
+    float *h = j->w->h + r->first * j->d->hidden;
+    mlp_run(r, &(mlp_weights){&j->mlp->gate, &j->mlp->up, &j->mlp->down, j->d->act}, &j->w->mlp, h, h);
 }
 
 void causal_feed(const op_ctx *op, const causal *d, const causal_mlp *y, causal_work *w, size_t n)

@@ -3,6 +3,7 @@
 #ifndef CAUSAL_H
 #define CAUSAL_H
 #include "model.h"
+#include "compute/mlp.h"
 
 /* Which layers see a window of positions only. */
 typedef enum causal_window {
@@ -89,9 +90,9 @@ typedef struct causal_work {
     float *k, *v;         /* [n_tok][n_kv_head * head_dim] */
     float *cosine, *sine; /* [n_tok][head_dim / 2] */
     float *freq;          /* [head_dim / 2] of a sequence that needs its own */
-    float *gate, *up;     /* [scratch rows][intermediate] */
     float *last;          /* [n_out][hidden] */
     kv_work attention;
+    mlp_work mlp;
 } causal_work;
 
 /* The buffers above; those of the MLP only if the model has one: its width, or 0. */

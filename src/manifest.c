@@ -1,6 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "manifest.h"
 #include "base/json.h"
+#include "base/memtext.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,7 +55,7 @@ int manifest_write(const verify *v, outfile *o, pith_err *e)
     char *text = NULL;
     size_t n = 0;
     const verify_tensor **list = sorted(v, e);
-    FILE *f = list ? open_memstream(&text, &n) : NULL;
+    FILE *f = list ? memtext_open(&text, &n) : NULL;
     if (f) {
         fprintf(f, "{\"kind\": \"%s\", \"version\": 1, \"block\": %d,\n \"files\": [\n", kind, VERIFY_BLOCK);
         for (size_t i = 0; i < v->n_files; i++) put_file(f, &v->files[i], i + 1 == v->n_files);
@@ -63,8 +64,7 @@ int manifest_write(const verify *v, outfile *o, pith_err *e)
         fputs(" ]}\n", f);
     }
     free(list);
-    int bad = !f || ferror(f);
-    if (f && fclose(f)) bad = 1;
+    int bad = !f || memtext_close(f, &text);
     if (bad) err_nomem(e, n, "the manifest");
     else bad = outfile_pwrite(o, text, n, 0, e) || outfile_finish(o, e);
     free(text);

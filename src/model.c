@@ -1,4 +1,5 @@
 #include "model.h"
+#include "base/checked.h"
 #include <float.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,10 +68,8 @@ static uint64_t label_index(const char *key, uint64_t n)
 {
     uint64_t v = 0;
     if (!*key) return n;
-    for (; *key; key++) {
-        if (*key < '0' || *key > '9' || v >= n) return n;
-        v = v * 10 + (uint64_t)(*key - '0');
-    }
+    for (; *key; key++)
+        if (*key < '0' || *key > '9' || v >= n || checked_digit(&v, (unsigned)(*key - '0'))) return n;
     return v < n ? v : n;
 }
 

@@ -73,7 +73,7 @@ static void add_packed(job *j, const matrix *x)
 {
     const int quant = j->type == DT_Q8 || j->type == DT_Q4;
     size_t unit = quant ? 64 : QUANT_PANEL * (j->type == DT_F32 ? 4 : 2); /* a cache line, or a column of a panel */
-    uint64_t rows = x->from ? x->from->t.shape[0] : j->m->dims.vocab, panels = rows / QUANT_PANEL + (rows % QUANT_PANEL != 0);
+    uint64_t rows = x->from ? x->from->t.shape[0] : j->m->dims.vocab, panels = checked_pieces(rows, QUANT_PANEL);
     uint64_t *shape = j->shapes[j->n_out];
     shape[0] = panels, shape[1] = panels ? x->bytes / unit / panels : 0, shape[2] = unit / 8;
     j->out[j->n_out++] = (pith_tensor){.name = x->name, .dtype = "U64", .shape = shape, .rank = 3, .data = x->panels, .nbytes = x->bytes};

@@ -67,10 +67,8 @@ void verify_tell_error(verify *v, pith_check check, const char *subject, const p
 int verify_has(const verify *v, const char *name)
 {
     struct stat st;
-    char *p = v->is_dir ? path_join(v->path, name, NULL) : NULL;
-    int there = p && !stat(p, &st);
-    free(p);
-    return there;
+    snprintf(v->beside, v->beside_cap, "%s/%s", v->path, name);
+    return v->is_dir && !stat(v->beside, &st);
 }
 
 const char *verify_number(char buf[32], uint64_t n)
@@ -99,6 +97,7 @@ static void end(verify *v)
     free(v->parts);
     pith_weights_close(v->w);
     json_free(v->config);
+    free(v->beside);
 }
 
 static int run(verify *v, const manifest *against, pith_err *e)
@@ -121,6 +120,9 @@ int pith_verify(const char *path, const pith_verify_options *o, pith_verdict *ou
     if (o) v.o = *o;
     if (stat(path, &st)) return err_set(e, "%s: cannot open: %s; check the path", path, strerror(errno));
     v.is_dir = S_ISDIR(st.st_mode);
+    v.beside_cap = strlen(path) + 64; /* the names asked for are our own */
+    v.beside = malloc(v.beside_cap);
+    if (!v.beside) return err_nomem(e, v.beside_cap, "a path");
     v.threads = v.o.threads > 0 ? v.o.threads : par_cpus();
     const char *compare = asked(&v, PITH_CHECK_CHECKSUMS) ? v.o.against : NULL;
     v.scan = asked(&v, PITH_CHECK_VALUES);

@@ -32,6 +32,8 @@ typedef struct verify_tensor {
 
 typedef struct verify {
     const char *path;
+    char *beside; /* [beside_cap] where verify_has writes a path, which so cannot fail */
+    size_t beside_cap;
     int is_dir;
     pith_verify_options o;
     pith_verdict *out;

@@ -18,7 +18,7 @@ static int is_json(const char *name)
 }
 
 /* What stands in for a file that was not downloaded is named first: to say that it is no JSON would be no help. */
-static int check_side_file(const char *path, const char *name, pith_err *why)
+static int check_side_file(const char *path, const char *name, json_doc **doc, pith_err *why)
 {
     unsigned char first[SNIFF_BYTES];
     FILE *f = fopen(path, "rb");
@@ -28,9 +28,8 @@ static int check_side_file(const char *path, const char *name, pith_err *why)
     fclose(f);
     if (bad || sniff_stand_in(first, n, why)) return err_where(why, "%s", name);
     if (!is_json(name)) return 0;
-    json_doc *d = json_load(path, why);
-    json_free(d);
-    return d ? 0 : -1;
+    *doc = json_load(path, why);
+    return *doc ? 0 : -1;
 }
 
 static int check_side_files(verify *v, pith_err *e)
@@ -39,13 +38,16 @@ static int check_side_files(verify *v, pith_err *e)
         const char *name = verify_side_files[i];
         if (!verify_has(v, name)) continue;
         pith_err why = {{0}};
+        json_doc *doc = NULL;
         char *path = path_join(v->path, name, e);
         if (!path) return -1;
-        if (check_side_file(path, name, &why)) {
+        if (check_side_file(path, name, &doc, &why)) {
             verify_tell_error(v, PITH_CHECK_FILES, name, &why);
             v->odd_side = 1;
         }
         free(path);
+        if (strcmp(name, "config.json")) json_free(doc);
+        else v->config = doc;
     }
     if (v->is_dir && !verify_has(v, "config.json"))
         verify_tell(v, PITH_CHECK_FILES, 1, "config.json", "is not there, so this is no Hugging Face model directory; download it");
@@ -149,17 +151,19 @@ static int check_shards(verify *v, const char *index, pith_err *e)
     return bad;
 }
 
-/* The index that opening looked at, malloc'ed; NULL: there is none. */
-static char *find_index(const verify *v, pith_err *e)
+/* The index that opening looked at, malloc'ed; NULL: there is none. -1: memory. */
+static int find_index(const verify *v, char **index, pith_err *e)
 {
     static const char tail[] = ".index.json";
     static const char *const names[] = {"model.safetensors.index.json", "pytorch_model.bin.index.json"};
     size_t n = strlen(v->path), k = sizeof tail - 1;
-    if (!v->is_dir) return n > k && !strcmp(v->path + n - k, tail) ? path_join("", v->path, e) : NULL;
-    if (verify_has(v, "model.safetensors")) return NULL;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (verify_has(v, names[i])) return path_join(v->path, names[i], e);
-    return NULL;
+    const char *dir = v->is_dir ? v->path : "", *name = NULL;
+    *index = NULL;
+    if (!v->is_dir && n > k && !strcmp(v->path + n - k, tail)) name = v->path;
+    if (v->is_dir && !verify_has(v, "model.safetensors"))
+        for (size_t i = 0; i < sizeof names / sizeof *names && !name; i++)
+            if (verify_has(v, names[i])) name = names[i];
+    return name && !(*index = path_join(dir, name, e)) ? -1 : 0;
 }
 
 /* The one file that does not open: its bytes can be compared all the same. */
@@ -192,8 +196,9 @@ static int check_weights(verify *v, pith_err *e)
     }
     if (v->o.skip >> PITH_CHECK_FILES & 1) return err_set(e, "%s", why.msg);
     size_t before = v->out->failed[PITH_CHECK_FILES];
-    char *index = find_index(v, e);
-    int bad = index ? check_shards(v, index, e) : 0;
+    char *index;
+    int bad = find_index(v, &index, e);
+    if (index) bad = check_shards(v, index, e);
     if (!bad && v->out->failed[PITH_CHECK_FILES] == before) verify_tell_error(v, PITH_CHECK_FILES, "", &why);
     if (!bad && !index) bad = add_broken(v, e);
     free(index);
@@ -230,12 +235,14 @@ static int add_weights(verify *v, const pith_weights *w, pith_err *e)
 
 static int list(verify *v, pith_err *e)
 {
-    char *index = find_index(v, e);
-    int bad = index ? add_file(v, index, 1, e) : 0;
+    char *index;
+    int bad = find_index(v, &index, e);
+    if (index) bad = add_file(v, index, 1, e);
     free(index);
     for (size_t i = 0; verify_side_files[i] && !bad; i++) {
-        char *path = verify_has(v, verify_side_files[i]) ? path_join(v->path, verify_side_files[i], e) : NULL;
-        if (path) bad = add_file(v, path, 0, e);
+        if (!verify_has(v, verify_side_files[i])) continue;
+        char *path = path_join(v->path, verify_side_files[i], e);
+        bad = path ? add_file(v, path, 0, e) : -1;
         free(path);
     }
     v->as_stored = 1;
@@ -250,9 +257,5 @@ static int list(verify *v, pith_err *e)
 int verify_files(verify *v, pith_err *e)
 {
     v->out->done |= ~v->o.skip & 1u << PITH_CHECK_FILES;
-    if (check_side_files(v, e) || check_weights(v, e) || list(v, e)) return -1;
-    char *path = v->is_dir ? path_join(v->path, "config.json", NULL) : NULL;
-    if (path) v->config = json_load(path, NULL); /* what is wrong with it is told above */
-    free(path);
-    return 0;
+    return check_side_files(v, e) || check_weights(v, e) || list(v, e) ? -1 : 0;
 }

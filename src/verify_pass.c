@@ -4,6 +4,7 @@
  * is the caller's thread: it tells the progress. */
 #define _GNU_SOURCE
 #define _FILE_OFFSET_BITS 64
+#include "base/checked.h"
 #include "base/par.h"
 #include "verify.h"
 #include <errno.h>
@@ -293,7 +294,7 @@ static int begin(pass *s, pith_err *e)
             s->total += t->t.nbytes;
             continue;
         }
-        t->n_blocks = (size_t)((t->t.nbytes + VERIFY_BLOCK - 1) / VERIFY_BLOCK);
+        t->n_blocks = (size_t)(checked_pieces(t->t.nbytes, VERIFY_BLOCK));
         t->blocks = malloc((t->n_blocks + 1) * sizeof *t->blocks);
         if (!t->blocks) return err_nomem(e, t->n_blocks * sizeof *t->blocks, "checksums");
     }

@@ -119,23 +119,30 @@ static void check_template(const facts *f)
 
 /* ---- the whole ---- */
 
-/* NULL too where it cannot be read, which verify_files told. */
-static json_doc *load(const verify *v, const char *name)
+/* *d is NULL where there is none, and where it cannot be read, which verify_files told. */
+static int load(const verify *v, const char *name, json_doc **d, pith_err *e)
 {
-    char *path = verify_has(v, name) ? path_join(v->path, name, NULL) : NULL;
-    json_doc *d = path ? json_load(path, NULL) : NULL;
+    pith_err why = {{0}};
+    *d = NULL;
+    if (!verify_has(v, name)) return 0;
+    char *path = path_join(v->path, name, e);
+    if (!path) return -1;
+    *d = json_load(path, &why);
     free(path);
-    return d;
+    return *d || v->odd_side ? 0 : err_set(e, "%s", why.msg);
 }
 
 int verify_tokenizer(verify *v, pith_err *e)
 {
     static const char *const kinds[] = {"tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model"};
     int there = 0;
-    (void)e;
     if (!v->is_dir) return 0;
     v->out->done |= 1u << PITH_CHECK_TOKENIZER;
-    json_doc *generation = load(v, "generation_config.json"), *own = load(v, "tokenizer_config.json");
+    json_doc *generation, *own = NULL;
+    if (load(v, "generation_config.json", &generation, e) || load(v, "tokenizer_config.json", &own, e)) {
+        json_free(generation);
+        return -1;
+    }
     facts f = {.v = v, .config = json_root(v->config), .generation = json_root(generation), .tokenizer_config = json_root(own)};
     json_opt_size(f.config, "vocab_size", 0, INT32_MAX, 0, &f.vocab, NULL);
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) there |= verify_has(v, kinds[i]);

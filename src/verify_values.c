@@ -1,6 +1,7 @@
 /* verify_values: what the pass counted, as findings. NaN and infinities fail: nothing can be computed with them. The rest
  * is worth knowing: a matrix of zeros, or with whole blocks of them (a file with holes), a tensor of one value, many
  * denormals (precision lost in a cast). Vectors of zeros or ones are no news: biases and norms begin so. */
+#include "base/checked.h"
 #include "verify.h"
 #include <stdio.h>
 
@@ -51,7 +52,7 @@ static void tell_tensor(verify *v, const verify_tensor *x)
         if (is_matrix(&x->t) || (one != 0 && one != 1)) verify_tell(v, PITH_CHECK_VALUES, 0, x->t.name, "all %s values are %g", all, one);
     } else if (x->zero_blocks && is_matrix(&x->t)) {
         verify_tell(v, PITH_CHECK_VALUES, 0, x->t.name, "%s of %s blocks of 64 KiB hold only zeros, the first begins at byte %s: is the file whole?",
-                    verify_number(a, x->zero_blocks), verify_number(whole, (x->t.nbytes + VERIFY_BLOCK - 1) / VERIFY_BLOCK),
+                    verify_number(a, x->zero_blocks), verify_number(whole, checked_pieces(x->t.nbytes, VERIFY_BLOCK)),
                     verify_number(at, x->first_zero * VERIFY_BLOCK));
     }
     /* F16 has them where other formats do not: a tenth is a lot there. In a byte they are a part of the format. */

@@ -35,6 +35,22 @@ for r in rows:
 P
 }
 
+@test "a packed directory: the work that is counted is that of the model it was made of" {
+    for type in keep q8 q4; do
+        "$PITH" quantize -q --type $type "$BATS_TEST_DIRNAME/../models/bundled/sentiment" "$BATS_TEST_TMPDIR/$type"
+        "$PITH" bench -m "$BATS_TEST_TMPDIR/$type" --seconds 0 --quick --format csv >"$BATS_TEST_TMPDIR/rows.csv" 2>/dev/null
+        /usr/bin/python3 - "$BATS_TEST_TMPDIR/rows.csv" "$BATS_TEST_TMPDIR/$type/config.json" $type <<'P'
+import csv, json, sys
+(row,), c = csv.DictReader(open(sys.argv[1])), json.load(open(sys.argv[2]))
+d, f, n, length = c["dim"], c["hidden_dim"], c["n_layers"], int(row["length"])
+ops = 2 * 8 * (length * (n * (4 * d * d + 2 * d * f) + 2 * n * d * length) + d * d)
+got = float(row["rate"]) * 1e9 * float(row["seconds_median"])
+assert row["sequences"] == "8" and abs(got - ops) < 0.02 * ops, (row, ops, got)
+assert row["unit"] == ("GFLOP/s" if sys.argv[3] == "keep" else "GOP/s"), row
+P
+    done
+}
+
 @test "a model that writes: prefill and decode" {
     run --separate-stderr "$PITH" bench -m reviews --seconds 0 --format csv
     [ "$status" = 0 ]

@@ -322,6 +322,7 @@ chat() { # lines of stdin
 }
 
 @test "chat: commands, files, the cache of the conversation" {
+    cd "$BATS_TEST_TMPDIR" # chat writes beneath it
     chat 'w1\n/save '"$BATS_TEST_TMPDIR"'/c.json\nw2\n/reset\nw1\n' -n 5 -v
     [ "$status" = 0 ]
     py 'l = out.split("\n"); assert l[0] == l[2] and l[0] != l[1], l'

@@ -41,7 +41,8 @@ faults_run() {
     shift 2
     rm -f "$BATS_TEST_TMPDIR/told"
     status=0
-    LD_PRELOAD=$FAULTS ASAN_OPTIONS=$FAULTS_ASAN FAULT_AT=$n FAULT_ERRNO=${how%+} FAULT_ON=$([[ $how == *+ ]] && echo 1) \
+    # The library writes a file of its own.
+    LD_PRELOAD=$FAULTS ASAN_OPTIONS=$FAULTS_ASAN PITH_SANDBOX=off FAULT_AT=$n FAULT_ERRNO=${how%+} FAULT_ON=$([[ $how == *+ ]] && echo 1) \
         FAULT_TOLD=$BATS_TEST_TMPDIR/told "$@" >/dev/null 2>"$BATS_TEST_TMPDIR/err" </dev/null || status=$?
     error=$(cat "$BATS_TEST_TMPDIR/err")
     fired=$(head -1 "$BATS_TEST_TMPDIR/told" 2>/dev/null || true)
@@ -86,11 +87,11 @@ faults_sweep() {
 
 # faults_kill COUNT TARGET OLD NEW COMMAND...: kills it (SIGKILL) at random moments of the time it takes. COMMAND is a
 # program, no function. Sets killed_old and killed_new: how often the target was which; killed_debris: how often something
-# lay beside it.
+# lay beside it, and killed_most how much at once.
 faults_kill() {
     local count=$1 target=$2 old=$3 new=$4 start took=0 i is pid t
     shift 4
-    killed_old=0 killed_new=0 killed_debris=0
+    killed_old=0 killed_new=0 killed_debris=0 killed_most=0
     for i in 1 2 3; do
         faults_reset "$target" "$old"
         start=${EPOCHREALTIME/./}
@@ -112,7 +113,9 @@ faults_kill() {
         new) killed_new=$((killed_new + 1)) ;;
         *) echo "killed after $t us: the target is $is"; return 1 ;;
         esac
-        [ -z "$(faults_debris "$(dirname "$target")")" ] || killed_debris=$((killed_debris + 1))
+        is=$(find "$(dirname "$target")" -mindepth 1 -maxdepth 1 -name "$DEBRIS" | wc -l)
+        [ "$is" = 0 ] || killed_debris=$((killed_debris + 1))
+        [ "$is" -le "$killed_most" ] || killed_most=$is
         [ $((i % 10)) != 9 ] || faults_good "$target" "$new" "$@" || return 1
     done
     faults_good "$target" "$new" "$@"

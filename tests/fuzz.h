@@ -1,55 +1,39 @@
-/* fuzz: what the fuzzers share: demands, a file in memory, and main() of a build that only replays files (-DREPLAY). */
+/* fuzz: what the fuzzers share. Each tests/fuzz_NAME.c defines fuzz_one; the library's own code is linked as it is, but for
+ * the calls that reach files: below FUZZ_DIR they see only files in memory (fuzz.c), so that a run costs no system call and
+ * AddressSanitizer sees a read past a mapping's end. */
 #ifndef TESTS_FUZZ_H
 #define TESTS_FUZZ_H
+#include "base/err.h"
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+#define FUZZ_DIR "/fuzz"
 
-static inline void demand(int holds, const char *what)
-{
-    if (holds) return;
-    fprintf(stderr, "broken promise: %s\n", what);
-    abort();
-}
+/* One input, in memory that ends where it ends. */
+void fuzz_one(const uint8_t *data, size_t n);
 
-static inline void demand_message(const char *msg)
-{
-    demand(msg[0] != 0, "a refusal says why");
-    for (const char *p = msg; *p; p++) demand((unsigned char)*p >= 0x20 && *p != 0x7f, "a message is one clean line");
-}
+/* What must hold; else the run ends as a crash. */
+void demand(int holds, const char *what);
+/* A refusal says why, in one clean line. */
+void demand_message(const pith_err *e);
+/* Either it worked and there is no message, or there is one. */
+void demand_either(int worked, const pith_err *e);
 
-/* Path of a file in memory that holds the bytes; rewritten each time. */
-static inline const char *fuzz_file(int *fd, char path[64], const uint8_t *data, size_t n)
-{
-    if (*fd < 0) *fd = memfd_create("fuzz", 0);
-    demand(*fd >= 0 && ftruncate(*fd, 0) == 0 && pwrite(*fd, data, n, 0) == (ssize_t)n, "a file in memory can be written");
-    snprintf(path, 64, "/proc/self/fd/%d", *fd);
-    return path;
-}
+/* Adds FUZZ_DIR/name, which holds these bytes (not copied), and returns its path; "" stands for the folder. */
+const char *fuzz_put(const char *name, const void *data, size_t n);
+void fuzz_clear(void);
+/* Not in memory: the bytes of a file of the source tree, malloc'ed; the fuzzers run in its root. */
+char *fuzz_read(const char *path, size_t *n);
 
-#ifdef REPLAY
-int main(int argc, char **argv)
-{
-    for (int i = 1; i < argc; i++) {
-        FILE *f = fopen(argv[i], "rb");
-        if (!f) continue;
-        size_t cap = 1 << 20, n = 0, r;
-        uint8_t *b = malloc(cap);
-        while (b && (r = fread(b + n, 1, cap - n, f)) > 0) {
-            n += r;
-            if (n == cap) b = realloc(b, cap *= 2);
-        }
-        fclose(f);
-        if (b) LLVMFuzzerTestOneInput(b, n);
-        free(b);
-    }
-    printf("%d files replayed\n", argc - 1);
-    return 0;
-}
-#endif
+/* What is left of an input that is cut into parts. */
+typedef struct fuzz_input {
+    const uint8_t *at;
+    size_t n;
+} fuzz_input;
+/* The bytes up to the next 0xfe (which is in no UTF-8 text), malloc'ed, no longer than they are; *n of them. All of them
+ * where there is none; NULL where nothing is left. */
+char *fuzz_part(fuzz_input *in, size_t *n);
+char *fuzz_copy(const void *data, size_t n);
 #endif

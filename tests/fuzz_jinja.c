@@ -1,35 +1,21 @@
-/* Fuzzes the template interpreter; not part of `make test`. With libFuzzer:
- *   clang -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -Isrc -I. tests/fuzz_jinja.c tokenizer/jinja*.c \
- *     tokenizer/unicode.c src/base/err.c -lutf8proc -lm -o build/fuzz_jinja
- *   build/fuzz_jinja -max_total_time=60 DIR
- * Without it, -DFUZZ_MAIN gives a program that runs the files it is given.
+/* The template interpreter.
  * The first byte chooses syntax, flags and how little memory there is; the rest is a template, or (cut at the first 0xfe)
  * a template and the JSON of its variables. */
 #include "tokenizer/jinja.h"
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "fuzz.h"
 
 static const char CONTEXT[] =
     "{\"messages\": [{\"role\": \"user\", \"content\": \"Hi <b> \\u00e9\\ud83d\\ude00\"}, {\"role\": \"x y\", \"content\": [1, 2.5, null, true]}],"
     "\"tools\": null, \"bos_token\": \"<s>\", \"n\": 3, \"s\": \"a,b c\", \"l\": [3, 1, 2], \"d\": {\"k\": \"v\", \"n\": {}}, \"big\": 1e300}";
 
-static void must(int ok, const char *what)
+void fuzz_one(const uint8_t *data, size_t n)
 {
-    if (ok) return;
-    fprintf(stderr, "violated: %s\n", what);
-    abort();
-}
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
-{
-    if (!n) return 0;
+    if (!n) return;
     uint8_t how = data[0];
     const uint8_t *cut = memchr(data + 1, 0xfe, n - 1);
     size_t len = cut ? (size_t)(cut - data) - 1 : n - 1, context_len = cut ? n - len - 2 : sizeof CONTEXT - 1;
     char *source = malloc(len ? len : 1), *context = malloc(context_len ? context_len : 1);
-    must(source && context, "memory");
+    demand(source && context, "memory");
     memcpy(source, data + 1, len);
     memcpy(context, cut ? (const char *)cut + 1 : CONTEXT, context_len);
     jinja_syntax syntax = {how & 1, how & 2, how & 4};
@@ -41,17 +27,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     pith_err e = {{0}};
     jinja_result r, again;
     jinja_template *t = jinja_parse("fuzz", source, len, &syntax, &e);
-    must((t == NULL) == (e.msg[0] != 0), "a refusal has a message");
+    demand((t == NULL) == (e.msg[0] != 0), "a refusal has a message");
     if (t) {
         int rc = jinja_render(t, vars, 2, &o, &r, &e);
-        must((rc != 0) == (e.msg[0] != 0) && (rc == 0 || !r.text), "an error has a message and no text");
+        demand((rc != 0) == (e.msg[0] != 0) && (rc == 0 || !r.text), "an error has a message and no text");
         pith_err e2 = {{0}};
-        must(jinja_render(t, vars, 2, &o, &again, &e2) == rc && strcmp(e.msg, e2.msg) == 0, "twice the same");
+        demand(jinja_render(t, vars, 2, &o, &again, &e2) == rc && strcmp(e.msg, e2.msg) == 0, "twice the same");
         if (rc == 0) {
             size_t end = 0;
-            must(r.len <= 100000 && r.text[r.len] == 0 && again.len == r.len && memcmp(r.text, again.text, r.len) == 0, "the text");
+            demand(r.len <= 100000 && r.text[r.len] == 0 && again.len == r.len && memcmp(r.text, again.text, r.len) == 0, "the text");
             for (size_t i = 0; i < r.n_foreign; i++) {
-                must(r.foreign[i].begin < r.foreign[i].end && (i == 0 || r.foreign[i].begin > end) && r.foreign[i].end <= r.len, "ranges");
+                demand(r.foreign[i].begin < r.foreign[i].end && (i == 0 || r.foreign[i].begin > end) && r.foreign[i].end <= r.len, "ranges");
                 end = r.foreign[i].end;
             }
         }
@@ -61,20 +47,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     jinja_free(t);
     free(source);
     free(context);
-    return 0;
 }
-
-#ifdef FUZZ_MAIN
-int main(int argc, char **argv)
-{
-    for (int i = 1; i < argc; i++) {
-        static uint8_t data[1 << 20];
-        FILE *f = fopen(argv[i], "rb");
-        if (!f) return perror(argv[i]), 1;
-        size_t n = fread(data, 1, sizeof data, f);
-        fclose(f);
-        LLVMFuzzerTestOneInput(data, n);
-    }
-    return 0;
-}
-#endif

@@ -18,14 +18,14 @@ allowed() {
     src/pith.h) echo "" ;;
     src/base/err.h) echo "pith.h base/*" ;;
     src/base/*) echo "base/*" ;;
-    src/compute/op.*|src/compute/kv.*|src/compute/rope.*|src/compute/moe.*|src/compute/sample.*) echo "base/* compute/op.h compute/kv.h compute/rope.h compute/moe.h compute/sample.h compute/kernel.h compute/quant.h compute/tensor.h" ;;
+    src/compute/op.*|src/compute/kv.*|src/compute/mlp.*|src/compute/rope.*|src/compute/moe.*|src/compute/sample.*) echo "base/* compute/mlp.h compute/op.h compute/kv.h compute/rope.h compute/moe.h compute/sample.h compute/kernel.h compute/quant.h compute/tensor.h" ;;
     src/compute/*) echo "base/* compute/kernel* compute/quant.h compute/tensor.h" ;;
     src/formats/bind.*) echo "base/* formats/* compute/quant.h compute/tensor.h" ;; # the shapes of packed weights
     src/formats/*) echo "base/* formats/* compute/tensor.h" ;;
     tokenizer/*) echo "base/* tokenizer/*" ;;
     models/*.def) echo "" ;;
-    models/*) echo "base/* model.h causal.h compute/op.h compute/kv.h compute/rope.h compute/moe.h formats/bind.h" ;;
-    src/causal.*) echo "base/* model.h causal.h compute/op.h compute/kv.h compute/rope.h formats/bind.h" ;;
+    models/*) echo "base/* model.h causal.h compute/op.h compute/mlp.h compute/kv.h compute/rope.h compute/moe.h formats/bind.h" ;;
+    src/causal.*) echo "base/* model.h causal.h compute/op.h compute/mlp.h compute/kv.h compute/rope.h formats/bind.h" ;;
     src/model.*) echo "base/* model.h models/archs.def compute/op.h compute/kv.h compute/rope.h formats/bind.h" ;;
     src/cli/*|src/server/*) echo "pith.h base/* cli/* server/*" ;;
     tools/bench*) echo "pith.h base/* compute/* tokenizer/tokenizer.h" ;; # a benchmark measures the inside
@@ -61,8 +61,9 @@ door libedit '#include <(histedit|editline)' src/cli/edit.c
 door libmicrohttpd '#include <microhttpd' src/server/http.c
 door MPI '#include <mpi' src/cli/mpi.c
 door libseccomp '#include <seccomp' src/server/sandbox.c
-door "the system's name" '__(linux|APPLE|FreeBSD|NetBSD|OpenBSD|DragonFly)__|_WIN32' 'src/(base/platform|server/sandbox)[.]c' # and what each has not
-door "what only some systems have" '(^|[^a-z_])(renameat2|fallocate|syncfs|sync_file_range|getrandom|getauxval|qsort_r|memfd_create|sched_[gs]etaffinity|sched_getcpu|prctl|mremap|posix_fadvise) *\(|/proc/|MADV_HUGEPAGE|O_TMPFILE|O_PATH' 'src/(base/platform[.]c|server/[a-z_]+[.]c)' # the server: Linux
+door Landlock 'SYS_landlock' src/cli/landlock.c
+door "the system's name" '__(linux|APPLE|FreeBSD|NetBSD|OpenBSD|DragonFly)__|_WIN32' 'src/(base/platform|cli/landlock)[.]c'
+door "what only some systems have" '(^|[^a-z_])(renameat2|fallocate|syncfs|sync_file_range|getrandom|getauxval|qsort_r|memfd_create|sched_[gs]etaffinity|sched_getcpu|prctl|mremap|posix_fadvise) *\(|/proc/|MADV_HUGEPAGE|O_TMPFILE|O_PATH' 'src/(base/platform[.]c|cli/(landlock|confine)[.]c|server/[a-z_]+[.]c)' # the server: Linux
 door "the exit of a process" '(^|[^_a-z])(exit|abort|_exit) *\(' 'src/cli/(main|guard).c' # guard: signal handlers
 check "the library prints nothing" "$(grep -nE '(^|[^a-z_])(printf|puts|perror) *\(|std(out|err)' $(grep -vE '^(src/cli|src/server|tools|tests)/' <<<"$sources") | grep -v '^src/pith.h:[0-9]*: \*')"
 

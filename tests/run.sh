@@ -1,6 +1,10 @@
 #!/bin/bash
-# Runs every test program of the project and closes with "N passed, N failed, N skipped". Each program speaks TAP:
-# "ok", "not ok", "ok ... # skip why". A program that dies or says nothing counts as one failure.
+# Runs every test program of the project, JOBS (as many as there are processors) at a time, the slowest of last time first.
+# Each speaks TAP: "ok", "not ok", "ok ... # skip why". A program that dies, hangs or says nothing counts as one failure.
+# What a program has to report is printed when it ends; a table, every failure and every skip with its reason come at the
+# end, and "N passed, N failed, N skipped" is the last line. A program whose source says "run: alone" measures time, and
+# runs with nothing beside it. SANITIZED: a build folder whose tests, named in SANITIZED_TESTS, run too, as "asan:test_x".
+# LONG=1: tests/long/*.sh as well, each with the machine to itself.
 # usage: BUILD=build PITH=./pith tests/run.sh [regex of names]
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -10,32 +14,97 @@ export CMOCKA_MESSAGE_OUTPUT=TAP
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 # An absurd allocation must come back as an error, in a sanitizer build too.
 export ASAN_OPTIONS=allocator_may_return_null=1:${ASAN_OPTIONS:-}
-passed=0 failed=0 skipped=0 pattern=${1:-}
-out=$(mktemp)
-trap 'rm -f "$out"' EXIT
-one() { # name command...
-    local name=$1; shift
-    [[ -z $pattern || $name =~ $pattern ]] || return 0
-    local start=$SECONDS
-    "$@" >"$out" 2>&1 </dev/null
-    local rc=$? p f s
-    sed -i -E 's/^not ok (.*# *SKIP)/ok \1/' "$out" # cmocka's spelling of a skipped test
-    s=$(grep -ciE '^ok .*# *skip' "$out"); f=$(grep -cE '^not ok' "$out"); p=$(grep -cE '^ok' "$out"); p=$((p - s))
-    if ((rc != 0 && f == 0)); then f=1; echo "not ok - $name ended with status $rc" >>"$out"; fi
-    if ((p + f + s == 0)); then f=1; echo "not ok - $name tested nothing" >>"$out"; fi
-    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
-    printf '%-28s %4d passed %3d failed %3d skipped  %3d s\n' "$name" $p $f $s $((SECONDS - start))
-    grep -iE '^# *skip:|# *skip ' "$out" | sed 's/^/    /' | sort -u | head -5
-    if ((f)); then sed 's/^/    | /' "$out" | tail -${TEST_TAIL:-60}; fi
+export JOBS=${JOBS:-$(nproc)}
+pattern=${1:-} limit=${TEST_LIMIT:-900} began=$SECONDS
+tmp=$(mktemp -d)
+seconds=$BUILD/tests/seconds # what each took when it last ran
+mkdir -p "$BUILD/tests"
+touch "$seconds" # may be there already, and old
+set -m                                # a program gets a process group of its own, and keeps SIGINT
+trap 'kill -- $(jobs -p | sed s/^/-/) 2>/dev/null; rm -rf "$tmp"' EXIT
+trap 'exit 130' INT TERM
+
+names=() commands=() alone=()
+add() { # name source command...
+    [[ -z $pattern || $1 =~ $pattern ]] || return 0
+    names+=("$1") commands+=("${*:3}")
+    if [[ $1 == long/* ]] || grep -qm1 'run: alone' "$2"; then alone+=(1); else alone+=(0); fi
 }
 for t in tests/*.sh; do
-    [[ $t == tests/run.sh ]] || one "$(basename "$t")" "$t"
+    [[ $t == tests/run.sh ]] || add "$(basename "$t")" "$t" "$t"
 done
 for t in tests/test_*.c; do
-    n=$(basename "$t" .c); one "$n" "$BUILD/tests/$n"
+    n=$(basename "$t" .c); add "$n" "$t" "$BUILD/tests/$n"
+done
+for n in ${SANITIZED:+${SANITIZED_TESTS:-}}; do
+    add "asan:$n" "tests/$n.c" env "BUILD=$SANITIZED" "$SANITIZED/tests/$n"
 done
 for t in tests/*.bats; do
-    [[ -e $t ]] && one "$(basename "$t")" bats --tap "$t"
+    add "$(basename "$t")" "$t" bats --tap "$t"
 done
+for t in ${LONG:+tests/long/*.sh}; do
+    [[ -e $t ]] && add "long/$(basename "$t")" "$t" "$t"
+done
+
+((${#names[@]})) || { echo "run.sh: no test is called '$pattern'" >&2; exit 2; }
+TIMEFORMAT='%U %S'
+one() { # index; leaves its output in $tmp/out.INDEX and "passed failed skipped seconds processor-seconds" in $tmp/end.INDEX
+    local i=$1 name=${names[$1]} out=$tmp/out.$1 start=$EPOCHREALTIME rc p f s t=$limit
+    [[ $name == long/* ]] && t=$((limit * 24))
+    # shellcheck disable=SC2086
+    { time timeout --foreground -k 10 "$t" ${commands[i]} >"$out" 2>&1 </dev/null; } 2>"$tmp/cpu.$i"
+    rc=$?
+    trap '' TERM # what it left behind ends with it
+    kill -- -"$BASHPID"
+    sed -i -E 's/^not ok (.*# *SKIP)/ok \1/' "$out" # cmocka's spelling of a skipped test
+    s=$(grep -ciE '^ok .*# *skip' "$out") f=$(grep -cE '^not ok' "$out") p=$(grep -cE '^ok' "$out")
+    p=$((p - s))
+    ((rc != 124)) || { f=$((f + 1)); echo "not ok - $name did not end within $t s" >>"$out"; }
+    if ((rc != 0 && f == 0)); then f=1; echo "not ok - $name ended with status $rc" >>"$out"; fi
+    if ((p + f + s == 0)); then f=1; echo "not ok - $name tested nothing" >>"$out"; fi
+    awk -v c="$p $f $s" -v a="$start" -v b="$EPOCHREALTIME" '{ printf "%s %.1f %.1f\n", c, b - a, $1 + $2 }' "$tmp/cpu.$i" >"$tmp/end.$i"
+}
+row() { printf '%-30s %5d passed %3d failed %3d skipped %7s s %7s s of processor\n' "$@"; }
+told=0
+tell() { # of those that have ended since it was last called
+    local i p f s t cpu
+    for i in "${!names[@]}"; do
+        [[ -e $tmp/end.$i && ! -e $tmp/told.$i ]] || continue
+        touch "$tmp/told.$i"
+        read -r p f s t cpu <"$tmp/end.$i"
+        told=$((told + 1))
+        printf '[%d/%d] ' $told ${#names[@]}
+        row "${names[i]}" "$p" "$f" "$s" "$t" "$cpu"
+        if ((f)); then sed 's/^/    | /' "$tmp/out.$i" | tail -"${TEST_TAIL:-60}"; fi
+    done
+}
+# Those beside others first, each of the two halves with the slowest of last time first: "alone seconds index".
+order=$(for i in "${!names[@]}"; do echo "${alone[i]} $(awk -v n="${names[i]}" '$1 == n { t = $2 } END { print t != "" ? t : n ~ /\./ ? 99 : 0 }' "$seconds") $i"; done |
+    sort -k1,1n -k2,2nr -k3,3n)
+while read -r by_itself _ i; do
+    [[ -n $i ]] || continue
+    while (($(jobs -rp | wc -l) >= (by_itself ? 1 : JOBS))); do wait -n; tell; done
+    one "$i" &
+done <<<"$order"
+while (($(jobs -rp | wc -l) > 0)); do wait -n; tell; done
+wait
+tell
+
+passed=0 failed=0 skipped=0
+echo
+for i in "${!names[@]}"; do
+    read -r p f s t cpu <"$tmp/end.$i"
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+    row "${names[i]}" "$p" "$f" "$s" "$t" "$cpu"
+    echo "${names[i]} $t" >>"$seconds"
+done
+awk '{ t[$1] = $2 } END { for (n in t) print n, t[n] }' "$seconds" >"$tmp/seconds" && mv "$tmp/seconds" "$seconds"
+for i in "${!names[@]}"; do
+    grep -iE '^ok .*# *skip|^# *skip:' "$tmp/out.$i" | sort -u | sed -E "s|^|skipped: ${names[i]}: |"
+done
+for i in "${!names[@]}"; do
+    grep -E '^not ok' "$tmp/out.$i" | sed -E "s|^not ok|FAILED: ${names[i]}:|"
+done
+echo "$((SECONDS - began)) s, $JOBS at a time"
 echo "$passed passed, $failed failed, $skipped skipped"
 ((failed == 0))

@@ -23,6 +23,9 @@ static void test_parse_errors(void **state)
     expect_bad("\"\xed\xa0\x80\"", 5, "not valid UTF-8");  /* a surrogate */
     expect_bad("\"\xc0\x80\"", 4, "not valid UTF-8");      /* overlong */
     expect_bad("\"\xf4\x90\x80\x80\"", 6, "not valid UTF-8"); /* past U+10FFFF */
+    expect_bad("[\x01]", 3, "line 1, column 2: a control character, 0x01");
+    expect_bad("{}\0", 3, "line 1, column 3: a control character, 0x00");
+    expect_bad("[\n\"a\tb\"]", 8, "line 2, column 3: a control character, 0x09, in a string: it must be escaped");
     expect_bad("{\"a\\u0000b\":1}", 14, "line 1, column 4: a string with \\u0000");
     pith_err none = {0};
     json_free(parse("\"\\\\u0000\"", &none)); /* an escaped backslash, then text */

@@ -279,6 +279,7 @@ static void test_linear_same(void **state)
         for (size_t m = 1; m <= 4; m++)
             for (size_t n = 96; n <= 300; n += 17)
                 for (size_t k = 250; k <= 520; k += 9 * step) linear_same(set, &l, (shape){m, n, k, types[t], k & 1, n & 1, PLAIN, 0});
+        for (size_t m = 9; m <= 29; m++) linear_same(set, &l, (shape){m, 65, 531, types[t], m & 1, m & 2, SPECIAL, 0});
         linear_same(set, &l, (shape){139, 40, 300, types[t], 0, 0, PLAIN, 0});
         linear_same(set, &l, (shape){140, 40, 513, types[t], 1, 0, PLAIN, 0});
         linear_same(set, &l, (shape){141, 160, 100, types[t], 0, 1, PLAIN, 0});

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "util.h"
 #include "base/par.h"
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -16,6 +17,14 @@
 #endif
 
 enum { MOST = 1000 };
+static atomic_int no_threads; /* the system gives none */
+int __real_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*fn)(void *), void *arg);
+int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*fn)(void *), void *arg);
+int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*fn)(void *), void *arg)
+{
+    return no_threads && no_threads-- == 1 ? EAGAIN : __real_pthread_create(t, a, fn, arg);
+}
+
 typedef struct count_ctx {
     atomic_int seen[MOST];
     atomic_int bad;
@@ -105,6 +114,24 @@ static void test_workers_help(void **state)
         assert_int_equal(meets(), 0);
         usleep(5000);
     }
+}
+
+/* The n-th thread is refused: those before it do the work, and a second later there are more. */
+static void test_refused(void **state)
+{
+    (void)state;
+    for (int n = 1; n <= 3; n++) {
+        counts(2, 10); /* the next team is a new one */
+        no_threads = n;
+        assert_int_equal(counts(4, 300), 0);
+        assert_int_equal(no_threads, 0);
+        assert_int_equal(counts(4, 300), 0);
+    }
+    counts(2, 10);
+    no_threads = 1;
+    assert_int_equal(counts(3, 10), 0);
+    usleep(1100000);
+    assert_int_equal(meets(), 0);
 }
 
 static void outer_item(void *ctx, size_t i, int tid)
@@ -217,6 +244,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_index_once), cmocka_unit_test(test_many_jobs), cmocka_unit_test(test_workers_help),
+        cmocka_unit_test(test_refused),
         cmocka_unit_test(test_nested),           cmocka_unit_test(test_callers),   cmocka_unit_test(test_fork),
         cmocka_unit_test(test_fp_mode),          cmocka_unit_test(test_pin)};
     return cmocka_run_group_tests(tests, NULL, NULL);

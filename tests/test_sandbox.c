@@ -10,9 +10,11 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -59,6 +61,15 @@ static int code_mprotect(void)
 }
 static int unlink_other(void) { return result(unlink(other)); }
 static int rename_mine(void) { return result(rename(mine, other)); }
+static int chmod_mine(void) { return result(chmod(mine, 0777)); }
+static int chown_mine(void) { return result(chown(mine, (uid_t)-1, (gid_t)-1)); }
+static int new_namespace(void) { return result(unshare(0)); }
+static int read_other_process(void) { return result(syscall(SYS_process_vm_readv, getppid(), NULL, 0UL, NULL, 0UL, 0UL)); }
+static int kill_group(void) { return result(kill(0, 0)); }
+static int signal_parents_thread(void) { return result(syscall(SYS_tgkill, getppid(), getppid(), 0)); }
+static int type_into_terminal(void) { return result(ioctl(0, TIOCSTI, "x")); }
+static int become_tracee(void) { return result(ptrace(PTRACE_TRACEME, 0, NULL, NULL)); }
+static int memory_file(void) { return result(syscall(SYS_memfd_create, "x", 0)); }
 static int go_elsewhere(void) { return result(chdir("/")); }
 static int read_directory(void) { return result(access("/etc/passwd", R_OK)); }
 static int uring(void)
@@ -77,6 +88,23 @@ static int execute(void)
 }
 
 static int unlink_mine(void) { return result(unlink(mine)); }
+
+/* What a verb needs. */
+static int file_work(void)
+{
+    char made[80], b[8], *code;
+    struct stat st;
+    snprintf(made, sizeof made, "%s.made", mine);
+    int fd = open(made, O_RDWR | O_CREAT | O_EXCL, 0600);
+    if (fd < 0 || pwrite(fd, "hello", 5, 0) != 5 || fchmod(fd, 0644) || fsync(fd) || ftruncate(fd, 4) || pread(fd, b, 8, 0) != 4 || fstat(fd, &st)) return 1;
+    code = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); /* PCRE2's */
+    if (code == MAP_FAILED) return 2;
+    if (rename(made, other) || stat(other, &st) || st.st_size != 4 || access(other, R_OK) || mkdir(made, 0700) || rmdir(made)) return 3;
+    isatty(fd);
+    if (errno == EPERM || raise(0) || kill(getpid(), 0)) return 4;
+    close(fd);
+    return 0;
+}
 
 static void *add(void *ctx)
 {
@@ -106,6 +134,13 @@ static int work(void)
     free(big);
     par_for(4, sizeof done, item, done);
     if (memchr(done, 0, sizeof done)) return 3;
+    return 0;
+}
+
+static int serve_work(void)
+{
+    int bad = work();
+    if (bad) return bad;
     struct pollfd p = {.fd = listener, .events = POLLIN};
     if (poll(&p, 1, 2000) != 1) return 4;
     int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -136,8 +171,10 @@ static int other_thread(void)
     return of_thread;
 }
 
+static int serving(pith_err *e) { return sandbox_enter(mine, e); }
+
 /* The status a process ends with that does this in the sandbox. */
-static int try(int (*what)(void), int threads)
+static int try_in(int (*enter)(pith_err *e), int (*what)(void), int threads)
 {
     fflush(NULL);
     pid_t p = fork();
@@ -149,13 +186,15 @@ static int try(int (*what)(void), int threads)
             if (pthread_create(&t, NULL, earlier, NULL)) _exit(FAILED_OTHERWISE);
             pthread_barrier_wait(&step);
         }
-        if (sandbox_enter(mine, &e)) _exit(NO_SANDBOX);
+        if (enter(&e)) _exit(NO_SANDBOX);
         _exit(what());
     }
     int status;
     assert_int_equal(waitpid(p, &status, 0), p);
     return status;
 }
+
+static int try(int (*what)(void), int threads) { return try_in(serving, what, threads); }
 
 static int setup(void **state)
 {
@@ -213,13 +252,37 @@ static void test_held(void **state)
     if (!WIFEXITED(status) || WEXITSTATUS(status) != HELD) fail_msg("another thread: status %x, expected EPERM", (unsigned)status);
 }
 
+static void test_verb(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        int (*what)(void);
+    } cases[] = {{"socket TCP", socket_tcp}, {"socket UDP", socket_udp}, {"socket unix", socket_unix}, {"socketpair", socket_pair},
+                 {"connect", connect_made}, {"bind", bind_made}, {"listen", listen_made}, {"fork", do_fork}, {"kill", kill_parent},
+                 {"kill of the group", kill_group}, {"tgkill", signal_parents_thread}, {"ptrace", trace_parent}, {"being traced", become_tracee},
+                 {"another process's memory", read_other_process}, {"unshare", new_namespace}, {"chdir", go_elsewhere}, {"chmod", chmod_mine},
+                 {"chown", chown_mine}, {"memfd", memory_file}, {"TIOCSTI", type_into_terminal}, {"io_uring", uring}};
+    if (without_sandbox()) skip();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int status = try_in(sandbox_enter_verb, cases[i].what, 0);
+        if (!WIFEXITED(status) || WEXITSTATUS(status) != HELD) fail_msg("%s: status %x, expected EPERM", cases[i].name, (unsigned)status);
+    }
+    int status = try_in(sandbox_enter_verb, execute, 0);
+    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGSYS) fail_msg("exec: status %x, expected SIGSYS", (unsigned)status);
+    status = try_in(sandbox_enter_verb, file_work, 0);
+    if (status) fail_msg("work with files: status %x", (unsigned)status);
+    status = try_in(sandbox_enter_verb, work, 0);
+    if (status) fail_msg("work: status %x", (unsigned)status);
+}
+
 static void test_allowed(void **state)
 {
     (void)state;
     if (without_sandbox()) skip();
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
-    int status = try(work, 0);
+    int status = try(serve_work, 0);
     if (status) fail_msg("work: status %x", (unsigned)status);
     char b[3] = {0};
     assert_int_equal(recv(fd, b, 2, MSG_WAITALL), 2);
@@ -234,6 +297,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_held, setup, teardown),
         cmocka_unit_test_setup_teardown(test_allowed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_verb, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

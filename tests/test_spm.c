@@ -6,7 +6,7 @@
 
 #define MARK "\xe2\x96\x81"
 
-static unsigned char model[4096];
+static unsigned char model[1 << 18];
 static size_t n_model;
 
 static void put_bytes(unsigned tag, const void *s, size_t n)
@@ -155,6 +155,23 @@ static void test_broken(void **state)
     refused("tokenizer.model: no piece \"<bos>\" (bos_token)");
 }
 
+/* Every piece can be cut everywhere: the merges would be hundreds of times as long as the file. */
+static void test_too_many_merges(void **state)
+{
+    char piece[54] = "";
+    (void)state;
+    begin_model();
+    for (char c = '0'; c <= 'z'; c++) {
+        memset(piece, 0, sizeof piece);
+        for (int n = 0; n < 50; n++) {
+            piece[n] = c;
+            if (n || (c != 'a' && c != 'b')) put_piece(piece, -1, 1);
+        }
+    }
+    end_model(2);
+    refused("tokenizer.model: its pieces can be put together in too many ways");
+}
+
 static void test_vocab_merges(void **state)
 {
     (void)state;
@@ -186,6 +203,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_bpe, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(test_unigram, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(test_broken, files_setup, files_teardown),
+        cmocka_unit_test_setup_teardown(test_too_many_merges, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown(test_vocab_merges, files_setup, files_teardown),
     };
     return cmocka_run_group_tests_name("spm", tests, NULL, NULL);

@@ -200,3 +200,27 @@ P
     rm -r "$dir"
     fails 1 "sub: Permission denied"
 }
+
+@test "a limit on the size of files: one line, the old file stays, nothing beside it" {
+    tiny m
+    for i in $(seq 400); do echo "a good film $i"; done >rows.txt
+    echo old >old.txt
+    mkdir olddir && cp m/config.json olddir/
+    limited() { # target old command...
+        local target=$1 old=$2
+        shift 2
+        rm -rf d
+        mkdir d
+        cp -r "$old" "$target"
+        run_split bash -c 'ulimit -f 8; exec "$@"' limited "$@"
+        [ "$status" = 1 ] && [ "$(wc -l <"$BATS_TEST_TMPDIR/err")" = 1 ] && [[ $error == *"File too large"* ]] || { echo "$*: status $status: $error"; return 1; }
+        faults_same "$target" "$old"
+        [ "$(ls -A d)" = "${target#d/}" ] || { ls -A d; return 1; }
+    }
+    limited d/t.safetensors old.txt "$PITH" convert -q m/model.safetensors d/t.safetensors --force
+    limited d/t olddir "$PITH" convert -q m d/t --force
+    limited d/t olddir "$PITH" quantize -q "$GOLDEN/models/llama-odd" d/t --force
+    limited d/t.jsonl old.txt "$PITH" classify -q -m m -f rows.txt -o d/t.jsonl
+    limited d/t.npy old.txt "$PITH" embed -q -m m -f rows.txt -o d/t.npy
+    limited d/t.html old.txt "$PITH" inspect -q m --html d/t.html
+}

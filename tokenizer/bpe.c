@@ -210,7 +210,7 @@ static void merge_all(const bpe *b, bpe_scratch *s)
         const bpe_merge *m = x->next == NONE ? NULL : find_merge(b, x->id, x[1].id);
         if (m) s->heap[s->n_heap++] = (bpe_candidate){(uint64_t)m->rank << 32 | i, m->id};
     }
-    for (size_t i = s->n_heap / 2; i-- > 0;) sift_down(s->heap, s->n_heap, i);
+    for (size_t i = s->n_heap / 2; i > 0; i--) sift_down(s->heap, s->n_heap, i - 1);
     while (s->n_heap) {
         bpe_candidate top = s->heap[0];
         s->heap[0] = s->heap[--s->n_heap];

@@ -321,7 +321,7 @@ int chat_render(const chat *c, const char *messages, size_t len, const chat_opti
     v[n++] = (jinja_var){.name = "tools", .text = o->tools, .len = o->tools_len, .json = true, .foreign = true};
     v[n++] = (jinja_var){.name = "documents", .text = o->documents, .len = o->documents_len, .json = true, .foreign = true};
     v[n++] = (jinja_var){.name = "add_generation_prompt", .text = yes, .len = strlen(yes), .json = true};
-    jinja_options jo = {.now = o->now ? o->now : &now};
+    jinja_options jo = {.limits = o->limits, .now = o->now ? o->now : &now};
     int bad = jinja_render(t, v, n, &jo, out, e);
     free(v);
     return bad;

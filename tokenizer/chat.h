@@ -18,6 +18,7 @@ typedef struct chat_options {
     const char *variables; /* JSON object of more variables (enable_thinking, ...); NULL: none */
     size_t variables_len;
     const jinja_date *now; /* of strftime_now; NULL: the local time */
+    jinja_limits limits;
 } chat_options;
 
 /* dir: chat_template.jinja (and additional_chat_templates/NAME.jinja), else "chat_template" of tokenizer_config.json, a

@@ -49,10 +49,19 @@ static int append(decode_text *t, const char *s, size_t n, pith_err *e)
     return 0;
 }
 
+/* Steps that double a text, one after the other, would fill any memory. */
+static int check_growth(const decode_run *r, size_t n)
+{
+    size_t fed = r->s->fed;
+    if (n >> 20 == 0 || (n - (1 << 20)) / 64 <= fed) return 0;
+    return err_set(r->e, "tokenizer.json: decoder: its steps make a text over 64 times as long: a broken or hostile file");
+}
+
 /* To the step `level`, or out. */
 static int pass(decode_run *r, size_t level, const char *s, size_t n, unsigned flags)
 {
     if (!n) s = "";
+    if (check_growth(r, level == r->d->n ? r->s->out.n + n : n)) return -1;
     if (level == r->d->n) return append(&r->s->out, s, n, r->e);
     const decode_step *step = &r->d->step[level];
     decode_text *g = &r->s->memory[level].gathered;
@@ -284,6 +293,7 @@ static int replace(decode_run *r, size_t level, const char *s, size_t n, unsigne
             continue;
         }
         from = last = z;
+        if (check_growth(r, m->work.n + step->to_len)) return -1;
         if (append(&m->work, s + done, b - done, r->e) || append(&m->work, step->to, step->to_len, r->e)) return -1;
         done = z;
     }
@@ -340,6 +350,8 @@ int decode_begin(const decoder *d, decode_state *s, pith_err *e)
 int decode_feed(const decoder *d, decode_state *s, const char *piece, size_t len, pith_err *e)
 {
     decode_run r = {d, s, e};
+    if (len > SIZE_MAX / 128 - s->fed) return err_nomem(e, SIZE_MAX, "decoded text");
+    s->fed += len;
     return pass(&r, 0, piece, len, WHOLE);
 }
 

@@ -27,6 +27,7 @@ typedef struct decode_text {
 typedef struct decode_state {
     struct decode_memory *memory; /* one a step */
     decode_text out;              /* text that is final; whole characters */
+    size_t fed;                   /* bytes of all pieces */
 } decode_state;
 
 int decode_begin(const decoder *d, decode_state *s, pith_err *e);

@@ -4,7 +4,7 @@
 #include <string.h>
 
 enum { STEPS = 10000000 };
-static const size_t memory_limit = (size_t)512 << 20, output_limit = (size_t)64 << 20, source_limit = (size_t)256 << 20;
+static const size_t memory_limit = (size_t)40 << 20, memory_most = (size_t)512 << 20, output_limit = (size_t)64 << 20, source_limit = (size_t)256 << 20;
 
 static char *copy_text(const char *s)
 {
@@ -107,6 +107,14 @@ static int take_result(jrun *r, const jbuf *b, jinja_result *out)
     return 0;
 }
 
+/* What a rendering may hold grows with what it is given, which the template's author does not choose. */
+static size_t memory_for(const jinja_var *vars, size_t n)
+{
+    size_t room = memory_limit;
+    for (size_t i = 0; i < n && room < memory_most; i++) room = vars[i].len < (memory_most - room) / 32 ? room + 32 * vars[i].len : memory_most;
+    return room;
+}
+
 int jinja_render(const jinja_template *t, const jinja_var *vars, size_t n, const jinja_options *o, jinja_result *out,
                  pith_err *e)
 {
@@ -116,7 +124,7 @@ int jinja_render(const jinja_template *t, const jinja_var *vars, size_t n, const
     *out = (jinja_result){0};
     jrun r = {.e = e ? e : &local, .name = t->name, .line = 1, .flags = o->flags, .now = o->now, .t = t,
               .steps = o->limits.steps ? o->limits.steps : STEPS,
-              .memory = o->limits.memory ? o->limits.memory : memory_limit};
+              .memory = o->limits.memory ? o->limits.memory : memory_for(vars, n)};
     jbuf text = {.r = &r, .limit = o->limits.output ? o->limits.output : output_limit};
     r.out = &text;
     r.scope = jinja_exec_push(&r, NULL);

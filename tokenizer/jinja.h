@@ -49,7 +49,7 @@ typedef struct jinja_date {
 /* 0 in any of them: the default. */
 typedef struct jinja_limits {
     uint64_t steps; /* 10 million: a node, an item, or 32 bytes looked at */
-    size_t memory;  /* 512 MiB for everything a rendering holds */
+    size_t memory;  /* everything a rendering holds: 40 MiB and 32 times the variables, 512 MiB at most */
     size_t output;  /* 64 MiB */
 } jinja_limits;
 

@@ -310,8 +310,8 @@ static size_t find_last(jrun *r, const jstr *s, size_t n, const jstr *what)
     if (m > n) return n + 1;
     if (m == 0) return n;
     size_t found = n + 1, at = n - m + 1;
-    while (at-- > 0 && found > n && !r->failed)
-        if (s->p[at] == what->p[0] && jinja_mem_step(r, 1 + m / 32) && memcmp(s->p + at, what->p, m) == 0) found = at;
+    for (; at > 0 && found > n && !r->failed; at--)
+        if (s->p[at - 1] == what->p[0] && jinja_mem_step(r, 1 + m / 32) && memcmp(s->p + at - 1, what->p, m) == 0) found = at - 1;
     jinja_mem_bytes(r, found > n ? n : n - found);
     return found;
 }

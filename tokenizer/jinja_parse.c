@@ -103,7 +103,7 @@ jnode *jinja_parse_child(jparser *p, jnode *of, jnode *child)
 void jinja_parse_add(jparser *p, jnode *of, jnode *child)
 {
     if (p->r->failed || !of || !child) return;
-    if ((of->n & (of->n - 1)) == 0) { /* room for 1, 2, 4, ... */
+    if (!of->n || (of->n & (of->n - 1)) == 0) { /* room for 1, 2, 4, ... */
         size_t cap = of->n ? of->n * 2 : 1;
         jnode **v = jinja_mem_grow(p->r, of->v, of->n * sizeof(jnode *), cap * sizeof(jnode *));
         if (!v) return;

@@ -486,7 +486,7 @@ size_t jinja_value_offset(jrun *r, const jstr *s, size_t chars)
 {
     if (s->ascii) return chars < s->n ? chars : s->n;
     size_t at = 0, len;
-    while (at < s->n && chars--) {
+    for (; at < s->n && chars; chars--) {
         unicode_decode(s->p + at, &len);
         at += len;
     }

@@ -8,8 +8,15 @@
 /* A run of characters is cut here once it is this long and the next character stands alone in every step. */
 #define RUN_CUT 256
 
+/* Steps that double a text, one after the other, would fill any memory. What is real makes a text at most 18 times as long. */
+static size_t grown(size_t n, size_t least) { return n < SIZE_MAX / 64 - least ? 64 * n + least : SIZE_MAX; }
+enum { RUN_LEAST = 4096, TEXT_LEAST = 1 << 16, CONTENT_MOST = 1 << 16 };
+
+static int grows(pith_err *e) { return err_set(e, "tokenizer.json: normalizer: its steps make a text over 64 times as long: a broken or hostile file"); }
+
 int normalize_reserve(normalize_chars *r, size_t n, pith_err *e)
 {
+    if (n > r->most) return grows(e);
     if (n <= r->cap) return 0;
     size_t cap = r->cap * 2 > n ? r->cap * 2 : n + RUN_CUT;
     norm_char *v = realloc(r->v, cap * sizeof *v);
@@ -324,6 +331,7 @@ static size_t collect(const normalizer *z, normalize_chars *r, const char *text,
 {
     size_t i = at, k;
     r->n = 0;
+    r->most = SIZE_MAX;
     while (i < len && (i == at || z->ascii[(unsigned char)text[i]] == NORMALIZE_SLOW)) {
         uint32_t c = unicode_decode(text + i, &k);
         if (r->n >= RUN_CUT && !z->whole && stands_alone(z, c)) break;
@@ -335,6 +343,7 @@ static size_t collect(const normalizer *z, normalize_chars *r, const char *text,
         r->v[r->n++] = make_char(c, (uint32_t)(i - at), (uint32_t)(i + k - at));
         i += k;
     }
+    r->most = grown(r->n, RUN_LEAST);
     return i;
 }
 
@@ -365,6 +374,7 @@ int normalize_run(const normalizer *z, const char *text, size_t len, normalized 
             if (z->step[k].fn(&z->step[k], r, e)) return -1;
         for (size_t k = 0; k < r->n; k++)
             if (put(out, r->v[k].c, i + r->v[k].begin, i + r->v[k].end, e)) return -1;
+        if (out->len > grown(len, TEXT_LEAST)) return grows(e);
         i = end;
     }
     return 0;
@@ -411,6 +421,7 @@ static int read_bert(normalizer *z, json v, pith_err *e)
 static int to_chars(const char *s, uint32_t **out, size_t *n, pith_err *e)
 {
     size_t len = strlen(s), k;
+    if (len > CONTENT_MOST) return err_set(e, "tokenizer.json: normalizer: a text of %zu bytes to find or to put: more than %d is not supported", len, CONTENT_MOST);
     uint32_t *p = malloc((len + 1) * sizeof *p);
     if (!p) return err_nomem(e, (len + 1) * sizeof *p, "the normalizer");
     *out = p;
@@ -505,7 +516,7 @@ static int read_one(normalizer *z, json v, int depth, pith_err *e)
 /* What each ASCII character becomes, where every step treats it alone. */
 static int tabulate(normalizer *z, pith_err *e)
 {
-    normalize_chars r = {0};
+    normalize_chars r = {.most = grown(1, RUN_LEAST)};
     int rc = normalize_reserve(&r, 1, e);
     for (unsigned b = 0; b < 256; b++) {
         z->ascii[b] = NORMALIZE_SLOW;

@@ -21,10 +21,11 @@ static inline norm_char make_char(uint32_t c, uint32_t begin, uint32_t end)
 typedef struct normalize_chars {
     norm_char *v, *spare;
     size_t n, cap;
-    bool first; /* the run begins the text */
+    size_t most; /* characters that the run may become, whatever the steps say */
+    bool first;  /* the run begins the text */
 } normalize_chars;
 
-/* Room for n characters in both. */
+/* Room for n characters in both; -1 also where that is more than the run may become. */
 int normalize_reserve(normalize_chars *r, size_t n, pith_err *e);
 /* spare[0..n) is the run now. */
 void normalize_swap(normalize_chars *r, size_t n);

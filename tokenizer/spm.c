@@ -1,8 +1,9 @@
-#define _POSIX_C_SOURCE 200809L /* open_memstream */
+#define _POSIX_C_SOURCE 200809L
 #include "tokenizer/spm.h"
 #include "tokenizer/unicode.h"
 #include "tokenizer/vocab.h"
 #include "tokenizer/vocabtxt.h"
+#include "base/memtext.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,8 @@
 #define NAME "tokenizer.model"
 /* sentencepiece makes pieces of at most 16 characters. */
 #define PIECE_MAX 1024
+/* The text of all merges is about as long as the file; that of pieces made to be cut everywhere, hundreds of times. */
+enum { MERGED_MOST = 8, MERGED_LEAST = 1 << 20 };
 
 /* ---- protocol buffers ---- */
 
@@ -74,6 +77,7 @@ typedef struct spm_piece {
 } spm_piece;
 
 typedef struct spm {
+    size_t bytes; /* of the file */
     spm_piece *piece;
     size_t n, cap;
     uint64_t model_type;
@@ -133,7 +137,7 @@ static int read_trainer(spm *s, message m, size_t at, pith_err *e)
 static int read_model(spm *s, const char *text, size_t len, pith_err *e)
 {
     message m = {(const unsigned char *)text, len};
-    *s = (spm){.model_type = MODEL_UNIGRAM, .unknown = {(const unsigned char *)"<unk>", 5}};
+    *s = (spm){.bytes = len, .model_type = MODEL_UNIGRAM, .unknown = {(const unsigned char *)"<unk>", 5}};
     while (m.n) {
         uint64_t number, value;
         size_t at = len - m.n;
@@ -166,6 +170,7 @@ typedef struct spm_merge {
 typedef struct spm_merges {
     spm_merge *v;
     size_t n, cap;
+    size_t room; /* bytes of text that further ones may have */
 } spm_merges;
 
 /* By score, then by the lengths, greatest first; equal ones by the whole's place, then the parts'. */
@@ -193,6 +198,8 @@ static int add_merges(spm_merges *m, const vocab *v, const spm_piece *x, pith_er
     for (int32_t left; (left = vocab_next(v, x->s, x->len, &w)) >= 0 && w.len < x->len;) {
         int32_t right = vocab_find(v, x->s + w.len, x->len - w.len);
         if (right < 0) continue;
+        if (x->len > m->room) return err_set(e, NAME ": its pieces can be put together in too many ways: a broken or hostile file");
+        m->room -= x->len;
         if (m->n == m->cap) {
             size_t cap = m->cap * 2 + 4096;
             spm_merge *p = realloc(m->v, cap * sizeof *p);
@@ -224,7 +231,7 @@ static int find_merges(spm_merges *m, const spm *s, pith_err *e)
 
 static int put_bpe(FILE *f, const spm *s, pith_err *e)
 {
-    spm_merges m = {0};
+    spm_merges m = {.room = s->bytes < SIZE_MAX / MERGED_MOST - MERGED_LEAST ? s->bytes * MERGED_MOST + MERGED_LEAST : SIZE_MAX};
     int rc = find_merges(&m, s, e);
     fputs("{\"type\":\"BPE\",\"fuse_unk\":true,\"byte_fallback\":true,\"unk_token\":", f);
     json_put_str(f, (const char *)s->unknown.p, s->unknown.n);
@@ -261,28 +268,38 @@ static void put_unigram(FILE *f, const spm *s)
 
 static bool is(const spm_piece *x, const char *s) { return strlen(s) == x->len && memcmp(x->s, s, x->len) == 0; }
 
-/* The tokens that tokenizer_config.json lists, then the model's own. */
-static int put_added(FILE *f, const spm *s, json config, const char *const role[3], pith_err *e)
+/* Those of a model's own that tokenizer_config.json does not list. */
+static int put_unlisted(FILE *f, bool any, const spm *s, const vocab *listed, const char *const role[3], pith_err *e)
 {
-    json listed = json_get(config, "added_tokens_decoder");
-    bool any = false;
-    fputs("\"added_tokens\":[", f);
-    if (vocabtxt_put_decoder(f, &any, listed, e)) return -1;
     for (size_t i = 0; i < s->n; i++) {
         const spm_piece *x = &s->piece[i];
-        bool special = x->type == CONTROL, there = false;
+        bool special = x->type == CONTROL;
         for (int r = 0; r < 3; r++) special |= is(x, role[r]);
-        if (!special && x->type != USER_DEFINED) continue;
-        for (json c = json_first(listed); c.node && !there; c = json_next(c))
-            there = is(x, json_str(json_get(c, "content")));
-        if (there || !x->len) continue;
+        if ((!special && x->type != USER_DEFINED) || !x->len || vocab_find(listed, x->s, x->len) >= 0) continue;
         char *copy = strndup(x->s, x->len);
         int rc = copy ? vocabtxt_put_added(f, &any, (json){NULL, NULL}, copy, special, e) : err_nomem(e, x->len, NAME);
         free(copy);
         if (rc) return -1;
     }
-    fputs("],", f);
     return 0;
+}
+
+/* The tokens that tokenizer_config.json lists, then the model's own. */
+static int put_added(FILE *f, const spm *s, json config, const char *const role[3], pith_err *e)
+{
+    json list = json_get(config, "added_tokens_decoder");
+    vocab listed = {0};
+    bool any = false;
+    int rc = 0;
+    fputs("\"added_tokens\":[", f);
+    for (json c = json_first(list); c.node && !rc; c = json_next(c)) {
+        const char *content = json_str(json_get(c, "content"));
+        rc = vocab_add(&listed, content, strlen(content), 0, e);
+    }
+    if (!rc) rc = vocabtxt_put_decoder(f, &any, list, e) || put_unlisted(f, any, s, &listed, role, e);
+    vocab_free(&listed);
+    fputs("],", f);
+    return rc ? -1 : 0;
 }
 
 static void put_token(FILE *f, bool comma, const char *name, int type_id)
@@ -386,10 +403,10 @@ int spm_convert(const char *dir, json config, char **out, size_t *len, pith_err 
     *out = NULL;
     *len = 0;
     int rc = read_model(&s, text, text_len, e);
-    FILE *f = rc ? NULL : open_memstream(out, len);
+    FILE *f = rc ? NULL : memtext_open(out, len);
     if (f) rc = put_all(f, &s, config, e);
     bool failed = !rc && (!f || ferror(f));
-    if (f && fclose(f)) failed = true;
+    if (f && memtext_close(f, out)) failed = true;
     if (failed && !rc) rc = err_nomem(e, text_len * 2, NAME);
     if (rc) free(*out);
     free(s.piece);

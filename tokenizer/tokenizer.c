@@ -278,10 +278,12 @@ int tokenizer_encode_plain(const tokenizer *t, const char *text, size_t len, con
         len = repaired.len;
     }
     if (!rc) rc = added_split(&t->added.raw, text, len, r.o->no_parse_special, may_be_special, encode_part, &r, e);
-    if (out->n_replaced)
-        for (size_t i = 0; i < out->n && !rc; i++)
-            normalize_origin(&repaired, &cursor, &out->begin[i], &out->end[i]);
-    if (!rc && t->postprocessor.trim) trim_spans(t, text, out);
+    if (!rc && t->postprocessor.trim) trim_spans(t, text, out); /* while spans and text are the same one's */
+    for (size_t i = 0; i < out->n && !rc && out->n_replaced; i++) {
+        int empty = out->begin[i] == out->end[i];
+        normalize_origin(&repaired, &cursor, &out->begin[i], &out->end[i]);
+        if (empty) out->end[i] = out->begin[i];
+    }
     if (r.scratch) t->kind->scratch_free(r.scratch);
     normalize_result_free(&r.normal);
     normalize_result_free(&repaired);

@@ -162,7 +162,7 @@ static int read_pieces(unigram *u, json model, vocab *v, pith_err *e)
     return vocab_close(v, "tokenizer.json: model.vocab", e);
 }
 
-static int read_unknown(unigram *u, json model, size_t n, pith_err *e)
+static int read_unknown(unigram *u, json model, const vocab *known, size_t n, pith_err *e)
 {
     uint64_t id;
     json v = json_get(model, "unk_id");
@@ -171,7 +171,8 @@ static int read_unknown(unigram *u, json model, size_t n, pith_err *e)
     if (!n) return json_expected(v, "null where model.vocab is empty", e);
     if (json_as_size(v, 0, n - 1, &id, e)) return -1;
     u->unknown = (int32_t)id;
-    return 0;
+    /* A piece that stands twice has its later id. */
+    return vocab_at(known, u->unknown) ? 0 : err_set(e, "tokenizer.json: model.unk_id: piece %d stands twice in model.vocab, and has another id", u->unknown);
 }
 
 static void *unigram_open(json v, bool bytes, vocab *vocabulary, pith_err *e)
@@ -181,7 +182,7 @@ static void *unigram_open(json v, bool bytes, vocab *vocabulary, pith_err *e)
     unigram *u = calloc(1, sizeof *u);
     if (!u) return err_nomem(e, sizeof *u, "the tokenizer"), NULL;
     if (json_opt_bool(v, "byte_fallback", 0, &fallback, e) || read_pieces(u, v, vocabulary, e) ||
-        read_unknown(u, v, json_len(json_get(v, "vocab")), e)) {
+        read_unknown(u, v, vocabulary, json_len(json_get(v, "vocab")), e)) {
         unigram_close(u);
         return NULL;
     }

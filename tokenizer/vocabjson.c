@@ -1,7 +1,8 @@
-#define _POSIX_C_SOURCE 200809L /* open_memstream */
+#define _POSIX_C_SOURCE 200809L
 #include "tokenizer/vocabjson.h"
 #include "tokenizer/unicode.h"
 #include "tokenizer/vocabtxt.h"
+#include "base/memtext.h"
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -147,10 +148,10 @@ int vocabjson_convert(const char *dir, json config, char **out, size_t *len, pit
     char *merges = vocabtxt_read(dir, "merges.txt", &merges_len, e);
     *out = NULL;
     *len = 0;
-    FILE *f = merges ? open_memstream(out, len) : NULL;
+    FILE *f = merges ? memtext_open(out, len) : NULL;
     int rc = f ? put_all(f, json_root(vocab), merges, merges_len, config, qwen, e) : -1;
     bool failed = !f || ferror(f);
-    if (f && fclose(f)) failed = true;
+    if (f && memtext_close(f, out)) failed = true;
     if (failed && merges) rc = err_nomem(e, merges_len * 2, "vocab.json");
     json_free(vocab);
     free(merges);

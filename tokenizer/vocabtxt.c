@@ -1,7 +1,9 @@
-#define _POSIX_C_SOURCE 200809L /* open_memstream */
+#define _POSIX_C_SOURCE 200809L
 #include "tokenizer/vocabtxt.h"
+#include "base/memtext.h"
 #include "base/path.h"
 #include "tokenizer/unicode.h"
+#include "tokenizer/vocab.h"
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -132,16 +134,6 @@ int vocabtxt_put_added(FILE *f, bool *any, json v, const char *content, bool spe
     return 0;
 }
 
-/* Was a token with this content listed in the first n of the roles or in added_tokens_decoder? */
-static bool listed(json decoder, const char *const role[N_ROLES], int n, const char *content)
-{
-    for (int r = 0; r < n; r++)
-        if (role[r] && strcmp(role[r], content) == 0) return true;
-    for (json c = json_first(decoder); c.node; c = json_next(c))
-        if (strcmp(json_str(json_get(c, "content")), content) == 0) return true;
-    return false;
-}
-
 typedef struct listed_token {
     long long id;
     json v;
@@ -176,27 +168,39 @@ int vocabtxt_put_decoder(FILE *f, bool *any, json decoder, pith_err *e)
     return rc;
 }
 
+/* Was it met before? From now on it was. 1, 0, -1. */
+static int met(vocab *names, const char *name, pith_err *e)
+{
+    if (vocab_find(names, name, strlen(name)) >= 0) return 1;
+    return vocab_add(names, name, strlen(name), 0, e);
+}
+
+static int put_more(FILE *f, bool any, vocab *names, json config, json roles, const char *const role[N_ROLES], pith_err *e)
+{
+    const char *content;
+    for (int r = 0; r < N_ROLES; r++) {
+        int before = role[r] ? met(names, role[r], e) : 1;
+        if (before < 0 || (!before && vocabtxt_put_added(f, &any, role_of(config, roles, ROLES[r]), role[r], true, e))) return -1;
+    }
+    for (json c = json_first(role_of(config, roles, "additional_special_tokens")); c.node; c = json_next(c)) {
+        if (vocabtxt_content(c, "", &content, e)) return -1;
+        int before = content ? met(names, content, e) : 1;
+        if (before < 0 || (!before && vocabtxt_put_added(f, &any, c, content, true, e))) return -1;
+    }
+    return 0;
+}
+
 /* added_tokens_decoder, then the special tokens by role, then additional_special_tokens. */
 static int put_all_added(FILE *f, json config, json roles, const char *const role[N_ROLES], pith_err *e)
 {
-    json decoder = json_get(config, "added_tokens_decoder"), more = role_of(config, roles, "additional_special_tokens");
+    json decoder = json_get(config, "added_tokens_decoder");
+    vocab names = {0};
     bool any = false;
-    if (vocabtxt_put_decoder(f, &any, decoder, e)) return -1;
-    for (int r = 0; r < N_ROLES; r++)
-        if (role[r] && !listed(decoder, role, r, role[r]) &&
-            vocabtxt_put_added(f, &any, role_of(config, roles, ROLES[r]), role[r], true, e))
-            return -1;
-    for (json c = json_first(more); c.node; c = json_next(c)) {
-        const char *content;
-        if (vocabtxt_content(c, "", &content, e)) return -1;
-        for (json k = json_first(more); content && k.node != c.node; k = json_next(k)) {
-            const char *before;
-            if (vocabtxt_content(k, NULL, &before, e)) return -1;
-            if (before && strcmp(before, content) == 0) content = NULL;
-        }
-        if (content && !listed(decoder, role, N_ROLES, content) && vocabtxt_put_added(f, &any, c, content, true, e)) return -1;
-    }
-    return 0;
+    int rc = vocabtxt_put_decoder(f, &any, decoder, e);
+    for (json c = json_first(decoder); c.node && !rc; c = json_next(c)) rc = met(&names, json_str(json_get(c, "content")), e) < 0;
+    if (!rc) rc = put_more(f, any, &names, config, roles, role, e);
+    vocab_free(&names);
+    return rc ? -1 : 0;
 }
 
 static void put_part(FILE *f, const char *name, int type_id)
@@ -277,10 +281,10 @@ static int convert(const char *dir, json config, json roles, char **out, size_t 
     if (!text) return -1;
     *out = NULL;
     *len = 0;
-    FILE *f = open_memstream(out, len);
+    FILE *f = memtext_open(out, len);
     int rc = f ? put_all(f, text, text_len, config, roles, e) : -1;
     bool failed = !f || ferror(f);
-    if (f && fclose(f)) failed = true;
+    if (f && memtext_close(f, out)) failed = true;
     if (failed) rc = err_nomem(e, text_len * 2, "vocab.txt");
     free(text);
     if (rc) free(*out);

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the Debian packages that building ("build"), testing ("test"), the race detector ("tsan"), the pages of
-# `pith inspect --html` and `pith serve` in a browser ("browser"), `make deb`, `make static` and tests/long ("long") need,
+# `pith inspect --html` and `pith serve` in a browser ("browser"), `make deb`, `make static` and `make test-long` ("long") need,
 # where they are missing.
 # On other systems it names what is missing and leaves the installing to you.
 set -eu
@@ -9,7 +9,7 @@ test="curl:curl libcmocka-dev:pc=cmocka bats:bats python3:python3 libopenblas0-p
 tsan="clang:clang libomp-dev:lib=libarcher.so libclang-rt-14-dev:lib=libclang_rt.tsan-x86_64.a"
 deb="dpkg-dev:dpkg-shlibdeps binutils:strip scdoc:scdoc"
 static="dpkg-dev:dpkg-source binutils:strip patch:patch"
-long="debootstrap:/usr/sbin/debootstrap lintian:lintian"
+long="clang:clang libomp-dev:lib=libarcher.so libclang-rt-14-dev:lib=libclang_rt.fuzzer-x86_64.a valgrind:valgrind debootstrap:/usr/sbin/debootstrap lintian:lintian"
 browser="chromium:chromium chromium-driver:chromedriver"
 have() {
     case $1 in
@@ -25,10 +25,10 @@ for tier in ${*:-build}; do
     build) list=$build ;;
     test) list=$test ;;
     tsan) list=$tsan ;;
+    long) list=$long ;;
     browser) list=$browser ;;
     deb) list=$deb ;;
     static) list=$static ;;
-    long) list=$long ;;
     *) echo "deps.sh: unknown tier '$tier' (build, test, tsan, browser, deb, static, long)" >&2; exit 2 ;;
     esac
     for item in $list; do

@@ -1,74 +1,91 @@
 #!/bin/bash
-# Fuzzes the readers of safetensors files, PyTorch checkpoints and pickles, the tokenizer and the template interpreter for
-# SECONDS_TO_FUZZ (30) seconds each, under the address and undefined-behaviour sanitizers. Needs clang's libFuzzer; without
-# it seeds alone are replayed with $CC.
-# usage: BUILD=build tools/fuzz.sh [safetensors|torch|pickle|tokenizer|jinja]...
-set -eu
-cd "$(dirname "$0")/.."
-build=${BUILD:-build}/fuzz seconds=${SECONDS_TO_FUZZ:-30} python=${PYTHON:-python3}
-pkgs="libcjson libutf8proc libpcre2-8 zlib"
-flags="-std=c11 -Wall -Wextra -Werror -g -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all -Wno-unknown-pragmas -Isrc -I. $(pkg-config --cflags $pkgs)"
-libs="$(pkg-config --libs $pkgs) -lm"
-base="src/base/err.c src/base/json.c src/base/path.c"
+# Fuzzes one part after the other under the address and undefined-behaviour sanitizers, SECONDS_TO_FUZZ (60) each: tests/fuzz_NAME.c,
+# from the inputs in tests/fuzz/NAME and those found before (build/fuzz/NAME/found). An input that crashes, takes over a second of
+# processor time or over 512 MB fails, and stays in build/fuzz/NAME. Every run is a line of build/fuzz/runs.tsv.
+# Needs clang's libFuzzer; without it the inputs are replayed with $CC.
+# usage: tools/fuzz.sh NAME... | all      fuzz
+#        tools/fuzz.sh --replay NAME...   run the inputs that there are, with $CC
+#        tools/fuzz.sh --merge NAME...    take what was found into tests/fuzz/NAME, as few inputs as cover the same
+#        tools/fuzz.sh --totals           sums of runs.tsv
+#        tools/fuzz.sh --build NAME..., --can: only build; is there a libFuzzer?
+set -u
+cd "$(dirname "$0")/.." || exit 1
+dir=build/fuzz seconds=${SECONDS_TO_FUZZ:-60} failed=0
+flags="-O1 -g -fno-omit-frame-pointer" san="-fsanitize=address,undefined -fno-sanitize-recover=all"
+export ASAN_OPTIONS=allocator_may_return_null=1:quarantine_size_mb=32:detect_stack_use_after_return=0
+mkdir -p $dir
 
-seed_safetensors() {
-    "$python" tests/corpora/gen_safetensors_bad.py "$1/all" >/dev/null
-    find "$1/all" -name '*.safetensors' -size -8k -exec cp {} "$1" \;
-    rm -r "$1/all"
-    echo '{"metadata":{"total_size":2},"weight_map":{"a":"x","b":"y"}}' >"$1/index"
+# One at a time: several of these may run side by side.
+build_with_clang() {
+    flock $dir/lock make --no-print-directory -j"${JOBS:-2}" BUILD=$dir CC=clang CFLAGS="$flags -Wno-pass-failed" SAN="${san/=/=fuzzer-no-link,}" \
+        FUZZ_LINK=-fsanitize=fuzzer "${@/#/$dir/tests/fuzz_}" >$dir/build.log 2>&1
 }
-# Small checkpoints, torch's and hostile ones, each behind a byte that says how to take it (see fuzz_torch.c): as it is,
-# with checksums put right, and its pickle in a new zip and in a legacy stream; or the pickle alone.
-seed_torch() {
-    "$python" tests/corpora/gen_bad_bin.py "$1/all" >/dev/null
-    "$python" - "$1" "${2-}" "$1"/all/*.bin tests/golden/torch/*.bin <<'P'
-import os, sys, zipfile
-out, alone = sys.argv[1:3]
-for path in sys.argv[3:]:
-    if os.path.getsize(path) > 4000: continue
-    with open(path, "rb") as f: seeds = {} if alone else {0: f.read()}
-    if zipfile.is_zipfile(path):
-        try:
-            with zipfile.ZipFile(path) as z: body = z.read(next(n for n in z.namelist() if n.endswith("data.pkl")))
-        except Exception: continue
-        seeds.update({1: body} if alone else {1: seeds[0], 2: body, 3: body})
-    for kind, b in seeds.items():
-        with open(f"{out}/{os.path.basename(path)}.{kind}", "wb") as f: f.write(bytes([kind]) + b)
-P
-    rm -r "$1/all"
+build_with_cc() {
+    mkdir -p build/asan
+    flock build/asan/fuzz.lock make --no-print-directory -j"${JOBS:-2}" BUILD=build/asan CFLAGS="$flags" SAN="$san" "${@/#/build/asan/tests/fuzz_}" >build/asan/fuzz.log 2>&1 ||
+        { tail -20 build/asan/fuzz.log >&2; return 1; }
 }
-seed_pickle() { seed_torch "$1" alone; }
-seed_tokenizer() { printf '\002some text [SEP] caf\303\251' >"$1/text"; }
-seed_jinja() { printf '\001{%% for m in messages %%}{{ m.role | upper }}{%% endfor %%}' >"$1/template"; }
+there() { printf '#include <omp.h>\n%s\n' 'int LLVMFuzzerTestOneInput(const char *p, unsigned long n); int LLVMFuzzerTestOneInput(const char *p, unsigned long n) { return p && n > 9; }' |
+    clang -x c - -fopenmp -fsanitize=fuzzer,address -o $dir/probe 2>/dev/null; }
 
-fuzz() { # name sources...
-    local name=$1 dir=$build/$1 dict=
-    shift
-    echo "== $name"
-    mkdir -p "$dir/found"
-    if [ ! -d "$dir/seeds" ]; then
-        mkdir "$dir/seeds"
-        "seed_$name" "$dir/seeds"
-    fi
-    case $name in torch | pickle) dict=-dict=tests/fuzz_pickle.dict ;; esac
-    # shellcheck disable=SC2086
-    if clang $flags -fsanitize=fuzzer,address,undefined "tests/fuzz_$name.c" "$@" $base -o "$dir/fuzz" $libs 2>"$dir/log"; then
-        # shellcheck disable=SC2086
-        "$dir/fuzz" $dict -max_total_time="$seconds" -max_len=4096 -timeout=5 -rss_limit_mb=1024 -print_final_stats=1 -verbosity=0 \
-            -artifact_prefix="$dir/" "$dir/found" "$dir/seeds"
-    else
-        echo "no clang with libFuzzer here: replaying seeds only"
-        ${CC:-cc} $flags -DREPLAY -DFUZZ_MAIN -fsanitize=address,undefined "tests/fuzz_$name.c" "$@" $base -o "$dir/replay" $libs
-        find "$dir/seeds" "$dir/found" -type f -exec "$dir/replay" {} +
-    fi
+replay() { # name; where one fails, each alone, to name it
+    local f inputs
+    inputs=$(find "tests/fuzz/$1" -type f | sort)
+    [[ $inputs ]] || { echo "tests/fuzz/$1: no inputs" >&2; return 1; }
+    xargs -d '\n' "build/asan/tests/fuzz_$1" <<<"$inputs" >"build/asan/fuzz.$1.log" 2>&1 && { echo "$1: $(tail -1 "build/asan/fuzz.$1.log")"; return; }
+    for f in $inputs; do
+        "build/asan/tests/fuzz_$1" "$f" >"build/asan/fuzz.$1.log" 2>&1 || { echo "$f:"; grep -E 'broken promise|ERROR:|runtime error' "build/asan/fuzz.$1.log"; } >&2
+    done
+    return 1
 }
-for name in ${*:-safetensors torch pickle tokenizer jinja}; do
-    case $name in
-    safetensors) fuzz safetensors src/formats/{header,mapped,safetensors,scan,shards,sniff}.c src/compute/tensor.c ;;
-    torch) fuzz torch src/formats/{zip,pickle,rebuild,checkpoint,torch,mapped,header,shards,scan,sniff}.c src/compute/tensor.c ;;
-    pickle) fuzz pickle src/formats/{pickle,rebuild,scan}.c src/compute/tensor.c ;;
-    tokenizer) fuzz tokenizer tokenizer/*.c ;;
-    jinja) fuzz jinja tokenizer/jinja*.c tokenizer/unicode.c ;;
-    *) echo "fuzz.sh: unknown target '$name' (safetensors, torch, pickle, tokenizer, jinja)" >&2; exit 2 ;;
-    esac
+stat() { sed -n "s/^stat::$1: *//p" "$2" | tail -1; }
+fuzz() { # name
+    local name=$1 log=$dir/$1/log start=$SECONDS dict=() rc crashes=0 slow=0 n
+    mkdir -p "$dir/$name/found" "tests/fuzz/$name"
+    [[ -e tests/fuzz/$name.dict ]] && dict=("-dict=tests/fuzz/$name.dict")
+    "$dir/tests/fuzz_$name" "${dict[@]}" -max_total_time="$seconds" -max_len=4096 -timeout=20 -rss_limit_mb=512 -malloc_limit_mb=512 \
+        -print_final_stats=1 -artifact_prefix="$dir/$name/" "$dir/$name/found" "tests/fuzz/$name" >"$log" 2>&1
+    rc=$? n=$(stat number_of_executed_units "$log")
+    if ((rc)); then
+        crashes=1
+        grep -q 'takes less than a second\|ERROR: libFuzzer: timeout' "$log" && slow=1
+        grep -E 'broken promise|ERROR:|runtime error|Test unit written' "$log" >&2
+    fi
+    printf '%s\t%s\t%d\t%d\t%d\t%d\n' "$(date -u +%FT%TZ)" "$name" "${n:-0}" $((SECONDS - start)) $crashes $slow >>$dir/runs.tsv
+    printf '%-12s %12d executions %8d a second %4s MB at most  %d crashes\n' "$name" "${n:-0}" "$((${n:-0} / (SECONDS > start ? SECONDS - start : 1)))" "$(stat peak_rss_mb "$log")" $crashes
+    return $rc
+}
+merge() { # name
+    local new=$dir/$1/merged
+    rm -rf "$new" && mkdir -p "$new"
+    "$dir/tests/fuzz_$1" -merge=1 -use_counters=0 -max_len=4096 -timeout=20 "$new" "tests/fuzz/$1" "$dir/$1/found" >"$dir/$1/merge.log" 2>&1 || return 1
+    find "tests/fuzz/$1" -type f ! -name 'regress-*' -delete
+    for f in "$new"/*; do mv "$f" "tests/fuzz/$1/$(basename "$f" | cut -c1-12)"; done
+}
+
+all=$(cd tests && ls fuzz_*.c | sed 's/^fuzz_//; s/\.c$//')
+what=fuzz
+case ${1-} in
+--totals)
+    awk -F'\t' '{ n[$2] += $3; s[$2] += $4; c[$2] += $5; w[$2] += $6 }
+        END { for (k in n) { printf "%-12s %14d executions %8d s %4d crashes %4d over a second\n", k, n[k], s[k], c[k], w[k] | "sort"; N += n[k]; S += s[k]; C += c[k]; W += w[k] }
+              close("sort"); printf "%-12s %14d executions %8d s %4d crashes %4d over a second\n", "all", N, S, C, W }' $dir/runs.tsv
+    exit ;;
+--can) there; exit ;;
+--replay | --merge | --build) what=${1#--}; shift ;;
+esac
+# shellcheck disable=SC2086
+[[ ${*:-all} == all ]] && set -- $all
+for name; do
+    [[ " ${all//$'\n'/ } " == *" $name "* ]] || { echo "fuzz.sh: there is no tests/fuzz_$name.c (there are ${all//$'\n'/ })" >&2; exit 2; }
 done
+if [[ $what != replay ]] && ! there; then
+    echo "no clang with libFuzzer here: replaying the inputs that there are"
+    what=replay
+fi
+if [[ $what == replay ]]; then build_with_cc "$@" || exit 1
+else build_with_clang "$@" || { tail -20 $dir/build.log >&2; exit 1; }
+fi
+[[ $what == build ]] && exit
+for name; do $what "$name" || { failed=1; echo "$name: failed" >&2; }; done
+exit $failed

@@ -159,7 +159,8 @@ void csv_free(csv *r)
 void csv_put(FILE *f, int first, const char *s, size_t len)
 {
     if (!first) fputc(',', f);
-    int quote = first && len == 0; /* else a record of one empty field would be a blank line */
+    /* Else a record of one empty field would be a blank line, and what the first field begins with a byte order mark. */
+    int quote = first && (len == 0 || (len >= 3 && !memcmp(s, "\xef\xbb\xbf", 3)));
     for (size_t i = 0; i < len && !quote; i++)
         quote = s[i] == ',' || s[i] == '"' || s[i] == '\n' || s[i] == '\r';
     if (!quote) {

@@ -39,6 +39,7 @@ static int is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == 
 json_doc *json_parse(const char *name, const char *text, size_t len, pith_err *e)
 {
     size_t line, col, bad = 0;
+    int quoted = 0;
     while (bad < len) {
         size_t n = utf8_valid((const unsigned char *)text + bad, len - bad);
         if (!n) {
@@ -52,6 +53,14 @@ json_doc *json_parse(const char *name, const char *text, size_t len, pith_err *e
             err_set(e, "%s: line %zu, column %zu: a string with \\u0000 is not supported", name, line, col);
             return NULL;
         }
+        /* cJSON takes any for white space. */
+        if ((unsigned char)text[bad] < 0x20 && (quoted || !is_space(text[bad]))) {
+            line_column(text, bad, &line, &col);
+            err_set(e, "%s: not valid JSON at line %zu, column %zu: a control character, 0x%02x%s", name, line, col, (unsigned)(unsigned char)text[bad],
+                    quoted ? ", in a string: it must be escaped" : "");
+            return NULL;
+        }
+        quoted ^= text[bad] == '"';
         bad += text[bad] == '\\' && bad + 1 < len && (unsigned char)text[bad + 1] < 0x80 ? 2 : n;
     }
     json_doc *d = calloc(1, sizeof *d);
@@ -63,7 +72,16 @@ json_doc *json_parse(const char *name, const char *text, size_t len, pith_err *e
     }
     memcpy(d->name, name, name_len);
     const char *end = NULL;
+    int before = errno;
+    errno = 0;
     d->root = cJSON_ParseWithLengthOpts(text, len, &end, 0);
+    int starved = !d->root && errno == ENOMEM; /* else it would seem to be no JSON */
+    errno = before;
+    if (starved) {
+        json_free(d);
+        err_nomem(e, len, name);
+        return NULL;
+    }
     size_t at = end && end >= text ? (size_t)(end - text) : 0;
     if (d->root)
         while (at < len && is_space(text[at])) at++;
@@ -77,7 +95,23 @@ json_doc *json_parse(const char *name, const char *text, size_t len, pith_err *e
     return d;
 }
 
-json_doc *json_load(const char *path, pith_err *e)
+/* A value costs a node and a text a piece of memory of its own, however short they are. */
+static int too_many(const char *path, const char *text, size_t len, pith_err *e)
+{
+    enum { NODE = sizeof(cJSON) + 16, TEXT = 32, ROOM = 60000000 };
+    size_t values = 1, texts = 0;
+    int inside = 0;
+    for (size_t i = 0; i < len; i++) {
+        char c = text[i];
+        if (inside && c == '\\') i++;
+        else if (c == '"') texts += !(inside = !inside);
+        else if (!inside) values += c == ',' || c == '[' || c == '{';
+    }
+    if (values <= (ROOM + len / 5) / NODE && values * NODE + texts * TEXT <= ROOM + len / 5) return 0;
+    return err_set(e, "%s: %zu values in %zu bytes: no model's settings are so many; is it the right file?", path, values, len);
+}
+
+static json_doc *load(const char *path, int own, pith_err *e)
 {
     FILE *f = fopen(path, "rb");
     if (!f) {
@@ -98,12 +132,15 @@ json_doc *json_load(const char *path, pith_err *e)
         err_nomem(e, cap, path);
     else if (ferror(f))
         err_set(e, "%s: cannot read: %s", path, strerror(errno));
-    else
+    else if (own || !too_many(path, text, n, e))
         d = json_parse(path, text, n, e);
     free(text);
     fclose(f);
     return d;
 }
+
+json_doc *json_load(const char *path, pith_err *e) { return load(path, 0, e); }
+json_doc *json_load_own(const char *path, pith_err *e) { return load(path, 1, e); }
 
 void json_free(json_doc *d)
 {

@@ -19,7 +19,10 @@ typedef enum json_type { JSON_NONE, JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRI
 /* `name` is used in messages. The text must be one JSON value and UTF-8, without \u0000 in a string;
  * line and column of a fault are told. */
 json_doc *json_parse(const char *name, const char *text, size_t len, pith_err *e);
+/* A file that comes with a model: refused where it would take more than 64 MB beyond 1.2 times its size. */
 json_doc *json_load(const char *path, pith_err *e);
+/* A file of the user's own. */
+json_doc *json_load_own(const char *path, pith_err *e);
 void json_free(json_doc *d);
 json json_root(const json_doc *d);
 

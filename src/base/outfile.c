@@ -69,10 +69,13 @@ static int open_temp(outfile *o, const char *dir, pith_err *e)
         if (o->fd < 0 && (errno == EEXIST || errno == EINTR)) continue;
         if (o->fd < 0) break;
         /* Another run may have taken it for debris before the lock was there. */
-        int taken = flock(o->fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK;
-        if (!taken && fstat(o->fd, &st) == 0 && st.st_nlink) return 0;
+        int taken = flock(o->fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK, lost = fstat(o->fd, &st), why = errno;
+        if (!taken && !lost && st.st_nlink) return 0;
+        if (lost) unlink(o->temp);
         close(o->fd);
-        errno = EAGAIN;
+        o->fd = -1;
+        errno = lost ? why : EAGAIN;
+        if (lost) break;
     }
     return err_set(e, "%.500s: cannot create a file in %.300s: %s", o->name, dir, strerror(errno));
 }

@@ -49,6 +49,7 @@ typedef struct team {
     pthread_t host; /* the region's first thread */
     pthread_t *worker; /* [workers] */
     int threads, workers; /* as asked, with the caller; as there are, without */
+    double asked; /* when there were fewer threads than that */
     platform_cpus cpus; /* the caller's when the team began */
     int cpu, pinned; /* where the workers were placed for */
 #ifndef _OPENMP
@@ -148,6 +149,18 @@ static void publish(team *t, par_fn *fn, void *ctx, size_t n)
     gate_wake(t, &t->left);
 }
 
+/* Kernels want 190 KB of stack: more than some systems give a thread that does not ask. */
+static int start(pthread_t *t, void *(*run)(void *), void *arg)
+{
+    enum { STACK = 1 << 20 };
+    pthread_attr_t a;
+    size_t given;
+    if (pthread_attr_init(&a)) return -1;
+    int bad = pthread_attr_getstacksize(&a, &given) || (given < STACK && pthread_attr_setstacksize(&a, STACK)) || pthread_create(t, &a, run, arg);
+    pthread_attr_destroy(&a);
+    return bad;
+}
+
 static void begin(team *t, int workers)
 {
     t->workers = workers;
@@ -164,7 +177,7 @@ static void attend(team *t, int i)
 static void *host(void *arg)
 {
     team *t = arg;
-#pragma omp parallel num_threads(t->threads - 1)
+#pragma omp parallel num_threads(t->workers)
     {
         int i = omp_get_thread_num();
         busy = 1;
@@ -193,7 +206,7 @@ static void *host(void *arg)
     busy = 1;
     par_fp_enter();
     t->worker[0] = pthread_self();
-    while (n < t->threads - 1 && !pthread_create(&t->worker[n], NULL, guest, t)) n++;
+    while (n < t->workers && !start(&t->worker[n], guest, t)) n++;
     begin(t, n);
     attend(t, 0);
     while (--n) pthread_join(t->worker[n], NULL);
@@ -216,7 +229,28 @@ static void team_free(void *arg)
     free(t);
 }
 
-/* NULL where memory or a thread is not to be had. */
+static void *idle(void *lock)
+{
+    pthread_mutex_lock(lock);
+    pthread_mutex_unlock(lock);
+    return NULL;
+}
+
+/* How many threads the system gives at once, n at most: tried, for OpenMP ends the process where it is refused one. */
+static int available(int n)
+{
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_t *t = calloc((size_t)n, sizeof *t);
+    int k = 0;
+    pthread_mutex_lock(&lock);
+    while (t && k < n && !start(&t[k], idle, &lock)) k++;
+    pthread_mutex_unlock(&lock);
+    for (int i = 0; i < k; i++) pthread_join(t[i], NULL);
+    free(t);
+    return k;
+}
+
+/* NULL where memory is not to be had. A team may be short of workers, or have none: the caller does what they do not. */
 static team *team_new(int threads)
 {
     team *t = aligned_alloc(_Alignof(team), sizeof *t);
@@ -227,13 +261,16 @@ static team *team_new(int threads)
     pthread_cond_init(&t->unfinished.changed, NULL);
     t->cpu = -1;
     platform_cpus_get(&t->cpus);
-    atomic_store(&t->unfinished.items, 1);
-    if (t->worker && !pthread_create(&t->host, NULL, host, t)) {
-        gate_wait(t, &t->unfinished, 1);
-        return t;
+    if (!t->worker) {
+        team_free(t);
+        return NULL;
     }
-    team_free(t);
-    return NULL;
+    t->workers = available(threads - 1);
+    atomic_store(&t->unfinished.items, 1);
+    if (t->workers && start(&t->host, host, t)) t->workers = 0;
+    if (t->workers) gate_wait(t, &t->unfinished, 1);
+    if (t->workers < threads - 1) t->asked = now();
+    return t;
 }
 
 /* A child of fork has none of its parent's workers. */
@@ -248,9 +285,10 @@ static void prepare(void)
     pthread_atfork(NULL, NULL, forget);
 }
 
+/* A team that is short asks again, but not for each job. */
 static team *find_team(int threads)
 {
-    if (mine && mine->threads == threads) return mine;
+    if (mine && mine->threads == threads && (mine->workers == threads - 1 || now() - mine->asked < 1)) return mine;
     pthread_once(&once, prepare);
     team_free(mine);
     mine = team_new(threads);

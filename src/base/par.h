@@ -9,7 +9,8 @@ typedef void par_fn(void *ctx, size_t i, int tid);
 
 /* Calls fn(ctx, i, tid) once for every i in [0, n), handing indices out as workers come free: a slower processor takes
  * fewer. Waits for those that are taken, never for a worker that has none. In an item, par_for runs on its thread alone.
- * Each calling thread has workers of its own; a child of fork gets new ones. */
+ * Each calling thread has workers of its own; a child of fork gets new ones. Where the system gives fewer threads, those
+ * that are there do the work. */
 void par_for(int threads, size_t n, par_fn *fn, void *ctx);
 /* From now on every worker of the process stays on one processor, apart from its caller's. */
 void par_pin(void);

@@ -20,7 +20,7 @@ enum { BATCH_FAIL, BATCH_SKIP, BATCH_NULL }; /* on_error */
 
 #define BATCH_ROW_OPTIONS(T)                                                                                           \
     {CLI_TITLE, 0, 0, 0, 0, 0, "Input", 0, 0, 0},                                                                      \
-    {CLI_FILE, 'f', "input", "FILE", 0, 0, "rows of a file; - is stdin", offsetof(T, b.input), 0, 0},                  \
+    {CLI_INPUT, 'f', "input", "FILE", 0, 0, "rows of a file; - is stdin", offsetof(T, b.input), 0, 0},                  \
     {CLI_CHOICE, 0, "format", ROWS_FORMATS, "auto", 0, "of the input; auto: by suffix, else text, a row a line",       \
      offsetof(T, b.format), 0, 0},                                                                                     \
     {CLI_STRING, 0, "field", "NAME", 0, 0, "jsonl: the field with the text [text]", offsetof(T, b.field), 0, 0},       \
@@ -39,7 +39,7 @@ enum { BATCH_FAIL, BATCH_SKIP, BATCH_NULL }; /* on_error */
      offsetof(T, b.pair_column), 0, 0}
 
 #define BATCH_OUTPUT_OPTIONS(T)                                                                                        \
-    {CLI_FILE, 'o', "output", "FILE", 0, 0, "write here; appears under its name when it is complete",                  \
+    {CLI_OUTPUT, 'o', "output", "FILE", 0, 0, "write here; appears under its name when it is complete",                  \
      offsetof(T, b.output), 0, 0},                                                                                     \
     {CLI_CHOICE, 0, "output-format", REPORT_FORMATS, "auto", 0, "auto: by suffix, else text",                          \
      offsetof(T, b.output_format), 0, 0},                                                                              \

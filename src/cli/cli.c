@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 static const char *verb_name = "";
-static int quiet, verbose;
+static int quiet, verbose, told;
 
 void cli_context(const char *verb, const cli_globals *g)
 {
@@ -17,8 +17,10 @@ void cli_context(const char *verb, const cli_globals *g)
     quiet = g && g->quiet;
     verbose = g && g->verbose;
 }
+int cli_told(void) { return told; }
 int cli_quiet(void) { return quiet; }
 int cli_verbose(void) { return verbose && !quiet; }
+int cli_sandbox(const cli_globals *g) { return g->no_sandbox ? CLI_SANDBOX_OFF : g->sandbox; }
 
 /* ---- messages ---- */
 
@@ -26,19 +28,20 @@ static void say(const char *fmt, va_list ap, const char *tail)
 {
     va_list again;
     va_copy(again, ap);
-    int n = vsnprintf(NULL, 0, fmt, again);
+    char few[2048], *msg = few; /* all but lists of files; without memory those are cut */
+    int n = vsnprintf(few, sizeof few, fmt, again);
     va_end(again);
-    char *msg = malloc((size_t)(n < 0 ? 0 : n) + 1);
-    if (!msg) return;
-    vsnprintf(msg, (size_t)(n < 0 ? 0 : n) + 1, fmt, ap);
+    if (n >= (int)sizeof few && (msg = malloc((size_t)n + 1))) vsnprintf(msg, (size_t)n + 1, fmt, ap);
+    if (!msg) msg = few;
     fprintf(stderr, "pith%s%s: ", *verb_name ? " " : "", verb_name);
     cli_put_text(stderr, msg, strlen(msg), 0);
     fprintf(stderr, "%s\n", tail);
-    free(msg);
+    if (msg != few) free(msg);
 }
 
 int cli_error(const char *fmt, ...)
 {
+    told = 1;
     va_list ap;
     va_start(ap, fmt);
     say(fmt, ap, "");
@@ -237,7 +240,7 @@ static int add_item(cli_list *l, const char *text, int environment)
 {
     if (l->environment && !environment) l->n = 0;
     const char **items = realloc(l->items, (l->n + 1) * sizeof *items);
-    if (!items) return cli_usage("out of memory");
+    if (!items) return cli_error("out of memory");
     l->items = items;
     l->environment = environment;
     l->items[l->n++] = text;
@@ -247,7 +250,7 @@ static int add_item(cli_list *l, const char *text, int environment)
 void cli_drop(const cli_verb *v, void *values)
 {
     for (const cli_opt *o = v->opts; o->kind != CLI_END; o++)
-        if (o->kind == CLI_LIST) free(((cli_list *)(void *)((char *)values + o->at))->items);
+        if (o->kind == CLI_LIST || o->kind == CLI_INPUTS) free(((cli_list *)(void *)((char *)values + o->at))->items);
 }
 
 /* Stores text as the value of o; origin names where it came from in messages. */
@@ -263,7 +266,8 @@ static int set(const cli_opt *o, void *values, const char *text, const char *ori
         return 0;
     case CLI_SIZE: return set_size(o, (uint64_t *)(void *)at, text, origin);
     case CLI_REAL: return set_real(o, (double *)(void *)at, text, origin);
-    case CLI_LIST: return add_item((cli_list *)(void *)at, text, *origin != '-');
+    case CLI_LIST:
+    case CLI_INPUTS: return add_item((cli_list *)(void *)at, text, *origin != '-');
     case CLI_CHOICE:
         k = choice(o->arg, text);
         if (k < 0) {
@@ -282,14 +286,16 @@ static int from_environment(const cli_verb *v, void *values)
     for (const cli_opt *o = v->opts; o->kind != CLI_END; o++) {
         if (o->kind == CLI_TITLE) continue;
         if (o->kind == CLI_REAL) *(double *)(void *)((char *)values + o->at) = NAN;
-        if (o->def && set(o, values, o->def, o->name)) return CLI_USAGE;
+        int bad = o->def ? set(o, values, o->def, o->name) : 0;
+        if (bad) return bad;
         char name[128];
         int n = snprintf(name, sizeof name, "PITH_%s_%s", v->name, o->name);
         for (int i = 0; i < n && i < (int)sizeof name - 1; i++)
             name[i] = (char)(name[i] == '-' ? '_' : name[i] >= 'a' && name[i] <= 'z' ? name[i] - 32 : name[i]);
         const char *text = getenv(name), *shown = name;
         if (!text && o->env) text = getenv(shown = o->env);
-        if (text && *text && strcmp(o->name, "help") != 0 && set(o, values, text, shown)) return CLI_USAGE;
+        if (text && *text && strcmp(o->name, "help") != 0) bad = set(o, values, text, shown);
+        if (bad) return bad;
     }
     return 0;
 }
@@ -350,18 +356,18 @@ int cli_parse(const cli_verb *v, void *values, int argc, char **argv, int *n_arg
     for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) g->help = 1;
     if (g->help) return 0;
-    if (from_environment(v, values)) return CLI_USAGE;
-    int only_text = 0, n = 0;
-    for (int i = 0; i < argc; i++) {
+    int only_text = 0, n = 0, bad = from_environment(v, values);
+    for (int i = 0; i < argc && !bad; i++) {
         char *a = argv[i];
         if (only_text || a[0] != '-' || a[1] == 0) {
             argv[n++] = a;
         } else if (strcmp(a, "--") == 0) {
             only_text = 1;
-        } else if (a[1] == '-' ? long_option(v, values, argc, argv, &i) : short_options(v, values, argc, argv, &i)) {
-            return CLI_USAGE;
+        } else {
+            bad = a[1] == '-' ? long_option(v, values, argc, argv, &i) : short_options(v, values, argc, argv, &i);
         }
     }
+    if (bad) return bad;
     argv[*n_args = n] = NULL;
     return 0;
 }
@@ -390,7 +396,7 @@ static void environment_help(const cli_verb *v, FILE *f)
 {
     char text[300], upper[32];
     size_t n = 0, k = 0;
-    for (; v->name[n] && n < sizeof upper - 1; n++) upper[n] = (char)(v->name[n] - 32);
+    for (; n < sizeof upper - 1 && v->name[n]; n++) upper[n] = (char)(v->name[n] - 32);
     upper[n] = 0;
     for (const cli_opt *o = v->opts; o->kind != CLI_END; o++)
         if (o->env) k += (size_t)snprintf(text + k, sizeof text - k, "%s%s", k ? ", " : "; for all verbs: ", o->env);
@@ -400,6 +406,8 @@ static void environment_help(const cli_verb *v, FILE *f)
 
 void cli_help(const cli_verb *v, FILE *f)
 {
+    static char all[1 << 15]; /* one write, whose error is known at the end */
+    setvbuf(f, all, _IOFBF, sizeof all);
     fprintf(f, "pith %s: %s\n\n", v->name, v->summary);
     const char *p = v->synopsis;
     do {

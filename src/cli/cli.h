@@ -12,7 +12,9 @@ typedef enum cli_kind {
     CLI_TITLE,  /* a heading in the help; `help` is its text */
     CLI_FLAG,   /* int: 0 or 1 */
     CLI_STRING, /* const char * */
-    CLI_FILE,   /* const char *: a path; completed as one */
+    CLI_INPUT,  /* const char *: a path that is read; - is stdin */
+    CLI_OUTPUT, /* const char *: a path that is written */
+    CLI_INPUTS, /* cli_list of paths that are read */
     CLI_MODEL,  /* const char *: a directory or a bundled name */
     CLI_SIZE,   /* uint64_t in [min, max]; "all" is UINT64_MAX where arg says so */
     CLI_REAL,   /* double in [min, max], any if both are 0; NaN: not given */
@@ -40,8 +42,12 @@ typedef struct cli_opt {
 
 /* First member of every verb's values. */
 typedef struct cli_globals {
-    int quiet, verbose, help;
+    int quiet, verbose, help, sandbox, no_sandbox;
 } cli_globals;
+
+enum { CLI_SANDBOX_AUTO, CLI_SANDBOX_ON, CLI_SANDBOX_OFF };
+/* Which of these is asked for. */
+int cli_sandbox(const cli_globals *g);
 
 /* What -m and its companions set. */
 typedef struct cli_model_opts {
@@ -56,6 +62,9 @@ typedef struct cli_model_opts {
     {CLI_FLAG, 'q', "quiet", 0, 0, 0, "no notes and no progress on stderr", offsetof(T, g.quiet), 0, 0},               \
     {CLI_FLAG, 'v', "verbose", 0, 0, 0, "say what runs, and time and memory at the end",                               \
      offsetof(T, g.verbose), 0, 0},                                                                                    \
+    {CLI_CHOICE, 0, "sandbox", "auto|on|off", "auto", "PITH_SANDBOX",                                                  \
+     "give up rights that the work does not need; on: fail where the kernel cannot", offsetof(T, g.sandbox), 0, 0}, \
+    {CLI_FLAG, 0, "no-sandbox", 0, 0, 0, "the same as --sandbox off", offsetof(T, g.no_sandbox), 0, 0},                \
     {CLI_FLAG, 'h', "help", 0, 0, 0, "this text", offsetof(T, g.help), 0, 0},                                          \
     {CLI_END, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
@@ -87,7 +96,7 @@ typedef struct cli_verb {
 } cli_verb;
 
 /* Sets `values` (zeroed, v->size bytes) from defaults, environment and argv[0..argc); moves the positional arguments
- * to the front of argv and counts them. 0, or CLI_USAGE after a one-line message. */
+ * to the front of argv and counts them. 0, or CLI_USAGE (CLI_FAILED: memory) after a one-line message. */
 int cli_parse(const cli_verb *v, void *values, int argc, char **argv, int *n_args);
 /* Gives back what cli_parse took (lists); for any values that were zeroed before it. */
 void cli_drop(const cli_verb *v, void *values);
@@ -105,6 +114,7 @@ int cli_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));  /* p
 void cli_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Only with -v. */
 void cli_detail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+int cli_told(void); /* was there an error? */
 int cli_quiet(void);
 int cli_verbose(void);
 

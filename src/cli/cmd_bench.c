@@ -30,7 +30,7 @@ static const cli_opt options[] = {
     {CLI_CHOICE, 0, "shape", "none|" SHAPES, "none", 0, "a model of this size with random weights instead",
      offsetof(values, shape), 0, 0},
     {CLI_FLAG, 0, "f32", 0, 0, 0, "random weights of F32, not BF16", offsetof(values, wide), 0, 0},
-    {CLI_FILE, 0, "write", "DIR", 0, 0, "only write the shape's model there, for other programs to measure", offsetof(values, write), 0, 0},
+    {CLI_OUTPUT, 0, "write", "DIR", 0, 0, "only write the shape's model there, for other programs to measure", offsetof(values, write), 0, 0},
     CLI_COMPUTE_OPTIONS(values),
     {CLI_TITLE, 0, 0, 0, 0, 0, "Measuring", 0, 0, 0},
     {CLI_REAL, 0, "seconds", "S", "1", 0, "for each figure, at least", offsetof(values, seconds), 0, 600},
@@ -63,19 +63,43 @@ typedef struct bench {
     size_t rows;
 } bench;
 
+/* What `pith quantize` packed the matrices as: "q8", "q4", "f32", "f16" or "bf16"; "" where they lie as downloaded. */
+static const char *packed_as(const pith_weights *w)
+{
+    const char *key, *value;
+    for (size_t i = 0; pith_weights_files(w) && i < pith_weights_metadata_count(w, 0); i++)
+        if (!pith_weights_metadata(w, 0, i, &key, &value) && !strcmp(key, "pith.weights")) return value;
+    return "";
+}
+
+/* Multiplications that a tensor costs a row; 0: it is no matrix. Packed ones are [panels][.][words] and counted with what fills
+ * their last panel: 32 outputs by 128 weights are a block of 64 + 4096 bytes in q8, 256 + 2048 in q4, less at the end of k. */
+static double products(const pith_tensor *t, const char *packed)
+{
+    const int q8 = !strcmp(packed, "q8");
+    if (t->rank == 2) return (double)t->shape[0] * (double)t->shape[1];
+    if (!*packed || t->rank != 3 || strcmp(t->dtype, "U64") || !t->shape[0]) return 0;
+    if (*packed != 'q') return (double)t->nbytes / (strcmp(packed, "f32") ? 2 : 4);
+    const uint64_t head = q8 ? 64 : 256, group = q8 ? 1024 : 512, block = head + 4 * group;
+    const uint64_t panel = t->nbytes / t->shape[0], blocks = panel / block + (panel % block != 0);
+    return 32.0 * 32.0 * (double)t->shape[0] * (double)((panel - blocks * head) / group);
+}
+
 static int measure_cost(bench *b, pith_err *e)
 {
     pith_weights *w = pith_weights_open(b->l.path, &(pith_weights_options){.header_only = 1}, e);
     char *path = path_join(b->l.path, "config.json", e);
     json_doc *d = w && path ? json_load(path, e) : NULL;
+    const char *packed = w ? packed_as(w) : "";
     uint64_t layers = 0;
     int tied = 1;
     free(path);
+    b->c.quantised = b->v->m.dtype != 0 || *packed == 'q';
     for (size_t i = 0; d && i < pith_weights_count(w); i++) {
         pith_tensor t;
         pith_weights_at(w, i, &t);
-        if (t.rank != 2 || strstr(t.name, "embed")) continue;
-        double n = (double)t.shape[0] * (double)t.shape[1];
+        double n = products(&t, packed);
+        if (n == 0 || strstr(t.name, "embed")) continue;
         int head = !strncmp(t.name, "lm_head", 7) || strstr(t.name, "classifier") || !strncmp(t.name, "score", 5);
         *(head ? &b->c.sequence : &b->c.token) += n;
         if (!strncmp(t.name, "lm_head", 7)) tied = 0;
@@ -90,7 +114,6 @@ static int measure_cost(bench *b, pith_err *e)
     b->c.causal = pith_model_is_causal(b->l.model);
     if (b->c.causal && tied) b->c.sequence += (double)hidden * (double)pith_model_vocab_size(b->l.model);
     b->c.attention = 2 * (double)layers * (double)(dim ? heads * dim : hidden) * (b->c.causal ? 0.5 : 1);
-    b->c.quantised = b->v->m.dtype != 0;
     return bad ? -1 : 0;
 }
 

@@ -1,11 +1,13 @@
 /* pith chat: a conversation at the terminal, through the model's own template. */
 #define _POSIX_C_SOURCE 200809L
 #include "cli/cmd.h"
+#include "cli/confine.h"
 #include "cli/gen.h"
 #include "cli/guard.h"
 #include "cli/line.h"
 #include "cli/turns.h"
 #include "base/err.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,7 +25,8 @@ static const cli_opt options[] = {
     CLI_COMPUTE_OPTIONS(values),
     {CLI_TITLE, 0, 0, 0, 0, 0, "Conversation", 0, 0, 0},
     {CLI_STRING, 0, "system", "TEXT", 0, 0, "the system message", offsetof(values, system), 0, 0},
-    {CLI_FILE, 0, "load", "FILE", 0, 0, "go on with a conversation that /save wrote", offsetof(values, load), 0, 0},
+    /* beside which /save may want to write */
+    {CLI_OUTPUT, 0, "load", "FILE", 0, 0, "go on with a conversation that /save wrote", offsetof(values, load), 0, 0},
     {CLI_FLAG, 0, "shift", 0, 0, 0, "when the context is full, forget the oldest questions and answers",
      offsetof(values, shift), 0, 0},
     GEN_OPTIONS(values),
@@ -35,7 +38,7 @@ static const char commands[] =
     "  /reset        forget the conversation, but for the system message\n"
     "  /system TEXT  set the system message and begin again; without TEXT: show it\n"
     "  /regen        answer the last question again\n"
-    "  /save FILE    write the conversation, a JSON array of messages\n"
+    "  /save FILE    write the conversation, a JSON array of messages, beneath the current folder\n"
     "  /load FILE    go on with a conversation\n"
     "  /exit         the end; so is Ctrl-D\n";
 
@@ -180,7 +183,8 @@ static void keep_file(session *s, const char *path, int save)
 {
     pith_err e = {{0}};
     if (!*path) cli_error("%s FILE: a file is missing", save ? "/save" : "/load");
-    else if (save ? turns_save(&s->said, path, &e) : turns_load(&s->said, path, &e)) cli_error("%s", e.msg);
+    else if (save ? turns_save(&s->said, path, &e) : turns_load(&s->said, path, &e))
+        cli_error("%s%s", e.msg, confine_holds() && strstr(e.msg, strerror(EACCES)) ? "; chat reaches files beneath the folder it was started in, with --no-sandbox all" : "");
     else cli_note("%s: %zu messages", path, s->said.n);
 }
 

@@ -18,6 +18,9 @@ static void choices(const char *words, const char *between)
 
 static int takes_model(const cli_opt *o) { return o->kind == CLI_MODEL || (o->kind == CLI_LIST && strcmp(o->name, "model") == 0); }
 
+static int takes_file(const cli_opt *o) { return o->kind == CLI_INPUT || o->kind == CLI_OUTPUT || o->kind == CLI_INPUTS; }
+static int takes_many(const cli_opt *o) { return o->kind == CLI_LIST || o->kind == CLI_INPUTS; }
+
 /* ---- bash ---- */
 
 /* What bash completes an option's argument with. */
@@ -25,7 +28,7 @@ static void bash_argument(const cli_opt *o)
 {
     if (takes_model(o)) {
         puts("COMPREPLY=($(compgen -d -- \"$cur\") $(compgen -W \"$(pith completion models 2>/dev/null)\" -- \"$cur\")) ;;");
-    } else if (o->kind == CLI_FILE) {
+    } else if (takes_file(o)) {
         puts("COMPREPLY=($(compgen -f -- \"$cur\")) ;;");
     } else if (o->kind == CLI_CHOICE) {
         fputs("COMPREPLY=($(compgen -W \"", stdout);
@@ -85,7 +88,7 @@ static void zsh_text(const char *s)
 
 static void zsh_option(const cli_opt *o)
 {
-    int many = o->kind == CLI_LIST;
+    int many = takes_many(o);
     if (o->letter && many) printf("            '*'{-%c,--%s}'[", o->letter, o->name);
     else if (o->letter) printf("            '(-%c --%s)'{-%c,--%s}'[", o->letter, o->name, o->letter, o->name);
     else printf("            '%s--%s[", many ? "*" : "", o->name);
@@ -98,7 +101,7 @@ static void zsh_option(const cli_opt *o)
     }
     if (takes_model(o)) {
         fputs("_pith_models", stdout);
-    } else if (o->kind == CLI_FILE) {
+    } else if (takes_file(o)) {
         fputs("_files", stdout);
     } else if (o->kind == CLI_CHOICE) {
         putchar('(');
@@ -154,7 +157,7 @@ static void fish_verb(const cli_verb *v)
         if (o->letter) printf(" -s %c", o->letter);
         if (takes_model(o)) {
             fputs(" -r -f -a '(pith completion models 2>/dev/null; __fish_complete_directories)'", stdout);
-        } else if (o->kind == CLI_FILE) {
+        } else if (takes_file(o)) {
             fputs(" -r -F", stdout);
         } else if (o->kind == CLI_CHOICE) {
             fputs(" -r -f -a '", stdout);

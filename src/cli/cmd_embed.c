@@ -24,7 +24,7 @@ static const cli_opt options[] = {
     CLI_COMPUTE_OPTIONS(values),
     BATCH_ROW_OPTIONS(values),
     {CLI_TITLE, 0, 0, 0, 0, 0, "Output", 0, 0, 0},
-    {CLI_FILE, 'o', "output", "FILE", 0, 0, "write here, .npy or .jsonl; appears under its name when it is complete",
+    {CLI_OUTPUT, 'o', "output", "FILE", 0, 0, "write here, .npy or .jsonl; appears under its name when it is complete",
      offsetof(values, b.output), 0, 0},
     {CLI_FLAG, 0, "json", 0, 0, 0, "one JSON object a row, instead of an array", offsetof(values, json), 0, 0},
     {CLI_FLAG, 0, "resume", 0, 0, 0, "go on with an --output that an earlier run left incomplete", offsetof(values, resume), 0, 0},

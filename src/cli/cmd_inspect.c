@@ -33,7 +33,7 @@ static const cli_opt options[] = {
      offsetof(values, diff), 0, 0},
     {CLI_STRING, 0, "histogram", "TENSOR", 0, 0, "how the values of one tensor are spread", offsetof(values, histogram), 0, 0},
     {CLI_SIZE, 0, "bins", "N", 0, 0, "bars of --histogram; default: 20", offsetof(values, bins), 1, 10000},
-    {CLI_FILE, 0, "html", "FILE", 0, 0, "one self-contained page: tensors, modules, histograms", offsetof(values, html), 0, 0},
+    {CLI_OUTPUT, 0, "html", "FILE", 0, 0, "one self-contained page: tensors, modules, histograms", offsetof(values, html), 0, 0},
     {CLI_FLAG, 0, "json", 0, 0, 0, "one JSON object", offsetof(values, json), 0, 0},
     {CLI_FLAG, 0, "no-mmap", 0, 0, 0, "read the files instead of mapping them", offsetof(values, no_mmap), 0, 0},
     CLI_GLOBAL_OPTIONS(values),
@@ -74,6 +74,8 @@ typedef struct summary {
     size_t n_types;
     uint64_t elements, bytes;
     int name_width, dtype_width, shape_width, bytes_width;
+    char *shape; /* [shape_cap] where a shape is written, which so cannot fail */
+    size_t shape_cap;
 } summary;
 
 static uint64_t elements(const pith_tensor *t)
@@ -82,22 +84,26 @@ static uint64_t elements(const pith_tensor *t)
     return checked_product(t->shape, t->rank, &n) ? 0 : n; /* the reader refused what overflows */
 }
 
-static void shape_text(const pith_tensor *t, char **buf, size_t *cap)
+/* Room in s->shape for the longest. */
+static int shape_room(summary *s, const pith_tensor *t, pith_err *e)
 {
-    size_t need = t->rank * 22 + 4, n = 0;
-    if (need > *cap) {
-        char *p = realloc(*buf, need);
-        if (!p) {
-            *cap = 0;
-            return;
-        }
-        *buf = p;
-        *cap = need;
-    }
-    (*buf)[n++] = '[';
+    size_t need = t->rank * 22 + 4;
+    if (need <= s->shape_cap) return 0;
+    char *p = realloc(s->shape, need);
+    if (!p) return err_nomem(e, need, "a shape");
+    s->shape = p;
+    s->shape_cap = need;
+    return 0;
+}
+
+static const char *shape_text(const pith_tensor *t, const summary *s)
+{
+    size_t n = 0;
+    s->shape[n++] = '[';
     for (size_t i = 0; i < t->rank; i++)
-        n += (size_t)snprintf(*buf + n, *cap - n, "%s%llu", i ? "," : "", (unsigned long long)t->shape[i]);
-    snprintf(*buf + n, *cap - n, "]");
+        n += (size_t)snprintf(s->shape + n, s->shape_cap - n, "%s%llu", i ? "," : "", (unsigned long long)t->shape[i]);
+    snprintf(s->shape + n, s->shape_cap - n, "]");
+    return s->shape;
 }
 
 static int add_type(summary *s, const pith_tensor *t, pith_err *e)
@@ -123,22 +129,18 @@ static int wider(int width, size_t n, int most) { return (int)n > width && n <= 
 
 static int summarize(const pith_weights *w, summary *s, pith_err *e)
 {
-    char *shape = NULL, b[32];
-    size_t cap = 0;
-    int bad = 0;
+    char b[32];
     s->name_width = 4, s->dtype_width = 5, s->shape_width = 5, s->bytes_width = 5;
-    for (size_t i = 0; i < pith_weights_count(w) && !bad; i++) {
+    for (size_t i = 0; i < pith_weights_count(w); i++) {
         pith_tensor t;
         pith_weights_at(w, i, &t);
-        bad = add_type(s, &t, e);
-        shape_text(&t, &shape, &cap);
+        if (add_type(s, &t, e) || shape_room(s, &t, e)) return -1;
         s->name_width = wider(s->name_width, strlen(t.name), 72);
         s->dtype_width = wider(s->dtype_width, strlen(t.dtype), 16);
-        s->shape_width = wider(s->shape_width, cap ? strlen(shape) : 0, 40);
+        s->shape_width = wider(s->shape_width, strlen(shape_text(&t, s)), 40);
         s->bytes_width = wider(s->bytes_width, strlen(cli_count(t.nbytes, b)), 32);
     }
-    free(shape);
-    return bad;
+    return 0;
 }
 
 /* Reading every element of a large model takes a while. */
@@ -167,16 +169,15 @@ static void put_stats(const pith_weights *w, size_t i)
     if (st.n_denormal) printf("  %s denormal", cli_count(st.n_denormal, n));
 }
 
-static void put_row(const pith_weights *w, size_t i, const summary *s, int stats, char **shape, size_t *cap)
+static void put_row(const pith_weights *w, size_t i, const summary *s, int stats)
 {
     pith_tensor t;
     char b[32];
     pith_weights_at(w, i, &t);
-    shape_text(&t, shape, cap);
     size_t len = strlen(t.name);
     cli_put_text(stdout, t.name, len, 0);
     printf("%*s  %-*s  %-*s  %*s", (int)len < s->name_width ? s->name_width - (int)len : 0, "", s->dtype_width, t.dtype,
-           s->shape_width, *cap ? *shape : "", s->bytes_width, cli_count(t.nbytes, b));
+           s->shape_width, shape_text(&t, s), s->bytes_width, cli_count(t.nbytes, b));
     if (stats) put_stats(w, i);
     putchar('\n');
 }
@@ -205,8 +206,6 @@ static void put_totals(const pith_weights *w, const summary *s)
 
 static void put_table(const pith_weights *w, const summary *s, int stats)
 {
-    char *shape = NULL;
-    size_t cap = 0;
     printf("%-*s  %-*s  %-*s  %*s", s->name_width, "name", s->dtype_width, "dtype", s->shape_width, "shape",
            s->bytes_width, "bytes");
     if (stats) printf("  %11s %11s %11s %8s %8s", "min", "max", "mean", "NaN", "Inf");
@@ -215,12 +214,11 @@ static void put_table(const pith_weights *w, const summary *s, int stats)
     uint64_t bytes = 0;
     progress_start(&p, "tensors", isatty(STDOUT_FILENO));
     for (size_t i = 0; i < pith_weights_count(w); i++) {
-        put_row(w, i, s, stats, &shape, &cap);
+        put_row(w, i, s, stats);
         advance(&p, w, i, s, &bytes);
     }
     progress_clear(&p);
     put_totals(w, s);
-    free(shape);
 }
 
 /* ---- JSON ---- */
@@ -350,6 +348,7 @@ static int run_inspect(void *opts, int argc, char **argv)
     tree_free(&t);
     pith_weights_close(w);
     free(s.types);
+    free(s.shape);
     return bad ? CLI_FAILED : CLI_OK;
 }
 

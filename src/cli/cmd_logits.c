@@ -25,7 +25,7 @@ static const cli_opt options[] = {
     CLI_COMPUTE_OPTIONS(values),
     {CLI_TITLE, 0, 0, 0, 0, 0, "Input, one of", 0, 0, 0},
     {CLI_STRING, 0, "ids", "\"1,2,3\"", 0, 0, "token ids, special tokens included", offsetof(values, ids), 0, 0},
-    {CLI_FILE, 0, "ids-file", "FILE", 0, 0, "a JSON array of token ids a line; all are one batch", offsetof(values, ids_file), 0, 0},
+    {CLI_INPUT, 0, "ids-file", "FILE", 0, 0, "a JSON array of token ids a line; all are one batch", offsetof(values, ids_file), 0, 0},
     {CLI_STRING, 0, "text", "TEXT", 0, 0, "a text, through the model's tokenizer", offsetof(values, text), 0, 0},
     {CLI_STRING, 0, "pair", "TEXT", 0, 0, "the second text of a pair", offsetof(values, pair), 0, 0},
     {CLI_SIZE, 0, "max-length", "N", 0, 0, "tokens the model reads of a text; default: what the model allows",
@@ -36,7 +36,7 @@ static const cli_opt options[] = {
     {CLI_TITLE, 0, 0, 0, 0, 0, "Output", 0, 0, 0},
     {CLI_FLAG, 0, "hidden", 0, 0, 0, "the final hidden states instead of the logits", offsetof(values, hidden), 0, 0},
     {CLI_FLAG, 0, "hash", 0, 0, 0, "only the xxh3 of the numbers' bytes, 16 hex digits", offsetof(values, hash), 0, 0},
-    {CLI_FILE, 'o', "output", "FILE", 0, 0, "write FILE.npy or FILE.f32 (raw little-endian float32) instead of JSON",
+    {CLI_OUTPUT, 'o', "output", "FILE", 0, 0, "write FILE.npy or FILE.f32 (raw little-endian float32) instead of JSON",
      offsetof(values, output), 0, 0},
     CLI_GLOBAL_OPTIONS(values),
 };

@@ -25,7 +25,7 @@ static const cli_opt options[] = {
     CLI_MODEL_OPTION_DEFAULT(values, GEN_MODEL),
     CLI_COMPUTE_OPTIONS(values),
     {CLI_TITLE, 0, 0, 0, 0, 0, "Input", 0, 0, 0},
-    {CLI_FILE, 0, "ids-file", "FILE", 0, 0, "the text as one JSON array of token ids", offsetof(values, ids_file), 0, 0},
+    {CLI_INPUT, 0, "ids-file", "FILE", 0, 0, "the text as one JSON array of token ids", offsetof(values, ids_file), 0, 0},
     {CLI_FLAG, 0, "no-parse-special", 0, 0, 0, "special tokens written in the text, as <s>, are text",
      offsetof(values, no_parse_special), 0, 0},
     {CLI_TITLE, 0, 0, 0, 0, 0, "Windows", 0, 0, 0},

@@ -74,13 +74,14 @@ static int quantize(job *j, const values *v, pith_err *e)
     return status;
 }
 
-static uint64_t weights_size(const char *dir)
+static int weights_size(const char *dir, uint64_t *all, pith_err *e)
 {
-    pith_weights *w = pith_weights_open(dir, &(pith_weights_options){.header_only = 1}, NULL);
-    uint64_t all = 0, size = 0;
-    for (size_t i = 0; w && i < pith_weights_files(w); i++, all += size) pith_weights_file(w, i, &size);
+    pith_weights *w = pith_weights_open(dir, &(pith_weights_options){.header_only = 1}, e);
+    uint64_t size = 0;
+    *all = 0;
+    for (size_t i = 0; w && i < pith_weights_files(w); i++, *all += size) pith_weights_file(w, i, &size);
     pith_weights_close(w);
-    return all;
+    return w ? 0 : -1;
 }
 
 static int run_quantize(void *opts, int argc, char **argv)
@@ -91,7 +92,9 @@ static int run_quantize(void *opts, int argc, char **argv)
     if (argc != 2) return cli_usage("two paths are expected: a model directory, and the one to make");
     job j = {.src = argv[0], .dst = argv[1], .out = {.fd = -1}};
     guard_catch(GUARD_CATCH);
-    uint64_t before = weights_size(j.src);
+    pith_err why = {{0}};
+    uint64_t before, after;
+    int unknown = weights_size(j.src, &before, &why); /* a source that is at fault is told by quantize */
     double start = cli_now();
     int status = quantize(&j, v, &e);
     if (status < 0) convert_out_say(&j.out, &e);
@@ -100,7 +103,8 @@ static int run_quantize(void *opts, int argc, char **argv)
     convert_files_free(&j.files);
     if (status < 0) return cli_error("%s", e.msg);
     if (status) return CLI_INTERRUPTED;
-    printf("%s of weights became %s in ", cli_bytes(before, a), cli_bytes(weights_size(j.dst), b));
+    if (unknown || weights_size(j.dst, &after, &why)) return cli_error("%.400s is written, but how large its weights are is not known: %s", j.dst, why.msg);
+    printf("%s of weights became %s in ", cli_bytes(before, a), cli_bytes(after, b));
     cli_put_text(stdout, j.dst, strlen(j.dst), 0);
     putchar('\n');
     struct rusage use;

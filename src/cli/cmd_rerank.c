@@ -5,6 +5,7 @@
 #include "cli/output.h"
 #include "base/err.h"
 #include "base/json.h"
+#include "base/memtext.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,7 +23,7 @@ static const cli_opt options[] = {
     CLI_COMPUTE_OPTIONS(values),
     BATCH_ROW_OPTIONS(values),
     {CLI_TITLE, 0, 0, 0, 0, 0, "Output", 0, 0, 0},
-    {CLI_FILE, 'o', "output", "FILE", 0, 0, "write here, .jsonl or .txt; appears under its name when it is complete",
+    {CLI_OUTPUT, 'o', "output", "FILE", 0, 0, "write here, .jsonl or .txt; appears under its name when it is complete",
      offsetof(values, b.output), 0, 0},
     {CLI_FLAG, 0, "json", 0, 0, 0, "one JSON object a text", offsetof(values, json), 0, 0},
     {CLI_SIZE, 0, "top-n", "N", 0, 0, "only the best N; default: all", offsetof(values, top_n), 1, UINT32_MAX},
@@ -115,11 +116,11 @@ static int on_row(void *ctx, const row *x, const pith_result *res, const char *e
     hit *h = &r->hits[r->n];
     *h = (hit){.index = x->number - 1, .failed = !res};
     if (res) h->score = r->raw ? res->logits[0] : res->scores[0], h->logit = res->logits[0];
-    FILE *f = open_memstream(&h->rest, &len);
+    FILE *f = memtext_open(&h->rest, &len);
     if (!f) return err_nomem(e, x->len, "a row");
     r->n++;
     int bad = rest_of(r, f, x, res, error, e);
-    return (fclose(f) && err_nomem(e, x->len, "a row")) || bad ? -1 : 0;
+    return (memtext_close(f, &h->rest) && err_nomem(e, x->len, "a row")) || bad ? -1 : 0;
 }
 
 /* By logit: scores near 1 round to the same number. */

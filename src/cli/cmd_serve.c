@@ -17,7 +17,7 @@ typedef struct values {
     const char *host, *unix_path, *api_key, *api_key_file;
     uint64_t port, max_body, max_batch_tokens, max_queue, context, sequences;
     double timeout, grace;
-    int kv, no_sandbox, access_log;
+    int kv, access_log;
 } values;
 
 static const cli_opt options[] = {
@@ -30,9 +30,9 @@ static const cli_opt options[] = {
     {CLI_STRING, 0, "host", "NAME", "127.0.0.1", 0, "address to listen on; 0.0.0.0 or :: is all of this machine's",
      offsetof(values, host), 0, 0},
     {CLI_SIZE, 0, "port", "N", "8080", 0, "0: any free one, told on stderr", offsetof(values, port), 0, 65535},
-    {CLI_FILE, 0, "unix", "PATH", 0, 0, "listen on a unix socket instead, open to user and group", offsetof(values, unix_path), 0, 0},
+    {CLI_OUTPUT, 0, "unix", "PATH", 0, 0, "listen on a unix socket instead, open to user and group", offsetof(values, unix_path), 0, 0},
     {CLI_STRING, 0, "api-key", "KEY", 0, 0, "requests must say Authorization: Bearer KEY", offsetof(values, api_key), 0, 0},
-    {CLI_FILE, 0, "api-key-file", "FILE", 0, 0, "the key is in this file (others cannot see it, as on the command line)",
+    {CLI_INPUT, 0, "api-key-file", "FILE", 0, 0, "the key is in this file (others cannot see it, as on the command line)",
      offsetof(values, api_key_file), 0, 0},
     {CLI_LIST, 0, "allow-host", "NAME", 0, 0,
      "a name that a proxy asks by; without a key a loopback address refuses all but addresses, localhost and --host",
@@ -50,8 +50,6 @@ static const cli_opt options[] = {
     {CLI_REAL, 0, "grace", "SECONDS", "30", 0, "that requests have to end in after SIGTERM or Ctrl-C", offsetof(values, grace), 0, 86400},
     {CLI_TITLE, 0, 0, 0, 0, 0, "Operation", 0, 0, 0},
     {CLI_FLAG, 0, "access-log", 0, 0, 0, "a JSON object on stderr for each request: who, what, status, bytes, tokens, seconds", offsetof(values, access_log), 0, 0},
-    {CLI_FLAG, 0, "no-sandbox", 0, 0, 0, "do not give up the right to open files and sockets when ready",
-     offsetof(values, no_sandbox), 0, 0},
     CLI_GLOBAL_OPTIONS(values),
 };
 
@@ -59,7 +57,7 @@ static const char notes[] =
     "Speaks the protocols of OpenAI (/v1/chat/completions, /v1/completions, /v1/embeddings, /v1/models), vLLM (/v1/classify)\n"
     "and text-embeddings-inference (/predict, /embed, /rerank, /tokenize, /decode, /info); a page to try the models is at /;\n"
     "/health and /ready need no key. Requests choose a model by NAME, else its directory's. The first SIGTERM or Ctrl-C lets requests end, the second\n"
-    "ends them. Once ready the process cannot open files, make connections or start programs (Linux: seccomp).\n"
+    "ends them. Once ready the process cannot open files, make connections or start programs (Linux: seccomp); --no-sandbox lifts it.\n"
     "\n"
     "  pith serve\n"
     "  pith serve -m path/to/model --port 8000 --api-key-file key.txt\n"
@@ -168,7 +166,8 @@ static int serve(const values *v, const server_model *models, size_t n, const ch
         .max_body = v->max_body,
         .timeout = v->timeout,
         .grace = v->grace,
-        .no_sandbox = v->no_sandbox,
+        .no_sandbox = cli_sandbox(&v->g) == CLI_SANDBOX_OFF,
+        .must_sandbox = cli_sandbox(&v->g) == CLI_SANDBOX_ON,
         .access_log = v->access_log,
         .note = on_note,
         .ctx = &l,

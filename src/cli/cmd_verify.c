@@ -23,11 +23,11 @@ typedef struct values {
 
 static const cli_opt options[] = {
     {CLI_TITLE, 0, 0, 0, 0, 0, "Expectations", 0, 0, 0},
-    {CLI_LIST, 0, "against", "FILE", 0, 0, "compare with a manifest or replay a recording; its \"kind\" tells which; may be given several times",
+    {CLI_INPUTS, 0, "against", "FILE", 0, 0, "compare with a manifest or replay a recording; its \"kind\" tells which; may be given several times",
      offsetof(values, against), 0, 0},
-    {CLI_FILE, 0, "manifest", "FILE", 0, 0, "write a manifest: sha256 of files, xxh3 of tensors and their blocks", offsetof(values, manifest), 0, 0},
-    {CLI_FILE, 0, "record", "FILE", 0, 0, "write a recording: prompts with token ids, logits, labels or greedy text", offsetof(values, record), 0, 0},
-    {CLI_FILE, 0, "prompts", "FILE", 0, 0, "prompts of the forward, one a line, instead of the built-in ones", offsetof(values, prompts), 0, 0},
+    {CLI_OUTPUT, 0, "manifest", "FILE", 0, 0, "write a manifest: sha256 of files, xxh3 of tensors and their blocks", offsetof(values, manifest), 0, 0},
+    {CLI_OUTPUT, 0, "record", "FILE", 0, 0, "write a recording: prompts with token ids, logits, labels or greedy text", offsetof(values, record), 0, 0},
+    {CLI_INPUT, 0, "prompts", "FILE", 0, 0, "prompts of the forward, one a line, instead of the built-in ones", offsetof(values, prompts), 0, 0},
     {CLI_REAL, 0, "tolerance", "X", FORWARD_TOLERANCE, 0,
      "how far a replayed logit may be off, times the largest recorded one, or 1; 0: bit-equal or nothing", offsetof(values, tolerance), 0, 0},
     {CLI_FLAG, 0, "force", 0, 0, 0, "replace FILE of --manifest and --record where it exists", offsetof(values, force), 0, 0},

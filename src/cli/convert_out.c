@@ -198,6 +198,7 @@ int convert_out_begin(convert_out *o, pith_err *e)
             return 0;
         if (o->fd >= 0) close(o->fd);
         o->fd = -1;
+        rmdir(o->place); /* if it was not removed, it could not be looked at */
     }
     return err_set(e, "%.700s: cannot keep a temporary folder in %.200s: something removes it", o->name, o->parent);
 }
@@ -206,11 +207,20 @@ int convert_out_begin(convert_out *o, pith_err *e)
 
 static int unsupported(void) { return errno == EINVAL || errno == ENOSYS || errno == ENOTSUP; }
 
+/* Of a file that may be opened: the sandbox knows no other. */
+static int set_mode(const char *path, mode_t mode)
+{
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC), bad = fd < 0 || fchmod(fd, mode), why = errno;
+    if (fd >= 0) close(fd);
+    errno = why;
+    return bad;
+}
+
 static int commit_file(convert_out *o, int force, pith_err *e)
 {
     char *from = path_join(o->place, o->file, e);
     if (!from) return -1;
-    int bad = o->exists && chmod(from, o->mode);
+    int bad = o->exists && set_mode(from, o->mode);
     if (!bad) {
         bad = force ? rename(from, o->path) : platform_rename_new(from, o->path);
         if (bad && !force && unsupported()) bad = access(o->path, F_OK) == 0 ? (errno = EEXIST, -1) : rename(from, o->path);

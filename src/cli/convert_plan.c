@@ -27,7 +27,7 @@ int convert_plan_size(const char *text, uint64_t *bytes)
     uint64_t n = 0;
     if (!digits) return -1;
     for (size_t i = 0; i < digits; i++)
-        if (checked_mul(n, 10, &n) || checked_add(n, (uint64_t)(text[i] - '0'), &n)) return -1;
+        if (checked_digit(&n, (unsigned)(text[i] - '0'))) return -1;
     for (size_t i = 0; i < sizeof units / sizeof *units; i++)
         if (strcasecmp(text + digits, units[i].name) == 0) {
             if (checked_mul(n, units[i].factor, bytes)) return -1;

@@ -5,6 +5,7 @@
 #include "base/checked.h"
 #include "base/err.h"
 #include "base/json.h"
+#include "base/memtext.h"
 #include "base/path.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -155,7 +156,7 @@ static int put_index(const convert_write *c, pith_err *e)
     const convert_plan_item **sorted = malloc(p->n * sizeof *sorted);
     char *text = NULL;
     size_t len = 0;
-    FILE *f = sorted ? open_memstream(&text, &len) : NULL;
+    FILE *f = sorted ? memtext_open(&text, &len) : NULL;
     if (!f) {
         free(sorted);
         return err_nomem(e, p->n * sizeof *sorted, "the index");
@@ -169,8 +170,7 @@ static int put_index(const convert_write *c, pith_err *e)
         fprintf(f, ": \"model-%05zu-of-%05zu.safetensors\"", sorted[i]->shard + 1, p->n_shards);
     }
     fputs("\n  }\n}\n", f);
-    int bad = ferror(f);
-    bad |= fclose(f);
+    int bad = memtext_close(f, &text);
     bad = bad ? err_nomem(e, len, "the index") : convert_files_put(c->dir, "model.safetensors.index.json", text, len, e);
     free(text);
     free(sorted);

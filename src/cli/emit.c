@@ -1,6 +1,8 @@
 #define _DEFAULT_SOURCE
 #include "cli/emit.h"
 #include "base/err.h"
+#include "base/memtext.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -141,10 +143,10 @@ typedef struct rewrite {
 static int rewrite_row(void *ctx, const row *x, const pith_result *res, const char *error, pith_err *e)
 {
     rewrite *w = ctx;
-    FILE *f = open_memstream(&w->s, &w->n);
+    FILE *f = memtext_open(&w->s, &w->n);
     if (!f) return err_nomem(e, 0, "a row");
     int bad = put(w->m, f, x, res, error, e);
-    return fclose(f) || bad ? -1 : 0;
+    return memtext_close(f, &w->s) ? err_nomem(e, 0, "a row") : bad;
 }
 
 /* The next row of the input, written anew, is bytes [begin, end) of the output; 0, or -1. */
@@ -154,8 +156,10 @@ static int same_row(emit *m, batch *b, uint64_t number, uint64_t begin, uint64_t
     size_t n = (size_t)(end - begin);
     int k = batch_one(b, rewrite_row, &w, e);
     char *there = k == 1 ? malloc(n ? n : 1) : NULL;
-    int same = there && w.n == n && pread(fileno(m->out.f), there, n, (off_t)begin) == (ssize_t)n &&
-               memcmp(there, w.s, n) == 0;
+    if (k == 1 && !there) k = err_nomem(e, n, "a row");
+    ssize_t got = there && w.n == n ? pread(fileno(m->out.f), there, n, (off_t)begin) : 0;
+    if (got < 0) k = err_set(e, "%.700s: cannot read: %s", m->out.name, strerror(errno));
+    int same = there && w.n == n && got == (ssize_t)n && memcmp(there, w.s, n) == 0;
     free(there);
     free(w.s);
     if (k < 0) return -1;

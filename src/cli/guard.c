@@ -85,6 +85,8 @@ void guard_install(void)
     handle(SIGHUP, &end);
     /* `pith ... | head` ends quietly even under a parent that ignores SIGPIPE. */
     signal(SIGPIPE, SIG_DFL);
+    /* A file over the limit (ulimit -f) is an error to be told, like a full disk. */
+    signal(SIGXFSZ, SIG_IGN);
 }
 
 void guard_mapped(const char *path, const pith_model *m, const pith_weights *w)

@@ -7,12 +7,14 @@
 #include "base/checked.h"
 #include "base/err.h"
 #include "base/json.h"
+#include "base/memtext.h"
 #include "base/page.h"
 #include "base/par.h"
 #include "cli/cli.h"
 #include "cli/histogram.h"
 #include "cli/output.h"
 #include "cli/progress.h"
+#include <errno.h>
 #include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -166,7 +168,7 @@ static void put_facts(FILE *f, const pith_weights *w, const char *name)
 /* What `put` wrote to a stream in memory goes to f, inert. */
 static int move_inert(FILE *f, FILE *memory, char **text, size_t *len, pith_err *e)
 {
-    int bad = fclose(memory) != 0;
+    int bad = memtext_close(memory, text) != 0;
     if (!bad) put_inert(f, *text, *len);
     free(*text);
     *text = NULL;
@@ -177,10 +179,14 @@ static int put_window(FILE *f, reading *r, size_t n, pith_err *e)
 {
     char *text = NULL;
     size_t len = 0;
-    FILE *memory = open_memstream(&text, &len);
+    FILE *memory = memtext_open(&text, &len);
     if (!memory) return err_nomem(e, 0, "the page");
     for (size_t k = 0; k < n; k++) put_tensor(memory, r->w, r->first + k, &r->histograms[k], r->errors[k].msg);
-    return move_inert(f, memory, &text, &len, e);
+    int bad = move_inert(f, memory, &text, &len, e);
+    /* What no histogram can be made of says so on the page; for want of memory there is no page. */
+    for (size_t k = 0; k < n && !bad; k++)
+        if (!strncmp(r->errors[k].msg, "out of memory", 13)) bad = err_set(e, "%s", r->errors[k].msg);
+    return bad;
 }
 
 static int put_tensors(FILE *f, reading *r, pith_err *e)
@@ -207,7 +213,7 @@ static int put_data(FILE *f, const pith_weights *w, const char *name, pith_err *
 {
     char *text = NULL;
     size_t len = 0;
-    FILE *memory = open_memstream(&text, &len);
+    FILE *memory = memtext_open(&text, &len);
     if (!memory) return err_nomem(e, 0, "the page");
     put_facts(memory, w, name);
     if (move_inert(f, memory, &text, &len, e)) return -1;
@@ -248,7 +254,9 @@ static int put_page(FILE *f, const pith_weights *w, const char *name, pith_err *
 int html_write(const pith_weights *w, const char *path, const char *file, pith_err *e)
 {
     output o = {0};
+    errno = 0;
     char *whole = realpath(path, NULL); /* "." has a name too; folders above it are nobody's business */
+    if (!whole && errno == ENOMEM) return err_nomem(e, 0, "the page");
     const char *slash = whole ? strrchr(whole, '/') : NULL;
     int bad = output_open(&o, file, 0, e) || put_page(o.f, w, slash && slash[1] ? slash + 1 : path, e) || output_finish(&o, e);
     if (bad) output_abort(&o);

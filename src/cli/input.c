@@ -22,7 +22,11 @@ int input_open(input *in, const char *path, pith_err *e)
         if (in->fd < 0) return err_set(e, "%.700s: cannot open: %s", path, strerror(errno));
     }
     struct stat st;
-    if (fstat(in->fd, &st)) return err_set(e, "%.700s: cannot read: %s", in->name, strerror(errno));
+    if (fstat(in->fd, &st)) {
+        err_set(e, "%.700s: cannot read: %s", in->name, strerror(errno));
+        input_close(in);
+        return -1;
+    }
     if (S_ISDIR(st.st_mode)) {
         input_close(in);
         return err_set(e, "%.700s: is a directory, expected a file of rows", in->name);

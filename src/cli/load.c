@@ -14,8 +14,6 @@
 #define PITH_DATADIR "/usr/local/share/pith"
 #endif
 
-enum { N_PLACES = 4 };
-
 /* "a" + "b" + "c", malloc'd. */
 static char *join(const char *a, const char *b, const char *c)
 {
@@ -43,8 +41,7 @@ static char *program_folder(void)
     return NULL;
 }
 
-/* Where bundled models may lie, in this order; entries may be NULL. */
-static void places(char **at)
+void load_places(char *at[LOAD_PLACES])
 {
     const char *env = getenv("PITH_DATA");
     char *folder = program_folder();
@@ -92,9 +89,9 @@ static void print(void *ctx, const char *name) { fprintf(ctx, "%s\n", name); }
 
 void load_bundled(FILE *f)
 {
-    char *at[N_PLACES];
-    places(at);
-    for (int i = 0; i < N_PLACES; i++) {
+    char *at[LOAD_PLACES];
+    load_places(at);
+    for (int i = 0; i < LOAD_PLACES; i++) {
         if (at[i]) each_model(at[i], print, f);
         free(at[i]);
     }
@@ -105,7 +102,7 @@ static void not_found(const char *model, char *const *at, pith_err *e)
     names known = {.n = 0};
     char looked[400] = "";
     size_t k = 0;
-    for (int i = 0; i < N_PLACES; i++) {
+    for (int i = 0; i < LOAD_PLACES; i++) {
         if (!at[i]) continue;
         each_model(at[i], append, &known);
         if (k + 100 < sizeof looked)
@@ -131,20 +128,20 @@ char *load_path(const char *model, pith_err *e)
         err_set(e, "%.700s: is a file; -m takes the directory that holds it, with its config.json and tokenizer files", model);
         return NULL;
     }
-    char *at[N_PLACES], *found = NULL;
+    char *at[LOAD_PLACES], *found = NULL;
     if (!*model || strchr(model, '/')) {
         int absent = errno == ENOENT || errno == ENOTDIR;
         err_set(e, "%.700s: %s", *model ? model : "-m ''", absent ? "no such directory" : strerror(errno));
         return NULL;
     }
-    places(at);
-    for (int i = 0; i < N_PLACES && !found; i++) {
+    load_places(at);
+    for (int i = 0; i < LOAD_PLACES && !found; i++) {
         char *path = at[i] ? join(at[i], "/", model) : NULL;
         if (path && is_dir(path)) found = path;
         else free(path);
     }
     if (!found) not_found(model, at, e);
-    for (int i = 0; i < N_PLACES; i++) free(at[i]);
+    for (int i = 0; i < LOAD_PLACES; i++) free(at[i]);
     return found;
 }
 

@@ -8,6 +8,10 @@ char *load_path(const char *model, pith_err *e);
 /* Prints the names of the bundled models, one a line. */
 void load_bundled(FILE *f);
 
+enum { LOAD_PLACES = 4 };
+/* Where bundled models may lie, in this order; malloc'd, entries may be NULL. */
+void load_places(char *at[LOAD_PLACES]);
+
 typedef struct load {
     char *path;
     pith_model *model;

@@ -1,5 +1,6 @@
 /* main: finds the verb and hands over. */
 #define _POSIX_C_SOURCE 200809L
+#include "cli/confine.h"
 #include "cli/guard.h"
 #include "cli/manual.h"
 #include "cli/verbs.h"
@@ -39,19 +40,20 @@ static int run(const cli_verb *v, int argc, char **argv)
     if (status == 0 && g->help) {
         cli_help(v, stdout);
     } else if (status == 0) {
+        pith_err e = {{0}};
         cli_context(v->name, g);
-        status = v->run(values, n, argv);
+        status = confine(v, verbs_needs(v), values, argv, &e) ? cli_error("%s", e.msg) : v->run(values, n, argv);
     }
     cli_drop(v, values);
     free(values);
     return status;
 }
 
-/* Results that could not be written are no results. */
+/* Results that could not be written are no results. Where they were the report of a failure, nothing else tells of it. */
 static int finish(int status)
 {
     errno = 0;
-    if ((fflush(stdout) || ferror(stdout)) && status == CLI_OK)
+    if ((fflush(stdout) || ferror(stdout)) && (status == CLI_OK || (status == CLI_FAILED && !cli_told())))
         return cli_error("stdout: cannot write: %s", strerror(errno ? errno : EIO));
     return status;
 }

@@ -140,7 +140,7 @@ int recording_load(const char *path, recording **out, pith_err *e)
 {
     const char *kind = NULL;
     *out = NULL;
-    json_doc *doc = json_load(path, e);
+    json_doc *doc = json_load_own(path, e);
     if (!doc) return -1;
     json root = json_root(doc);
     if (json_typeof(root) != JSON_OBJECT) json_expected(root, "an object", e);

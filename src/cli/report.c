@@ -2,6 +2,7 @@
 #include "cli/report.h"
 #include "base/err.h"
 #include "base/json.h"
+#include "base/memtext.h"
 #include "cli/cli.h"
 #include "cli/jtext.h"
 #include <stdlib.h>
@@ -132,6 +133,7 @@ typedef struct own {
     const char *raw;
     size_t len;
     const char *told;
+    int starved; /* memory */
 } own;
 
 typedef struct taken {
@@ -148,9 +150,10 @@ static void is_taken(void *ctx, const char *key, size_t key_len, const char *val
 
 static void put_own(void *ctx, const char *key, size_t key_len, const char *value, size_t len)
 {
-    const own *o = ctx;
+    own *o = ctx;
     size_t n = 0;
     char *name = jtext_decode(key, key_len, &n);
+    if (!name) o->starved = 1;
     if (!name || (o->told && strcmp(name, o->told) == 0)) {
         free(name);
         return;
@@ -179,12 +182,13 @@ static void put_own(void *ctx, const char *key, size_t key_len, const char *valu
     free(name);
 }
 
-static void put_owns(const report *r, FILE *f, const row *x)
+static int put_owns(const report *r, FILE *f, const row *x, pith_err *e)
 {
     const char *told = x->text ? r->told : NULL; /* a row that failed has told nothing */
     if (x->raw) {
-        own o = {r, f, x->raw, x->raw_len, told};
+        own o = {r, f, x->raw, x->raw_len, told, 0};
         json_raw_members(x->raw, x->raw_len, put_own, &o);
+        if (o.starved) return err_nomem(e, x->raw_len, "a row");
     }
     if (x->fields && x->n_fields == r->n_names)
         for (size_t i = 0; i < r->n_names; i++) {
@@ -194,9 +198,10 @@ static void put_owns(const report *r, FILE *f, const row *x)
             putc(':', f);
             json_put_str(f, x->fields[i].s, x->fields[i].len);
         }
+    return 0;
 }
 
-static void put_json(const report *r, FILE *f, const report_item *x)
+static int put_json(const report *r, FILE *f, const report_item *x, pith_err *e)
 {
     if (x->result) {
         put_result(r, f, x);
@@ -209,8 +214,9 @@ static void put_json(const report *r, FILE *f, const report_item *x)
         fputs(",\"words\":", f);
         put_words(f, x);
     }
-    put_owns(r, f, x->row);
+    if (put_owns(r, f, x->row, e)) return -1;
     putc('}', f);
+    return 0;
 }
 
 /* ---- own columns ---- */
@@ -326,7 +332,7 @@ static void count_member(void *ctx, const char *key, size_t key_len, const char 
     ++*(size_t *)ctx;
 }
 
-static void put_own_cells(report *r, FILE *f, const row *x)
+static int put_own_cells(report *r, FILE *f, const row *x, pith_err *e)
 {
     size_t n_members = 0, n_found = 0;
     if (r->keys && x->raw) json_raw_members(x->raw, x->raw_len, count_member, &n_members);
@@ -338,7 +344,9 @@ static void put_own_cells(report *r, FILE *f, const row *x)
             size_t n = 0, len = 0;
             const char *value = x->raw ? json_raw_member(x->raw, x->raw_len, r->keys[i], &len) : NULL;
             n_found += value != NULL;
-            char *s = value && value[0] == '"' ? jtext_decode(value + 1, len - 2, &n) : NULL;
+            const int string = value && value[0] == '"';
+            char *s = string ? jtext_decode(value + 1, len - 2, &n) : NULL;
+            if (string && !s) return err_nomem(e, len, "a row");
             if (s) csv_put(f, i == 0, s, n);
             else csv_put(f, i == 0, value ? value : "", len);
             free(s);
@@ -347,13 +355,14 @@ static void put_own_cells(report *r, FILE *f, const row *x)
         }
     }
     r->n_dropped += n_members > n_found;
+    return 0;
 }
 
 static int put_csv(report *r, FILE *f, const report_item *x, pith_err *e)
 {
     const pith_result *res = x->result;
     size_t n = pith_model_n_labels(r->model), k = r->top_k == UINT64_MAX ? n : r->top_k ? (size_t)r->top_k : 1;
-    put_own_cells(r, f, x->row);
+    if (put_own_cells(r, f, x->row, e)) return -1;
     if (k > n) k = n;
     if (res && r->top_k != UINT64_MAX) best(r, res->scores, k);
     for (size_t i = 0; i < (r->top_k == UINT64_MAX ? 1 : k); i++) {
@@ -374,10 +383,10 @@ static int put_csv(report *r, FILE *f, const report_item *x, pith_err *e)
     if (r->words) {
         char *s = NULL;
         size_t len = 0;
-        FILE *m = open_memstream(&s, &len);
+        FILE *m = memtext_open(&s, &len);
         if (!m) return err_nomem(e, 0, "a row");
         if (res) put_words(m, x);
-        fclose(m);
+        if (memtext_close(m, &s)) return err_nomem(e, len, "a row");
         csv_put(f, 0, s, len);
         free(s);
     }
@@ -481,7 +490,7 @@ int report_put(report *r, FILE *f, const report_item *x, pith_err *e)
         put_text(r, f, x);
         return 0;
     }
-    put_json(r, f, x);
+    if (put_json(r, f, x, e)) return -1;
     if (r->format == REPORT_JSONL) putc('\n', f);
     return 0;
 }
@@ -489,8 +498,7 @@ int report_put(report *r, FILE *f, const report_item *x, pith_err *e)
 int report_own(report *r, FILE *f, const row *x, pith_err *e)
 {
     if (!r->headed && find_names(r, x, e)) return -1;
-    put_owns(r, f, x);
-    return 0;
+    return put_owns(r, f, x, e);
 }
 
 int report_finish(report *r, FILE *f, pith_err *e)

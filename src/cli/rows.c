@@ -218,6 +218,7 @@ typedef struct wanted {
     size_t len[3];
     char list[600]; /* the names that are there */
     size_t list_len;
+    int starved; /* memory */
 } wanted;
 
 static void member(void *ctx, const char *key, size_t key_len, const char *value, size_t len)
@@ -225,7 +226,10 @@ static void member(void *ctx, const char *key, size_t key_len, const char *value
     wanted *w = ctx;
     size_t n = 0;
     char *name = jtext_decode(key, key_len, &n);
-    if (!name) return;
+    if (!name) {
+        w->starved = 1;
+        return;
+    }
     for (int i = 0; i < 3; i++)
         if (w->name[i] && strlen(w->name[i]) == n && memcmp(w->name[i], name, n) == 0) /* last one wins, as elsewhere */
             w->value[i] = value, w->len[i] = len;
@@ -273,6 +277,7 @@ static int from_json(rows *r, row *x, const char *line, size_t len, pith_err *e)
     x->raw_len = len;
     wanted w = {.name = {r->spec.text ? r->spec.text : "text", r->spec.pair_name, r->spec.label}};
     json_raw_members(x->raw, len, member, &w);
+    if (w.starved) return err_nomem(e, len, "a row");
     int k = json_text(&w, 0, x, "--field", &x->text, &x->len, e);
     if (!k && w.name[1]) k = json_text(&w, 1, x, "--pair-field", &x->pair, &x->pair_len, e);
     if (!k && w.name[2]) k = json_text(&w, 2, x, "--label-field", &x->label, &unused, e);

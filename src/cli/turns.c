@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "cli/output.h"
+#include "base/memtext.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -85,10 +86,10 @@ int turns_tokens(const turns *t, const pith_template *p, const pith_tokenizer *k
     size_t len = 0;
     pith_prompt prompt = {0};
     *out = (pith_tokens){0};
-    FILE *f = open_memstream(&messages, &len);
+    FILE *f = memtext_open(&messages, &len);
     if (!f) return err_nomem(e, 0, "the conversation");
     put(t, f);
-    int bad = fclose(f) ? err_nomem(e, len, "the conversation") : pith_template_render(p, messages, len, NULL, &prompt, e);
+    int bad = memtext_close(f, &messages) ? err_nomem(e, len, "the conversation") : pith_template_render(p, messages, len, NULL, &prompt, e);
     if (!bad) {
         pith_tokenize_options o = {.no_special = 1, .foreign = prompt.foreign, .n_foreign = prompt.n_foreign};
         bad = pith_tokenize(k, prompt.text, prompt.len, NULL, 0, &o, out, e);
@@ -113,7 +114,7 @@ int turns_save(const turns *t, const char *path, pith_err *e)
 int turns_load(turns *t, const char *path, pith_err *e)
 {
     turns read = {0};
-    json_doc *d = json_load(path, e);
+    json_doc *d = json_load_own(path, e);
     if (!d) return -1;
     json root = json_root(d);
     int bad = json_typeof(root) == JSON_ARRAY ? 0 : json_expected(root, "an array of messages", e);

@@ -121,9 +121,9 @@ const kernel_set *kernel_find(const char *name, pith_err *e)
 
 int kernel_panel_bytes(uint64_t n, uint64_t k, dtype type, uint64_t *bytes)
 {
-    uint64_t size = type == DT_F32 ? 4 : 2, panels = n / KERNEL_PANEL + (n % KERNEL_PANEL != 0);
+    uint64_t size = type == DT_F32 ? 4 : 2, panels = checked_pieces(n, KERNEL_PANEL);
     if (type == DT_Q8 || type == DT_Q4)
-        return k > SIZE_MAX / QUANT_Q8_GROUP ? -1 : checked_product((const uint64_t[]){panels, quant_panel(type, (size_t)(k / QUANT_GROUP + (k % QUANT_GROUP != 0)))}, 2, bytes);
+        return k > SIZE_MAX / QUANT_Q8_GROUP ? -1 : checked_product((const uint64_t[]){panels, quant_panel(type, (size_t)checked_pieces(k, QUANT_GROUP))}, 2, bytes);
     return checked_product((const uint64_t[]){panels, KERNEL_PANEL, k, size}, 4, bytes);
 }
 

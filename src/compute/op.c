@@ -12,9 +12,8 @@ enum { ROW_BLOCK = 140, PANEL_GROUP = 6, ATTENTION_ROWS = 64, NORM_ROWS = 32, MA
 /* LEAST_ROWS: with fewer for each thread, threads share the rows and split the panels: too few rows do not pay for
  * reading all weights. PANELS_HOT: what is activated at once, while it lies in the cache. */
 enum { LEAST_ROWS = 64, PANELS_HOT = 24 };
-/* ROW_BLOCK and LEAST_ROWS with quantised weights, which are multiplied with faster than they come from memory unless
- * rows are many. */
-enum { ROW_BLOCK_QUANT = 128 };
+/* The same with quantised weights, which are multiplied with faster than they come from memory unless rows are many. */
+enum { ROW_BLOCK_QUANT = 256, LEAST_ROWS_QUANT = 128 };
 /* Up to this many rows, what counts is to stream the weights: an item takes so many panels, or a multiple. */
 enum { STREAM_ROWS = 8, STREAM_PANELS = 4 };
 /* Below this many multiplications a parallel region costs more than it gives. */
@@ -208,8 +207,9 @@ typedef struct linear_job {
     op_act act;
 } linear_job;
 
-static void activate(const kernel_set *k, op_act act, float *x, size_t n)
+void op_activate(const op_ctx *c, op_act act, float *x, size_t n)
 {
+    const kernel_set *k = c->kernels;
     switch (act) {
     case OP_ACT_NONE: break;
     case OP_ACT_GELU: k->gelu(x, n); break;
@@ -221,11 +221,11 @@ static void activate(const kernel_set *k, op_act act, float *x, size_t n)
 }
 
 /* The outputs of panels p0 .. p1 of m rows of n. */
-static void activate_panels(const kernel_set *k, op_act act, float *y, size_t m, size_t n, size_t p0, size_t p1)
+static void activate_panels(const op_ctx *c, op_act act, float *y, size_t m, size_t n, size_t p0, size_t p1)
 {
     size_t first = p0 * KERNEL_PANEL, last = kernel_min(n, p1 * KERNEL_PANEL);
     if (act == OP_ACT_NONE) return;
-    for (size_t r = 0; r < m; r++) activate(k, act, y + r * n + first, last - first);
+    for (size_t r = 0; r < m; r++) op_activate(c, act, y + r * n + first, last - first);
 }
 
 static void linear_item(void *ctx, size_t i, int tid)
@@ -240,7 +240,7 @@ static void linear_item(void *ctx, size_t i, int tid)
     a.p0 = i / j->row_items * j->panel_group;
     a.p1 = kernel_min(j->panels, a.p0 + j->panel_group);
     j->c->kernels->linear(&a);
-    activate_panels(j->c->kernels, j->act, a.y, a.m, a.n, a.p0, a.p1);
+    activate_panels(j->c, j->act, a.y, a.m, a.n, a.p0, a.p1);
 }
 
 typedef struct rows_job {
@@ -255,8 +255,8 @@ typedef struct rows_job {
 static void rows_item(void *ctx, size_t i, int tid)
 {
     const rows_job *j = ctx;
-    size_t first = i * NORM_ROWS, at = kernel_rows_at(&j->a.x, first, 0);
-    kernel_rows out = {j->a.x.q + at * QUANT_BLOCK, j->a.x.scale + at, j->a.x.sum + at * QUANT_GROUPS, j->a.x.groups, j->a.x.rows};
+    size_t first = i * NORM_ROWS;
+    kernel_rows out = op_rows_from(&j->a.x, kernel_rows_at(&j->a.x, first, 0));
     (void)tid;
     j->c->kernels->quantize(j->x + first * j->k, j->k, kernel_min(NORM_ROWS, j->m - first), j->k, &out);
 }
@@ -269,44 +269,64 @@ static void linear_quant_item(void *ctx, size_t i, int tid)
     a.p0 = i * j->panel_group;
     a.p1 = kernel_min(j->panels, a.p0 + j->panel_group);
     j->c->kernels->linear_quant(&a);
-    activate_panels(j->c->kernels, j->act, a.y, a.m, a.n, a.p0, a.p1);
+    activate_panels(j->c, j->act, a.y, a.m, a.n, a.p0, a.p1);
 }
 
-/* x in 8 bits into c->rows, for weights of that k. */
-static void quantize_rows(const op_ctx *c, const float *x, size_t m, size_t k)
+int op_threads(const op_ctx *c, size_t m, size_t n, size_t k) { return m * n < SMALL_WORK / (k + 1) ? 1 : c->threads; }
+
+kernel_rows op_rows_from(const kernel_rows *x, size_t at)
 {
-    rows_job j = {.c = c, .x = x, .m = m, .k = k, .a = {.x = c->rows}};
-    j.a.x.groups = kernel_ceil_div(k, QUANT_GROUP);
-    j.a.x.rows = kernel_room(m);
-    par_for(m * k < SMALL_WORK ? 1 : c->threads, kernel_ceil_div(m, NORM_ROWS), rows_item, &j);
+    return (kernel_rows){x->q + at * QUANT_BLOCK, x->scale + at, x->sum + at * QUANT_GROUPS, x->groups, x->rows};
 }
 
-static void linear_quant(const op_ctx *c, const op_weight *w, size_t m, float *y, op_act act)
+kernel_rows op_rows_of(const kernel_rows *x, size_t scratch)
+{
+    return x->q ? op_rows_from(x, scratch * (x->groups / QUANT_GROUPS)) : *x;
+}
+
+kernel_rows op_rows_for(const op_ctx *c, size_t m, size_t k)
+{
+    kernel_rows x = c->rows;
+    x.groups = kernel_ceil_div(k, QUANT_GROUP);
+    x.rows = kernel_room(m);
+    return x;
+}
+
+kernel_rows op_quantize(const op_ctx *c, const float *x, size_t m, size_t k)
+{
+    rows_job j = {.c = c, .x = x, .m = m, .k = k, .a = {.x = op_rows_for(c, m, k)}};
+    par_for(m * k < SMALL_WORK ? 1 : c->threads, kernel_ceil_div(m, NORM_ROWS), rows_item, &j);
+    return j.a.x;
+}
+
+void op_linear_rows(const op_ctx *c, const op_weight *w, size_t m, float *y, op_act act)
 {
     rows_job j = {.c = c, .m = m, .k = w->k, .act = act, .panels = kernel_ceil_div(w->n, KERNEL_PANEL)};
-    j.a = (kernel_quant){.x = c->rows, .m = m, .n = w->n, .w = w->panels, .type = w->type, .bias = w->bias, .y = y, .ldy = w->n};
-    j.a.x.groups = kernel_ceil_div(w->k, QUANT_GROUP);
-    j.a.x.rows = kernel_room(m);
+    j.a = (kernel_quant){.x = op_rows_for(c, m, w->k), .m = m, .n = w->n, .w = w->panels, .type = w->type, .bias = w->bias, .y = y, .ldy = w->n};
     size_t items = (m <= STREAM_ROWS ? 4 : 16) * (size_t)c->threads;
     j.panel_group = kernel_ceil_div(kernel_ceil_div(j.panels, items), STREAM_PANELS) * STREAM_PANELS;
-    par_for(m * w->n < SMALL_WORK / (w->k + 1) ? 1 : c->threads, kernel_ceil_div(j.panels, j.panel_group), linear_quant_item, &j);
+    par_for(op_threads(c, m, w->n, w->k), kernel_ceil_div(j.panels, j.panel_group), linear_quant_item, &j);
 }
 
-void op_rows_layout(op_ctx *c, size_t m, size_t k, arena *a)
+size_t op_rows_most(const op_ctx *c) { return c->weights ? ROW_BLOCK_QUANT : ROW_BLOCK; }
+
+void op_rows_take(kernel_rows *x, const op_ctx *c, size_t m, size_t k, arena *a)
 {
-    size_t blocks = kernel_ceil_div(k, QUANT_BLOCK);
+    size_t blocks = kernel_ceil_div(k, QUANT_BLOCK), rows = kernel_room(m), scratch = op_rows_scratch(c, m);
     if (!c->weights) return;
-    m = kernel_room(m);
-    c->rows.q = arena_take(a, m, blocks * QUANT_BLOCK);
-    c->rows.scale = arena_take(a, m, blocks * sizeof *c->rows.scale);
-    c->rows.sum = arena_take(a, m, blocks * QUANT_GROUPS * sizeof *c->rows.sum);
-    c->rows.groups = blocks * QUANT_GROUPS;
+    if (rows < scratch) rows = scratch;
+    x->q = arena_take(a, rows, blocks * QUANT_BLOCK);
+    x->scale = arena_take(a, rows, blocks * sizeof *x->scale);
+    x->sum = arena_take(a, rows, blocks * QUANT_GROUPS * sizeof *x->sum);
+    x->groups = blocks * QUANT_GROUPS;
 }
+
+void op_rows_layout(op_ctx *c, size_t m, size_t k, arena *a) { op_rows_take(&c->rows, c, m, k, a); }
 
 /* Rows of one block of op_each_rows; m: all at once. */
 static size_t rows_block(const op_ctx *c, size_t m)
 {
-    size_t most = c->weights ? ROW_BLOCK_QUANT : ROW_BLOCK, least = c->weights ? ROW_BLOCK_QUANT : LEAST_ROWS;
+    size_t most = op_rows_most(c), least = c->weights ? LEAST_ROWS_QUANT : LEAST_ROWS;
     size_t threads = (size_t)c->threads, blocks = kernel_ceil_div(kernel_ceil_div(m, most), threads) * threads;
     size_t block = kernel_ceil_div(m, blocks ? blocks : 1);
     if (m < threads * least) return m;
@@ -324,9 +344,9 @@ typedef struct each_job {
 static void each_item(void *ctx, size_t i, int tid)
 {
     const each_job *j = ctx;
-    size_t first = i * j->block, scratch = (size_t)tid * j->block, groups = scratch * j->c->rows.groups;
+    size_t first = i * j->block, scratch = (size_t)tid * j->block;
     op_ctx one = j->one;
-    if (one.weights) one.rows.q += groups * QUANT_GROUP, one.rows.scale += groups / QUANT_GROUPS, one.rows.sum += groups;
+    one.rows = op_rows_of(&one.rows, scratch);
     j->fn(j->ctx, &(op_rows){&one, first, kernel_min(j->block, j->m - first), scratch});
 }
 
@@ -340,24 +360,23 @@ void op_each_rows(const op_ctx *c, size_t m, op_rows_fn *fn, void *ctx)
 
 size_t op_rows_scratch(const op_ctx *c, size_t m)
 {
-    size_t threads = (size_t)c->threads;
-    if (c->weights) return kernel_min(m, threads * ROW_BLOCK_QUANT);
-    return kernel_min(m + threads, threads * ROW_BLOCK); /* blocks are rounded up */
+    size_t threads = (size_t)c->threads, rounded = c->weights ? KERNEL_PANEL : 1; /* as blocks are */
+    return kernel_min(m + threads * rounded, threads * op_rows_most(c));
 }
 
-static int is_quantised(const op_weight *w) { return w->type == DT_Q8 || w->type == DT_Q4; }
+int op_is_quantised(const op_weight *w) { return w->type == DT_Q8 || w->type == DT_Q4; }
 
 void op_linears(const op_ctx *c, const op_into *to, size_t n, const float *x, size_t m)
 {
     size_t k = 0; /* that c->rows holds */
     for (size_t i = 0; i < n; i++) {
         const op_weight *w = to[i].w;
-        if (!m || !w->n || !is_quantised(w)) {
+        if (!m || !w->n || !op_is_quantised(w)) {
             op_linear(c, w, x, m, to[i].y, to[i].act);
             continue;
         }
-        if (w->k != k) quantize_rows(c, x, m, k = w->k);
-        linear_quant(c, w, m, to[i].y, to[i].act);
+        if (w->k != k) op_quantize(c, x, m, k = w->k);
+        op_linear_rows(c, w, m, to[i].y, to[i].act);
     }
 }
 
@@ -365,9 +384,9 @@ void op_linear(const op_ctx *c, const op_weight *w, const float *x, size_t m, fl
 {
     linear_job j = {.c = c, .act = act, .panels = kernel_ceil_div(w->n, KERNEL_PANEL)};
     if (!m || !w->n) return;
-    if (is_quantised(w)) {
-        quantize_rows(c, x, m, w->k);
-        linear_quant(c, w, m, y, act);
+    if (op_is_quantised(w)) {
+        op_quantize(c, x, m, w->k);
+        op_linear_rows(c, w, m, y, act);
         return;
     }
     j.a = (kernel_linear){.x = x, .ldx = w->k, .m = m, .k = w->k, .n = w->n, .w = w->panels, .type = w->type,
@@ -382,7 +401,7 @@ void op_linear(const op_ctx *c, const op_weight *w, const float *x, size_t m, fl
     j.panel_group = kernel_ceil_div(j.panels, kernel_min(groups, kernel_ceil_div(j.panels, least)));
     if (m <= STREAM_ROWS) j.panel_group = kernel_ceil_div(j.panel_group, STREAM_PANELS) * STREAM_PANELS;
     size_t items = j.row_items * kernel_ceil_div(j.panels, j.panel_group);
-    par_for(m * w->n < SMALL_WORK / (w->k + 1) ? 1 : c->threads, items, linear_item, &j);
+    par_for(op_threads(c, m, w->n, w->k), items, linear_item, &j);
 }
 
 /* ---- rows ---- */

@@ -53,8 +53,9 @@ typedef struct op_rows {
 typedef void op_rows_fn(void *ctx, const op_rows *r);
 /* Calls fn for all m rows: in blocks, each on one thread; or at once, where there are few. */
 void op_each_rows(const op_ctx *c, size_t m, op_rows_fn *fn, void *ctx);
-/* How many rows its scratch has, for m rows or fewer. */
+/* How many rows its scratch has, for m rows or fewer; how many one of several blocks has at most. */
 size_t op_rows_scratch(const op_ctx *c, size_t m);
+size_t op_rows_most(const op_ctx *c);
 /* Y[m][n] = act(X[m][k] . W^T + bias) */
 void op_linear(const op_ctx *c, const op_weight *w, const float *x, size_t m, float *y, op_act act);
 /* The same of several weights and one x, which is quantised only once. */
@@ -64,6 +65,22 @@ typedef struct op_into {
     op_act act;
 } op_into;
 void op_linears(const op_ctx *c, const op_into *to, size_t n, const float *x, size_t m);
+
+/* What op_linear is made of, for ops that put more into one pass (mlp.c). */
+int op_is_quantised(const op_weight *w);
+void op_activate(const op_ctx *c, op_act act, float *x, size_t n); /* x[i] = act(x[i]) */
+/* The threads that so much work pays for: m rows times [n][k]. */
+int op_threads(const op_ctx *c, size_t m, size_t n, size_t k);
+/* Room in 8 bits for m rows of k, or fewer, and for op_each_rows' scratch; what of it a block has, from its scratch row on. */
+void op_rows_take(kernel_rows *x, const op_ctx *c, size_t m, size_t k, arena *a);
+kernel_rows op_rows_of(const kernel_rows *x, size_t scratch);
+/* From row number `at` on, as kernel_rows_at counts. */
+kernel_rows op_rows_from(const kernel_rows *x, size_t at);
+/* c->rows for m rows of k; with X in them; Y = act(them . W^T + bias). */
+kernel_rows op_rows_for(const op_ctx *c, size_t m, size_t k);
+kernel_rows op_quantize(const op_ctx *c, const float *x, size_t m, size_t k);
+void op_linear_rows(const op_ctx *c, const op_weight *w, size_t m, float *y, op_act act);
+
 /* Y[i] = layernorm(X[i] + R[i]) for m rows of n; r may be NULL, y may be x. X is overwritten with X + R. */
 void op_add_layernorm(const op_ctx *c, float *x, const float *r, const float *gamma, const float *beta, float eps,
                       float *y, size_t m, size_t n);

@@ -1,6 +1,7 @@
 /* bind: resolves wanted names, checks them, remembers which tensors were asked for and the first thing that failed. */
 #include "formats/bind.h"
 #include "formats/scan.h"
+#include "base/checked.h"
 #include "compute/quant.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -247,7 +248,7 @@ int bind_loaded(bind *b, const char *base, dtype type, const void *panels, uint6
 static int take_packed(bind *b, const safetensors_entry *x, const uint64_t *want, tensor *t)
 {
     const int quant = b->packed == DT_Q8 || b->packed == DT_Q4;
-    const uint64_t panels = want[0] / QUANT_PANEL + (want[0] % QUANT_PANEL != 0), unit = quant ? 64 : QUANT_PANEL * (b->packed == DT_F32 ? 4 : 2);
+    const uint64_t panels = checked_pieces(want[0], QUANT_PANEL), unit = quant ? 64 : QUANT_PANEL * (b->packed == DT_F32 ? 4 : 2);
     uint64_t bytes = 0;
     if (!b->packed || kernel_panel_bytes(want[0], want[1], b->packed, &bytes)) return 0;
     const uint64_t shape[] = {panels, quant ? bytes / (panels ? panels : 1) / unit : want[1], unit / 8};
@@ -260,8 +261,7 @@ static int take_packed(bind *b, const safetensors_entry *x, const uint64_t *want
 
 static void count(bind *b, const uint64_t *shape, size_t rank)
 {
-    b->last_count = 1;
-    for (size_t i = 0; i < rank; i++) b->last_count *= shape[i];
+    if (checked_product(shape, rank, &b->last_count)) b->last_count = 0; /* the reader refused what overflows */
     b->parameters += b->last_count;
     if (rank == 2 && shape[1] > b->widest) b->widest = shape[1];
 }

@@ -1,5 +1,6 @@
 /* checkpoint: zip, legacy stream, and the choice of the dict. */
 #include "formats/checkpoint.h"
+#include "base/checked.h"
 #include "formats/scan.h"
 #include "formats/sniff.h"
 #include "formats/zip.h"
@@ -193,13 +194,6 @@ static int read_system(stream *s, pith_err *e)
     return big ? err_set(e, "saved on a big-endian machine, which is not read: load and save it on a little-endian one") : 0;
 }
 
-static uint64_t get64(const unsigned char *p)
-{
-    uint64_t v = 0;
-    for (int i = 8; i--;) v = v << 8 | p[i];
-    return v;
-}
-
 /* Each key of the list once: its number of elements, then its bytes. */
 static int locate_stream(checkpoint *c, const void *container, const pickle_storage *const *keys, pith_err *e)
 {
@@ -215,7 +209,7 @@ static int locate_stream(checkpoint *c, const void *container, const pickle_stor
         checkpoint_storage *to = &c->storages[found - keys];
         if (to->offset) return err_set(e, "storage %s is listed twice", show(buf, want.key));
         if (s->n - at < 8) return err_set(e, "truncated: the file ends before storage %s; the download is incomplete", show(buf, want.key));
-        uint64_t numel = get64(s->p + at), nbytes = (*found)->nbytes;
+        uint64_t numel = checked_le(s->p + at, 8), nbytes = (*found)->nbytes;
         at += 8;
         if (numel != (*found)->numel) return err_set(e, "storage %s has %llu elements, expected %llu", show(buf, want.key), (unsigned long long)numel, (unsigned long long)(*found)->numel);
         if (s->n - at < nbytes)

@@ -128,12 +128,17 @@ static int read_dtype(reader *r, dtype *out)
     return 0;
 }
 
+static uint64_t hash_dims(const uint64_t *dims, size_t rank)
+{
+    uint64_t hash = rank;
+    for (size_t i = 0; i < rank; i++) hash = (hash ^ dims[i]) * 0x9e3779b97f4a7c15u, hash ^= hash >> 29;
+    return hash;
+}
+
 /* Keeps dims[0..rank) in the table, or finds the same shape there. */
 static const uint64_t *keep_shape(reader *r, size_t rank)
 {
-    uint64_t hash = rank;
-    for (size_t i = 0; i < rank; i++) hash = (hash ^ r->dims[i]) * 0x9e3779b97f4a7c15u, hash ^= hash >> 29;
-    size_t slot = hash % SHAPE_CACHE;
+    size_t slot = hash_dims(r->dims, rank) % SHAPE_CACHE;
     if (r->shapes[slot].shape && r->shapes[slot].rank == rank && (!rank || !memcmp(r->shapes[slot].shape, r->dims, rank * sizeof *r->dims)))
         return r->shapes[slot].shape;
     r->shape_bytes += rank * sizeof *r->dims;
@@ -176,14 +181,15 @@ static int read_offsets(reader *r, uint64_t *begin, uint64_t *end)
     return scan_char(&r->c, ']');
 }
 
-/* dtype x shape must be exactly the bytes between the offsets. */
-static int check_size(reader *r, const safetensors_entry *x, uint64_t end)
+/* Sets nbytes: dtype x shape must be exactly the bytes between the offsets. */
+static int check_size(reader *r, safetensors_entry *x, uint64_t end)
 {
-    const tensor *t = &x->t;
+    tensor *t = &x->t;
     uint64_t count, bits;
     const char *type = tensor_dtypes[t->type].name;
     unsigned long long begin = x->offset;
     if (end < x->offset) return err_set(r->e, "data_offsets [%llu,%llu]: the end lies before the beginning", begin, (unsigned long long)end);
+    t->nbytes = end - x->offset;
     if (checked_product(t->shape, t->rank, &count) || checked_mul(count, tensor_dtypes[t->type].bits, &bits))
         return err_set(r->e, "%s of this shape is over 2^64 bits: a broken or hostile header", type);
     if (bits % 8) return err_set(r->e, "%llu elements of %s do not end on a whole byte", (unsigned long long)count, type);
@@ -238,12 +244,7 @@ static int read_tensor(reader *r, scan_str key)
     safetensors_entry *x = &h->entries[h->n];
     *x = (safetensors_entry){.name = name, .file = r->file};
     uint64_t end = 0;
-    int bad = read_fields(r, x, &end);
-    if (!bad) {
-        x->t.nbytes = end - x->offset;
-        bad = check_size(r, x, end);
-    }
-    if (bad) {
+    if (read_fields(r, x, &end) || check_size(r, x, end)) {
         char show[SCAN_SHOW];
         return err_where(r->e, "tensor %s", scan_show(show, name, key.n));
     }

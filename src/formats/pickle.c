@@ -106,7 +106,7 @@ static void *grow(void *p, size_t n, size_t *cap, size_t size, pith_err *e)
 
 static int push(pickle *x, pickle_value v, pith_err *e)
 {
-    if (x->depth > SLACK + x->at / 2) return err_set(e, "%zu values on the stack after %zu bytes: no pickler piles up so many", x->depth, x->at);
+    if (x->depth > SLACK / 4 + x->at / 8) return err_set(e, "%zu values on the stack after %zu bytes: no pickler piles up so many", x->depth, x->at);
     pickle_value *p = grow(x->stack, x->depth, &x->cap_stack, sizeof *p, e);
     if (!p) return -1;
     x->stack = p;
@@ -162,8 +162,7 @@ static const unsigned char *take(pickle *x, size_t n, pith_err *e)
 static int take_number(pickle *x, size_t n, uint64_t *v, pith_err *e)
 {
     const unsigned char *p = take(x, n, e);
-    *v = 0;
-    while (p && n--) *v = *v << 8 | p[n];
+    *v = p ? checked_le(p, n) : 0;
     return p ? 0 : -1;
 }
 
@@ -172,12 +171,12 @@ static int push_int(pickle *x, int64_t v, pith_err *e) { return push(x, (pickle_
 /* Two's complement of any length; one that fits 64 bits is as good as an INT. */
 static int push_long(pickle *x, pith_err *e)
 {
-    uint64_t n, v = 0;
+    uint64_t n, v;
     const unsigned char *p;
     if (take_number(x, 1, &n, e) || !(p = take(x, (size_t)n, e))) return -1;
     if (n > 8) return push(x, (pickle_value){.kind = PICKLE_LONG, .len = (uint32_t)n, .u.s = (const char *)p}, e);
-    if (n && p[n - 1] & 0x80) v = UINT64_MAX;
-    for (size_t i = (size_t)n; i--;) v = v << 8 | p[i];
+    v = checked_le(p, (size_t)n);
+    if (n && n < 8 && p[n - 1] & 0x80) v |= ~(UINT64_MAX >> (64 - 8 * n));
     int64_t i;
     memcpy(&i, &v, sizeof i);
     return push_int(x, i, e);

@@ -138,10 +138,9 @@ static int check_frame(int fd, uint64_t size, size_t *len, pith_err *e)
     unsigned char first[SNIFF_BYTES] = {0};
     char a[32], b[32];
     size_t n = size < sizeof first ? (size_t)size : sizeof first;
-    uint64_t want = 0;
     if (!n) return err_set(e, "the file is empty: the download did not finish; download it again");
     if (header_pread(fd, first, n, 0, e)) return -1;
-    for (int i = 7; i >= 0; i--) want = want << 8 | first[i];
+    const uint64_t want = checked_le(first, 8);
     int fits = size >= 8 && want <= HEADER_MAX && want <= size - 8;
     *len = (size_t)(fits ? want : 0);
     if (fits && want && strchr("{ \t\r\n", first[8]) && first[8]) return 0;
@@ -346,10 +345,10 @@ const safetensors_entry *safetensors_find(const safetensors *s, const char *name
     return i ? &s->table.entries[i - 1] : NULL;
 }
 
-void safetensors_metadata_at(const safetensors *s, size_t i, size_t pair, const char **key, const char **value)
+void safetensors_metadata_at(const safetensors *s, size_t of, size_t i, const char **key, const char **value)
 {
-    const header_file *h = &s->files[i].head;
-    *key = h->meta + h->pairs[pair];
+    const header_file *h = &s->files[of].head;
+    *key = h->meta + h->pairs[i];
     *value = *key + strlen(*key) + 1;
 }
 

@@ -1,6 +1,7 @@
 /* scan: the tokens of a strict JSON reader. The NUL bytes after the text are illegal everywhere in JSON, so they stop
  * every loop; only the words of a message ask whether a NUL is the end of the text or one inside it. */
 #include "formats/scan.h"
+#include "base/checked.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -190,11 +191,7 @@ int scan_u64(scan *c, const char *what, uint64_t *out)
     if (ch < '0' || ch > '9') return scan_fail(c, what);
     const char *first = c->at;
     for (; (ch = *c->at) >= '0' && ch <= '9'; c->at++) {
-        uint64_t d = (uint64_t)(ch - '0');
-        if (v > (UINT64_MAX - d) / 10) {
-            return err_set(c->e, "header, byte %zu: %s is over 2^64-1", (size_t)(first - c->text), what);
-        }
-        v = v * 10 + d;
+        if (checked_digit(&v, (unsigned)(ch - '0'))) return err_set(c->e, "header, byte %zu: %s is over 2^64-1", (size_t)(first - c->text), what);
     }
     if (*first == '0' && c->at - first > 1) return err_set(c->e, "header, byte %zu: a number begins with 0", (size_t)(first - c->text));
     if (ch == '.' || ch == 'e' || ch == 'E') return scan_fail(c, what);

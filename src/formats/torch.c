@@ -72,9 +72,9 @@ static int warn_left_out(torch *x, const file *f, const char *what, const pickle
 static int in_a_row(const torch_entry *x)
 {
     uint64_t step = 1;
-    for (size_t i = x->t.rank; x->t.nbytes && i--;) {
-        if (x->t.shape[i] != 1 && x->stride[i] != step) return 0;
-        step *= x->t.shape[i];
+    for (size_t i = x->t.rank; x->t.nbytes && i; i--) {
+        if (x->t.shape[i - 1] != 1 && x->stride[i - 1] != step) return 0;
+        step *= x->t.shape[i - 1];
     }
     return 1;
 }
@@ -470,7 +470,7 @@ static void gather(const torch_entry *t, const char *base, uint64_t first, size_
         shape[rank] = t->t.shape[i];
         stride[rank++] = t->stride[i];
     }
-    for (size_t i = rank; i--; first /= shape[i]) at[i] = first % shape[i];
+    for (size_t i = rank; i; first /= shape[--i]) at[i - 1] = first % shape[i - 1];
     while (n) {
         const char *p = base;
         for (size_t i = 0; i < rank; i++) p += at[i] * stride[i] * size;

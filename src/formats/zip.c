@@ -23,9 +23,9 @@ struct zip {
     char *names;
 };
 
-static unsigned get16(const unsigned char *p) { return p[0] | (unsigned)p[1] << 8; }
-static uint32_t get32(const unsigned char *p) { return get16(p) | (uint32_t)get16(p + 2) << 16; }
-static uint64_t get64(const unsigned char *p) { return get32(p) | (uint64_t)get32(p + 4) << 32; }
+static unsigned get16(const unsigned char *p) { return (unsigned)checked_le(p, 2); }
+static uint32_t get32(const unsigned char *p) { return (uint32_t)checked_le(p, 4); }
+static uint64_t get64(const unsigned char *p) { return checked_le(p, 8); }
 
 /* ---- end record ---- */
 
@@ -45,10 +45,10 @@ static int read_end64(zip *z, const unsigned char *end, size_t *stop, pith_err *
 {
     size_t at = (size_t)(end - z->p) - LOCATOR;
     const unsigned char *locator = z->p + at;
-    uint64_t begin = get64(locator + 8), behind;
+    uint64_t begin = get64(locator + 8), from, behind;
     if (checked_add(begin, END64, &behind) || behind > at) return err_set(e, "the Zip64 end record lies outside the file; download it again");
     const unsigned char *p = z->p + begin;
-    if (get32(p) != 0x06064b50 || checked_add(begin + 12, get64(p + 4), &behind) || behind != at)
+    if (get32(p) != 0x06064b50 || checked_add(begin, 12, &from) || checked_add(from, get64(p + 4), &behind) || behind != at)
         return err_set(e, "the Zip64 end record is broken; download it again");
     if (get32(p + 16) || get32(p + 20) || get32(locator + 4) || get64(p + 24) != get64(p + 32)) return err_set(e, "a zip archive in several parts is not read");
     z->entries = get64(p + 32);

@@ -1,5 +1,6 @@
 #define _POSIX_C_SOURCE 200809L
 #include "server/api.h"
+#include "base/memtext.h"
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -66,7 +67,7 @@ char *api_error_body(const char *path, int status, const char *message, const ch
 {
     char *b = NULL;
     api_style style = style_of(path);
-    FILE *f = open_memstream(&b, len);
+    FILE *f = memtext_open(&b, len);
     if (!f) return NULL;
     fputs(style == API_OPENAI ? "{\"error\":{\"message\":" : "{\"error\":", f);
     put_text(f, message);
@@ -80,7 +81,7 @@ char *api_error_body(const char *path, int status, const char *message, const ch
         fputs("}", f);
     }
     fputs("}", f);
-    return fclose(f) ? (free(b), NULL) : b;
+    return memtext_close(f, &b) ? NULL : b;
 }
 
 /* ---- bodies ---- */
@@ -133,9 +134,9 @@ void api_answer_put(api_call *c, api_putter *put)
 {
     char *b = NULL;
     size_t len = 0;
-    FILE *f = open_memstream(&b, &len);
+    FILE *f = memtext_open(&b, &len);
     int bad = f && put(c, f);
-    int lost = !f || fclose(f);
+    int lost = !f || memtext_close(f, &b);
     if (!bad && !lost) {
         api_answer_json(c, b, len);
         return;

@@ -1,5 +1,6 @@
 #define _POSIX_C_SOURCE 200809L
 #include "server/api_choices.h"
+#include "base/memtext.h"
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -145,11 +146,11 @@ static int keep_logprob(const api_choices *a, choice *h, const pith_token *t)
     for (int i = 0; i < (a->chat ? 1 : LOGPROB_LISTS); i++) {
         char *b = NULL;
         size_t len = 0;
-        FILE *f = open_memstream(&b, &len);
+        FILE *f = memtext_open(&b, &len);
         if (!f) return -1;
         if (h->logprobs[i].len) fputc(',', f);
         put_logprob(f, a, h, t, i);
-        int bad = fclose(f) || append(&h->logprobs[i], b, len);
+        int bad = memtext_close(f, &b) || append(&h->logprobs[i], b, len);
         free(b);
         if (bad) return -1;
     }
@@ -205,7 +206,7 @@ static void put_choice(FILE *f, const api_choices *a, size_t index)
 static char *whole_body(const api_choices *a, size_t *len)
 {
     char *b = NULL;
-    FILE *f = open_memstream(&b, len);
+    FILE *f = memtext_open(&b, len);
     if (!f) return NULL;
     fwrite(a->head, 1, a->head_len, f);
     fputs(",\"choices\":[", f);
@@ -213,7 +214,7 @@ static char *whole_body(const api_choices *a, size_t *len)
     fputc(']', f);
     put_usage(f, a);
     fputc('}', f);
-    return fclose(f) ? (free(b), NULL) : b;
+    return memtext_close(f, &b) ? NULL : b;
 }
 
 typedef enum piece { FIRST, TEXT, LAST } piece;
@@ -235,7 +236,7 @@ static void send_events(api_choices *a, choice *h, const pith_token *t, int firs
 {
     char *b = NULL;
     size_t len = 0;
-    FILE *f = open_memstream(&b, &len);
+    FILE *f = memtext_open(&b, &len);
     if (!f) {
         fail(a, 503, "out of memory");
         return;
@@ -245,7 +246,7 @@ static void send_events(api_choices *a, choice *h, const pith_token *t, int firs
     if (t->finish != PITH_FINISH_NONE) put_event(f, a, h, LAST, "", 0);
     h->text.len = 0;
     for (int i = 0; i < LOGPROB_LISTS; i++) h->logprobs[i].len = 0;
-    if (fclose(f)) fail(a, 503, "out of memory");
+    if (memtext_close(f, &b)) fail(a, 503, "out of memory");
     else if (len) {
         static const http_field fields[] = {{"Cache-Control", "no-cache"}, {"X-Accel-Buffering", "no"}};
         if (!a->begun) http_stream(a->c->x, "text/event-stream", fields, sizeof fields / sizeof *fields);
@@ -263,7 +264,7 @@ static void end_stream(api_choices *a)
     char *b = NULL;
     size_t len = 0;
     int failed = atomic_load(&a->failed);
-    FILE *f = open_memstream(&b, &len);
+    FILE *f = memtext_open(&b, &len);
     if (f && failed && *a->error) {
         size_t n = 0;
         char *body = api_error_body(http_path(c->x), a->status, a->error, NULL, NULL, &n);
@@ -279,7 +280,7 @@ static void end_stream(api_choices *a)
         }
         fputs("data: [DONE]\n\n", f);
     }
-    if (f && !fclose(f) && len) http_send(c->x, b, len);
+    if (f && !memtext_close(f, &b) && len) http_send(c->x, b, len);
     free(b);
     http_end(c->x);
     api_done(c);
@@ -382,14 +383,14 @@ int api_choices_room(api_choices *a, size_t n)
 static int open_choices(api_choices *a)
 {
     static const char *const objects[2][2] = {{"text_completion", "text_completion"}, {"chat.completion", "chat.completion.chunk"}};
-    FILE *f = open_memstream(&a->head, &a->head_len);
+    FILE *f = memtext_open(&a->head, &a->head_len);
     a->choices = calloc(a->n_prompts * a->s.n, sizeof *a->choices);
     if (!f) return -1;
     fprintf(f, "{\"id\":\"%s-%s\",\"object\":\"%s\",\"created\":%lld,\"model\":", a->chat ? "chatcmpl" : "cmpl", http_id(a->c->x),
             objects[a->chat][a->s.stream], (long long)time(NULL));
     json_put_str(f, worker_name(a->w), strlen(worker_name(a->w)));
     fputs(",\"system_fingerprint\":\"pith-" PITH_VERSION "\"", f);
-    return fclose(f) || !a->choices ? -1 : 0;
+    return memtext_close(f, &a->head) || !a->choices ? -1 : 0;
 }
 
 void api_choices_start(api_choices *a)

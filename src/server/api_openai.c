@@ -2,6 +2,7 @@
  * api_settings.c's, the answer api_choices.c's. */
 #define _POSIX_C_SOURCE 200809L
 #include "server/api_choices.h"
+#include "base/memtext.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -105,20 +106,24 @@ typedef struct joining {
     FILE *f;
     json message, content; /* where we are in the list */
     int first;
+    int lost; /* memory */
 } joining;
 
-static void put_joined(FILE *f, json parts)
+/* -1: memory. */
+static int put_joined(FILE *f, json parts)
 {
     char *b = NULL;
     size_t len = 0;
-    FILE *t = open_memstream(&b, &len);
-    if (!t) return;
+    FILE *t = memtext_open(&b, &len);
+    if (!t) return -1;
     for (json p = json_first(parts); p.node; p = json_next(p)) {
         if (p.node != json_first(parts).node) fputc('\n', t);
         fputs(json_str(json_get(p, "text")), t);
     }
-    if (!fclose(t)) json_put_str(f, b, len);
+    if (memtext_close(t, &b)) return -1;
+    json_put_str(f, b, len);
     free(b);
+    return 0;
 }
 
 static void join_member(void *ctx, const char *key, size_t key_len, const char *value, size_t len)
@@ -126,7 +131,7 @@ static void join_member(void *ctx, const char *key, size_t key_len, const char *
     joining *j = ctx;
     fprintf(j->f, "%s\"%.*s\":", j->first ? "" : ",", (int)key_len, key);
     j->first = 0;
-    if (json_typeof(j->content) == JSON_ARRAY && key_len == 7 && memcmp(key, "content", 7) == 0) put_joined(j->f, j->content);
+    if (json_typeof(j->content) == JSON_ARRAY && key_len == 7 && memcmp(key, "content", 7) == 0) j->lost |= put_joined(j->f, j->content);
     else fwrite(value, 1, len, j->f);
 }
 
@@ -156,11 +161,12 @@ static char *messages_of(api_call *c, size_t *len)
         return NULL;
     }
     if (check_messages(c, json_root(d), &parts) == 0) {
-        FILE *f = open_memstream(&b, len);
+        FILE *f = memtext_open(&b, len);
         joining j = {.f = f, .message = json_first(json_root(d)), .first = 1};
         if (f && parts) json_raw_items(raw, raw_len, join_message, &j), fputc(']', f);
         else if (f) fwrite(raw, 1, raw_len, f);
-        if (!f || fclose(f)) {
+        int lost = !f || memtext_close(f, &b);
+        if (lost || j.lost) {
             free(b);
             b = NULL;
             api_fail(c, 503, NULL, NULL, "out of memory");
@@ -347,7 +353,7 @@ void api_openai_models(api_call *c)
 {
     char *b = NULL;
     size_t len = 0;
-    FILE *f = open_memstream(&b, &len);
+    FILE *f = memtext_open(&b, &len);
     int any = 0;
     if (f) {
         fputs("{\"object\":\"list\",\"data\":[", f);
@@ -358,7 +364,7 @@ void api_openai_models(api_call *c)
             put_model(f, c, w);
         }
         fputs("]}", f);
-        if (fclose(f)) free(b), b = NULL;
+        memtext_close(f, &b);
     }
     api_answer_json(c, b, len);
 }
@@ -371,9 +377,9 @@ void api_openai_model(api_call *c)
     for (size_t i = 0; i < server_models(c->s); i++) {
         const worker *w = server_worker(c->s, i);
         if (!w || strcmp(worker_name(w), name)) continue;
-        FILE *f = open_memstream(&b, &len);
+        FILE *f = memtext_open(&b, &len);
         if (f) put_model(f, c, w);
-        if (f && fclose(f)) free(b), b = NULL;
+        if (f) memtext_close(f, &b);
         api_answer_json(c, b, len);
         return;
     }

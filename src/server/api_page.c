@@ -3,6 +3,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "server/api.h"
 #include "base/digest.h"
+#include "base/memtext.h"
 #include "base/page.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -33,9 +34,9 @@ static int put_policy(const page *p, FILE *f, pith_err *e)
 static char *text_of(int (*put)(const page *p, FILE *f, pith_err *e), size_t *len, pith_err *e)
 {
     char *text = NULL;
-    FILE *f = open_memstream(&text, len);
+    FILE *f = memtext_open(&text, len);
     int bad = !f || put(&parts, f, e);
-    if (f && fclose(f)) bad = 1;
+    if (f && memtext_close(f, &text)) bad = 1;
     if (!bad) return text;
     free(text);
     return NULL;

@@ -2,6 +2,7 @@
  * in a table that grows by atomic insertion and is never shrunk; routes are few, for unknown paths are "other". */
 #define _POSIX_C_SOURCE 200809L
 #include "server/metrics.h"
+#include "base/memtext.h"
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -217,7 +218,7 @@ static void put_numbers(FILE *f, const metrics *m, const family *x, const char *
 char *metrics_text(const metrics *m, size_t *len)
 {
     char *text = NULL;
-    FILE *f = open_memstream(&text, len);
+    FILE *f = memtext_open(&text, len);
     if (!f) return NULL;
     head(f, &(family){"pith_requests_total", "Requests that are over, by route and status (0: the client went first).", {0}}, "counter");
     for (const answers *a = atomic_load(&m->answered); a; a = a->next) {
@@ -235,10 +236,5 @@ char *metrics_text(const metrics *m, size_t *len)
         head(f, &histograms[h], "histogram");
         for (size_t i = 0; i < m->n; i++) put_histogram(f, &histograms[h], &m->parts[i].histogram[h], m->parts[i].name);
     }
-    int bad = ferror(f);
-    if (fclose(f) || bad) {
-        free(text);
-        return NULL;
-    }
-    return text;
+    return memtext_close(f, &text) ? NULL : text;
 }

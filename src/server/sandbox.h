@@ -1,4 +1,5 @@
-/* sandbox: after this the process cannot open, execute or connect to anything any more. */
+/* sandbox: what the process can no longer ask of the kernel, as filters of system calls: one for a server that is ready,
+ * one for a verb of the command line before it reads anything. */
 #ifndef SERVER_SANDBOX_H
 #define SERVER_SANDBOX_H
 #include "base/err.h"
@@ -8,5 +9,9 @@
  * ends the process. unlink_path (may be NULL): the one file that may still be removed, through this very pointer.
  * -1: the kernel cannot do this, and nothing has changed. */
 int sandbox_enter(const char *unlink_path, pith_err *e);
+
+/* The same for a program that reads files, writes files and speaks with its terminal, and neither serves nor connects: no
+ * sockets, no processes, no tracing, no typing into the terminal. Which files, this does not say (cli/landlock.h does). */
+int sandbox_enter_verb(pith_err *e);
 
 #endif

@@ -7,6 +7,7 @@
 #include "server/hosts.h"
 #include "server/http.h"
 #include "server/sandbox.h"
+#include "base/memtext.h"
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -172,10 +173,10 @@ static void log_record(server *s, const http_record *r, const char *route)
 {
     char *line = NULL;
     size_t n = 0;
-    FILE *f = open_memstream(&line, &n);
+    FILE *f = memtext_open(&line, &n);
     if (f) {
         put_record(f, r, route);
-        fclose(f);
+        memtext_close(f, &line);
     }
     struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
     if (!line || poll(&p, 1, 0) != 1 || !(p.revents & POLLOUT) || write(STDERR_FILENO, line, n) != (ssize_t)n)
@@ -256,11 +257,13 @@ static int load(server *s, size_t i, pith_err *e)
     return 0;
 }
 
-static void shut_in(server *s)
+static int shut_in(server *s, pith_err *e)
 {
-    pith_err e = {{0}};
-    if (s->o.no_sandbox) return;
-    if (sandbox_enter(s->o.unix_path, &e)) tell(s, SERVER_NOTE, "no sandbox: %s", e.msg);
+    pith_err why = {{0}};
+    if (s->o.no_sandbox || !sandbox_enter(s->o.unix_path, &why)) return 0;
+    if (s->o.must_sandbox) return err_set(e, "--sandbox on: %s", why.msg);
+    tell(s, SERVER_NOTE, "no sandbox: %s", why.msg);
+    return 0;
 }
 
 /* Waits until what was begun is done, the grace is over, or a second signal comes. */
@@ -285,7 +288,7 @@ static void end(server *s)
     pthread_cond_broadcast(&s->change);
     pthread_mutex_unlock(&s->mutex);
     for (int i = 0; i < s->n_threads; i++) pthread_join(s->threads[i], NULL);
-    for (size_t i = 0; i < s->o.n_models; i++) worker_close(server_worker(s, i));
+    for (size_t i = 0; s->workers && i < s->o.n_models; i++) worker_close(server_worker(s, i));
     if (s->door) {
         for (int i = 0; i < LAST_ANSWERS / 10 && http_running(s->door); i++) nap(10);
         http_close(s->door);
@@ -309,8 +312,8 @@ int server_run(const server_options *o, const volatile int *stop, pith_err *e)
     if (!rc) rc = listen_first(&s, e);
     if (!rc) rc = start_threads(&s, e);
     for (size_t i = 0; !rc && !*stop && i < o->n_models; i++) rc = load(&s, i, e);
+    if (!rc && !*stop) rc = shut_in(&s, e);
     if (!rc && !*stop) {
-        shut_in(&s);
         atomic_store(&s.ready, 1);
         tell(&s, SERVER_READY, "ready");
         while (!*stop) nap(50);

@@ -31,7 +31,8 @@ typedef struct server_options {
     size_t max_batch_tokens, max_queue, max_body;
     double timeout;            /* seconds a job may wait in the queue, and a connection be silent */
     double grace;              /* seconds that draining may take */
-    int no_sandbox, access_log; /* the log: a JSON object a line, on stderr */
+    int no_sandbox, must_sandbox; /* must: -1 where the kernel cannot */
+    int access_log; /* the log: a JSON object a line, on stderr */
     void (*note)(void *ctx, server_event what, const char *line); /* what the operator should know; on server_run's thread */
     void *ctx;
 } server_options;
