@@ -18,7 +18,12 @@ SERVER_PKGS := $(if $(call on,$(SERVE)),libmicrohttpd) $(if $(call on,$(SECCOMP)
 CLI_PKGS := $(strip $(if $(call on,$(EDIT)),libedit) $(SERVER_PKGS))
 MPI_PKG ?= ompi-c
 PKG_CONFIG ?= pkg-config
-GOALS_WITHOUT_LIBS := clean deps demo test neon
+GOALS_WITHOUT_LIBS := clean deps demo test neon deb static
+# STATIC=1: one program that needs no library of the system (`make static`).
+ifdef STATIC
+PKG_CONFIG += --static
+endif
+PIE := $(if $(STATIC),-static-pie,-pie)
 ifneq ($(filter-out $(GOALS_WITHOUT_LIBS),$(or $(MAKECMDGOALS),all)),)
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) $(CLI_PKGS))
 PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS))
@@ -26,6 +31,8 @@ CLI_LIBS := -pthread $(if $(CLI_PKGS),$(shell $(PKG_CONFIG) --libs $(CLI_PKGS)))
 SERVER_LIBS := -pthread $(if $(strip $(SERVER_PKGS)),$(shell $(PKG_CONFIG) --libs $(SERVER_PKGS)))
 endif
 ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+# No path of this folder in what is built, however it was entered.
+export PWD := $(CURDIR)
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
 # What this compiler knows of it; FORTIFY wants optimisation, and sanitizers look at more than it does.
 knows = $(foreach f,$(1),$(shell $(CC) -Werror $(f) -c -x c /dev/null -o /dev/null 2>/dev/null && echo "$(f)"))
@@ -35,7 +42,7 @@ HARDEN := $(call knows,-fstack-protector-strong -fstack-clash-protection $(CET))
 override HARDEN_LD := -Wl,-z,relro,-z,now,-z,noexecstack
 # After the user's flags: the bits contract (DESIGN section 3) depends on them.
 override FLAGS = $(CPPFLAGS) $(CFLAGS) -std=c11 $(WARN) -Isrc -I. -fPIC -fvisibility=hidden -fopenmp$(if $(call on,$(OPENMP)),,-simd) \
-  -fno-fast-math -ffp-contract=off -fno-math-errno -fno-trapping-math $(HARDEN) -MMD -MP $(PKG_CFLAGS) $(SAN)
+  -fno-fast-math -ffp-contract=off -fno-math-errno -fno-trapping-math $(HARDEN) -MMD -MP "-ffile-prefix-map=$(CURDIR)=." $(PKG_CFLAGS) $(SAN)
 LIBS = $(HARDEN_LD) $(PKG_LIBS) -lm -ldl $(if $(call on,$(OPENMP)),,-pthread)
 
 # `make MPI=1`: classify --mpi.
@@ -44,9 +51,9 @@ $(BUILD)/src/cli/mpi.o: CPPFLAGS += -DPITH_MPI $(patsubst -I%,-isystem %,$(shell
 CLI_LIBS += $(shell $(PKG_CONFIG) --libs $(MPI_PKG))
 endif
 
-LIB_SRC := $(filter-out src/cli/% src/server/%,$(wildcard src/*.c src/*/*.c)) $(wildcard models/*.c tokenizer/*.c)
-CLI_SRC := $(wildcard src/cli/*.c)
-SERVER_SRC := $(if $(call on,$(SERVE)),$(wildcard src/server/*.c),src/server/sandbox.c)
+LIB_SRC := $(filter-out src/cli/% src/server/%,$(sort $(wildcard src/*.c src/*/*.c models/*.c tokenizer/*.c)))
+CLI_SRC := $(sort $(wildcard src/cli/*.c))
+SERVER_SRC := $(if $(call on,$(SERVE)),$(sort $(wildcard src/server/*.c)),src/server/sandbox.c)
 TOOL_SRC := $(wildcard tools/*.c tools/examples/*.c)
 # A sanitizer takes minutes over the kernels: a build that does not test them borrows another's (KERNELS=build).
 obj = $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(if $(KERNELS),src/compute/kernel_%),$(1))) \
@@ -77,7 +84,7 @@ $(BUILD)/src/compute/kernel_generic.o $(BUILD)/src/compute/kernel_neon.o: KERNEL
 
 $(BUILD)/libpith.a: $(call obj,$(LIB_SRC))
 	$(call say,AR)
-	$(Q)rm -f $@ && $(AR) rcs $@ $^
+	$(Q)rm -f $@ && $(AR) rcsD $@ $^
 $(BUILD)/libpith.so.$(VERSION): $(call obj,$(LIB_SRC)) src/pith.map
 	$(call say,LD)
 	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -shared -Wl,-soname,libpith.so.$(SOVERSION),-z,nodelete,--version-script=src/pith.map -o $@ $(filter %.o,$^) $(LIBS)
@@ -86,10 +93,10 @@ $(BUILD)/libpith.so: $(BUILD)/libpith.so.$(VERSION)
 	$(Q)ln -sf $(<F) $@
 $(BUILD)/server.a: $(call obj,$(SERVER_SRC))
 	$(call say,AR)
-	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
+	$(Q)rm -f $@ && $(AR) rcsD $@ $(filter %.o,$^)
 $(PITH): $(call obj,$(CLI_SRC)) $(BUILD)/server.a $(BUILD)/libpith.a
 	$(call say,LD)
-	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -pie -o $@ $^ $(CLI_LIBS) $(LIBS)
+	$(Q)$(CC) $(FLAGS) $(LDFLAGS) $(PIE) -o $@ $^ $(CLI_LIBS) $(LIBS)
 # The objects that a switch changes.
 SWITCHES = $(foreach s,SERVE SECCOMP EDIT OPENMP MPI,$(s)=$($(s)))
 $(BUILD)/switches: force
@@ -99,6 +106,7 @@ $(BUILD)/server.a $(patsubst %,$(BUILD)/src/%.o,base/par server/sandbox cli/cmd_
 $(BUILD)/src/server/sandbox.o: CPPFLAGS += $(if $(call on,$(SECCOMP)),,-DPITH_WITHOUT_SECCOMP)
 $(BUILD)/src/cli/cmd_serve.o: CPPFLAGS += $(if $(call on,$(SERVE)),,-DPITH_WITHOUT_SERVE)
 $(BUILD)/src/cli/edit.o: CPPFLAGS += $(if $(call on,$(EDIT)),,-DPITH_WITHOUT_EDIT)
+$(BUILD)/src/compute/kernel_openblas.o: CPPFLAGS += $(if $(STATIC),-DPITH_STATIC)
 $(BUILD)/src/cli/%.o: CPPFLAGS += -DPITH_DATADIR='"$(PREFIX)/share/pith"' -I$(BUILD)/src
 # Pages, of `inspect --html` and of the server, as string literals, one a line.
 $(BUILD)/src/server/api_page.o: CPPFLAGS += -I$(BUILD)/src

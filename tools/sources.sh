@@ -2,13 +2,14 @@
 # Builds the libraries that the library and the command line need from Debian's source packages, for a C library or machine
 # that Debian has no packages of them for: static, position independent, with .pc files, and cmocka for the tests.
 # usage: CC=musl-gcc [HOST=riscv64-linux-gnu] tools/sources.sh PREFIX     (sources are kept in build/sources)
+#        PACKAGES=cjson tools/sources.sh PREFIX     only cJSON, the one that Debian has no static library of
 set -eu
 cd "$(dirname "$0")/.."
 mkdir -p "$1"
 prefix=$(cd "$1" && pwd) sources=$PWD/build/sources
 export CC=${CC:-cc} CFLAGS="-O2 -fPIC" AR=${AR:-ar} RANLIB=${RANLIB:-ranlib}
 host=${HOST:+--host=$HOST}
-packages="cjson utf8proc xxhash pcre2 zlib nettle cmocka"
+packages=${PACKAGES:-cjson utf8proc xxhash pcre2 zlib nettle cmocka}
 [ ! -e "$prefix/done" ] || exit 0
 
 # apt looks into a list and an index of its own: the system's stay as they are.
@@ -16,17 +17,22 @@ fetch() {
     local apt=$sources/apt
     rm -rf "$apt"
     mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"
-    # shellcheck disable=SC1091
-    echo "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian $(. /etc/os-release && echo "$VERSION_CODENAME") main" >"$apt/sources.list"
+    mkdir "$apt/sources"
+    for f in /etc/apt/sources.list /etc/apt/sources.list.d/*; do
+        case $f in # the sources of Debian's packages here
+        *.list) sed -n 's/^deb \(.*debian.*\)/deb-src \1/p' "$f" 2>/dev/null >>"$apt/sources/pith.list" || true ;;
+        *.sources) awk -v RS= -v ORS='\n\n' '/URIs:[^\n]*debian/' "$f" | sed 's/^Types:.*/Types: deb-src/' >>"$apt/sources/pith.sources" ;;
+        esac
+    done
     set -- -qq -o APT::Sandbox::User=root -o Dir::State::Lists="$apt/lists" -o Dir::Cache="$apt/cache" \
-        -o Dir::Etc::SourceList="$apt/sources.list" -o Dir::Etc::SourceParts=/dev/null
+        -o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts="$apt/sources"
     apt-get "$@" update
     # shellcheck disable=SC2086
     (cd "$apt" && apt-get "$@" --only-source source $packages)
     for p in $packages; do mv "$apt/$p"-*/ "$sources/$p"; done
     rm -rf "$apt"
 }
-[ -e "$sources/cmocka" ] || { rm -rf "$sources" && mkdir -p "$sources" && fetch; }
+[ -e "$sources/${packages##* }" ] || { rm -rf "$sources" && mkdir -p "$sources" && fetch; }
 
 work=$prefix/work
 rm -rf "$work"
@@ -42,6 +48,7 @@ plain() { # library, folder, files, flags: a library of a few files, which needs
 copy() { cp -r "$sources/$1" "$work/$1" && cd "$work/$1"; }
 plain cjson cjson cJSON.c
 cp "$sources/cjson/cJSON.h" "$prefix/include/cjson/"
+[ "$packages" != cjson ] || { rm -rf "$work" && touch "$prefix/done" && exit 0; }
 plain utf8proc utf8proc utf8proc.c
 cp "$sources/utf8proc/utf8proc.h" "$prefix/include/"
 plain xxhash xxhash xxhash.c
