@@ -21,6 +21,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#if UINTPTR_MAX < UINT64_MAX
+#error "pith needs a 64-bit machine: files of weights are mapped whole"
+#endif
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "pith needs a little-endian machine: weights are used as they lie in their files"
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif

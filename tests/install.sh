@@ -48,5 +48,17 @@ if command -v c++ >/dev/null; then
 else
     echo "ok - and as C++ # skip: no C++ compiler"
 fi
-check "the installed command finds its bundled model" bash -c 'cd / && [[ $("$1/usr/bin/pith" classify "A wonderful film.") == POSITIVE* ]]' _ "$dir"
+classify() { # what the command says from another folder; its path, assignments of the environment...
+    (cd / && [[ $(env "${@:2}" "$1" classify "A wonderful film.") == POSITIVE* ]])
+}
+check "the installed command finds its bundled model" classify "$dir/usr/bin/pith"
+(umask 077; make -s install PREFIX=/usr DESTDIR="$dir/narrow") >/dev/null 2>&1
+check "whatever the umask, others may read it" bash -c '[[ -f $1/usr/bin/pith && -z $(find "$1/usr" ! -type l ! -perm -o=r -o -type d ! -perm -o=x) ]]' _ "$dir/narrow"
+mv "$dir/narrow/usr" "$dir/carried"
+check "the tree carried elsewhere finds it still" classify "$dir/carried/bin/pith"
+ln -s "$dir/carried/bin/pith" "$dir/link"
+check "by a link too" classify "$dir/link"
+mv "$dir/carried/share/pith" "$dir/data"
+check "without it, it says where it looked" bash -c 'cd / && ! "$1/carried/bin/pith" classify x 2>"$1/said" && grep -q "looked in .*$1/carried/bin/../share/pith" "$1/said"' _ "$dir"
+check "PITH_DATA tells where it lies" classify "$dir/carried/bin/pith" PITH_DATA="$dir/data"
 exit $failed

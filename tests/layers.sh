@@ -57,7 +57,7 @@ door OpenMP '#include <omp|pragma omp (parallel|for|task|single|critical)' src/b
 door xxhash '#include <xxhash' src/base/digest.c
 door nettle '#include <nettle' src/base/digest.c
 door zlib '#include <zlib' src/formats/zip.c
-door libedit '#include <(histedit|editline)' src/cli/line.c
+door libedit '#include <(histedit|editline)' src/cli/edit.c
 door libmicrohttpd '#include <microhttpd' src/server/http.c
 door MPI '#include <mpi' src/cli/mpi.c
 door libseccomp '#include <seccomp' src/server/sandbox.c
@@ -65,6 +65,8 @@ door Landlock 'SYS_landlock' src/cli/landlock.c
 library=$(grep -vE '^(src/cli|src/server|tools|tests)/' <<<"$sources")
 check "the library takes memory only in src/base/mem.c" "$(grep -nE '(^|[^_a-zA-Z0-9.>])(malloc|calloc|realloc|reallocarray|free|strdup|strndup|posix_memalign|aligned_alloc|asprintf|vasprintf|getline|open_memstream) *[(,]' $library |
     grep -vE '^src/base/mem\.[ch]:|^src/pith.h|^[^:]*:[0-9]+: *(/?\*|.*/\*.*\b(free|malloc)[(,])|"[^"]*\bfree,')"
+door "the system's name" '__(linux|APPLE|FreeBSD|NetBSD|OpenBSD|DragonFly)__|_WIN32' 'src/(base/platform|cli/landlock)[.]c'
+door "what only some systems have" '(^|[^a-z_])(renameat2|fallocate|syncfs|sync_file_range|getrandom|getauxval|qsort_r|memfd_create|sched_[gs]etaffinity|sched_getcpu|prctl|mremap|posix_fadvise) *\(|/proc/|MADV_HUGEPAGE|O_TMPFILE|O_PATH' 'src/(base/platform[.]c|cli/(landlock|confine)[.]c|server/[a-z_]+[.]c)' # the server: Linux
 door "the exit of a process" '(^|[^_a-z])(exit|abort|_exit) *\(' 'src/cli/(main|guard).c' # guard: signal handlers
 check "the library prints nothing" "$(grep -nE '(^|[^a-z_])(printf|puts|perror) *\(|std(out|err)' $(grep -vE '^(src/cli|src/server|tools|tests)/' <<<"$sources") | grep -v '^src/pith.h:[0-9]*: \*')"
 

@@ -151,7 +151,7 @@ static void test_links(void **state)
     assert_int_equal(symlink("nothing", files_path("links/broken")), 0);
     for (int replace = 0; replace < 2; replace++) refused(files_path("links/broken"), replace, "a symbolic link to nothing");
     assert_int_equal(symlink("loop", files_path("links/loop")), 0);
-    refused(files_path("links/loop"), 1, "cannot write here: Too many levels of symbolic links");
+    refused(files_path("links/loop"), 1, strerror(ELOOP));
 }
 
 static void test_odd_targets(void **state)
@@ -203,7 +203,7 @@ static void test_long_names(void **state)
     }
     char name[300] = "long/";
     memset(name + 5, 'n', 256);
-    refused(files_path(name), 0, "File name too long");
+    refused(files_path(name), 0, strerror(ENAMETOOLONG));
     assert_int_equal(entries(files_path("long")), 0);
 }
 

@@ -51,7 +51,7 @@ int vocabtxt_load(const char *dir, const char *name, json_doc **doc, pith_err *e
     char *path = path_join(dir, name, e);
     *doc = NULL;
     bool there = path && stat(path, &st) == 0;
-    if (there) *doc = json_load(path, e);
+    if (there) *doc = json_load_vocabulary(path, e);
     mem_free(path);
     return !path || (there && !*doc) ? -1 : 0;
 }

@@ -1,12 +1,15 @@
 #!/bin/sh
-# Installs the Debian packages that building ("build"), testing ("test"), the race detector ("tsan"), `make test-long` ("long") and the pages of
-# `pith inspect --html` and `pith serve` in a browser ("browser") need, where they are missing.
+# Installs the Debian packages that building ("build"), testing ("test"), the race detector ("tsan"), the pages of
+# `pith inspect --html` and `pith serve` in a browser ("browser"), `make deb`, `make static` and `make test-long` ("long") need,
+# where they are missing.
 # On other systems it names what is missing and leaves the installing to you.
 set -eu
 build="gcc:gcc libc6-dev:/usr/include/stdio.h pkg-config:pkg-config libcjson-dev:pc=libcjson libutf8proc-dev:pc=libutf8proc libxxhash-dev:pc=libxxhash libpcre2-dev:pc=libpcre2-8 libedit-dev:pc=libedit zlib1g-dev:pc=zlib nettle-dev:pc=nettle libmicrohttpd-dev:pc=libmicrohttpd libseccomp-dev:pc=libseccomp"
 test="curl:curl libcmocka-dev:pc=cmocka bats:bats python3:python3 libopenblas0-pthread:lib=libopenblas.so.0 gcc-aarch64-linux-gnu:aarch64-linux-gnu-gcc libc6-dev-arm64-cross:/usr/aarch64-linux-gnu/include/stdio.h qemu-user-static:qemu-aarch64-static scdoc:scdoc man-db:man zsh:zsh fish:fish abigail-tools:abidiff parallel:parallel"
 tsan="clang:clang libomp-dev:lib=libarcher.so libclang-rt-14-dev:lib=libclang_rt.tsan-x86_64.a"
-long="clang:clang libomp-dev:lib=libarcher.so libclang-rt-14-dev:lib=libclang_rt.fuzzer-x86_64.a valgrind:valgrind"
+deb="dpkg-dev:dpkg-shlibdeps binutils:strip scdoc:scdoc"
+static="dpkg-dev:dpkg-source binutils:strip patch:patch"
+long="clang:clang libomp-dev:lib=libarcher.so libclang-rt-14-dev:lib=libclang_rt.fuzzer-x86_64.a valgrind:valgrind musl-tools:musl-gcc gcc-riscv64-linux-gnu:riscv64-linux-gnu-gcc libc6-dev-riscv64-cross:/usr/riscv64-linux-gnu/include/stdio.h dpkg-dev:dpkg-source debootstrap:/usr/sbin/debootstrap lintian:lintian clang-tidy:clang-tidy cppcheck:cppcheck slurm-wlm:/usr/sbin/slurmctld libopenmpi-dev:pc=ompi-c openmpi-bin:mpirun"
 browser="chromium:chromium chromium-driver:chromedriver"
 have() {
     case $1 in
@@ -24,7 +27,9 @@ for tier in ${*:-build}; do
     tsan) list=$tsan ;;
     long) list=$long ;;
     browser) list=$browser ;;
-    *) echo "deps.sh: unknown tier '$tier' (build, test, tsan, long, browser)" >&2; exit 2 ;;
+    deb) list=$deb ;;
+    static) list=$static ;;
+    *) echo "deps.sh: unknown tier '$tier' (build, test, tsan, browser, deb, static, long)" >&2; exit 2 ;;
     esac
     for item in $list; do
         have "${item#*:}" || want="$want ${item%%:*}"

@@ -1,11 +1,11 @@
 # What is installed; included by the Makefile, whose variables it uses. DESTDIR stages, PREFIX stays in what is installed.
-.PHONY: install uninstall man
+.PHONY: install uninstall man deb static
 BINDIR ?= $(PREFIX)/bin
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 DATADIR ?= $(PREFIX)/share
 MANDIR ?= $(DATADIR)/man
-MODELS := $(shell cd models/bundled && find . -type f)
+MODELS := $(sort $(shell cd models/bundled && find . -type f))
 BASH_COMPLETION := $(DATADIR)/bash-completion/completions/pith
 ZSH_COMPLETION := $(DATADIR)/zsh/site-functions/_pith
 FISH_COMPLETION := $(DATADIR)/fish/vendor_completions.d/pith.fish
@@ -23,14 +23,14 @@ install: all man
 	install -m 755 $(BUILD)/libpith.so.$(VERSION) $(DESTDIR)$(LIBDIR)/
 	ln -sf libpith.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libpith.so.$(SOVERSION)
 	ln -sf libpith.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libpith.so
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@VERSION@|$(VERSION)|' \
-	  -e 's|@PKGS@|$(PKGS)|' tools/pith.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/pith.pc
+	umask 022; sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@VERSION@|$(VERSION)|' \
+	  -e 's|@PKGS@|$(PKGS)|' $(if $(call on,$(OPENMP)),,-e 's|-fopenmp|-pthread|') tools/pith.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/pith.pc
 	cd models/bundled && for f in $(MODELS); do install -D -m 644 $$f $(DESTDIR)$(DATADIR)/pith/$$f; done
 	for f in $(BUILD)/man/*; do [ ! -f $$f ] || install -D -m 644 $$f $(DESTDIR)$(MANDIR)/man$${f##*.}/$${f##*/}; done
 	install -d $(DESTDIR)$(dir $(BASH_COMPLETION)) $(DESTDIR)$(dir $(ZSH_COMPLETION)) $(DESTDIR)$(dir $(FISH_COMPLETION))
-	./$(PITH) completion bash > $(DESTDIR)$(BASH_COMPLETION)
-	./$(PITH) completion zsh > $(DESTDIR)$(ZSH_COMPLETION)
-	./$(PITH) completion fish > $(DESTDIR)$(FISH_COMPLETION)
+	umask 022; ./$(PITH) completion bash > $(DESTDIR)$(BASH_COMPLETION)
+	umask 022; ./$(PITH) completion zsh > $(DESTDIR)$(ZSH_COMPLETION)
+	umask 022; ./$(PITH) completion fish > $(DESTDIR)$(FISH_COMPLETION)
 
 # What install puts there, and folders of pith's own; nothing else, whatever lies beside it.
 uninstall:
@@ -40,3 +40,17 @@ uninstall:
 	rm -f $(DESTDIR)$(MANDIR)/man1/pith.1 $(DESTDIR)$(MANDIR)/man1/pith-*.1 $(DESTDIR)$(MANDIR)/man3/pith.3 $(DESTDIR)$(MANDIR)/man5/pith-formats.5
 	for f in $(MODELS); do rm -f $(DESTDIR)$(DATADIR)/pith/$$f; done
 	[ ! -d $(DESTDIR)$(DATADIR)/pith ] || find $(DESTDIR)$(DATADIR)/pith -depth -type d -empty -delete
+
+# Debian's packages, built for /usr in a folder of its own: build/*.deb.
+deb:
+	@tools/deps.sh build deb
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/deb PREFIX=/usr all man
+	@MAKE="$(MAKE)" tools/deb.sh $(BUILD)/deb $(BUILD)
+
+# One program for any Linux of this architecture: build/pith-static. Without `serve` and the editing of lines, whose libraries
+# cannot be in it, and OpenMP, whose opens others at run time; cJSON from Debian's source, since Debian packs no static one.
+static:
+	@tools/deps.sh build static
+	@CC="$(CC)" PACKAGES=cjson tools/sources.sh $(BUILD)/static/cjson
+	@PKG_CONFIG_PATH=$(abspath $(BUILD))/static/cjson/lib/pkgconfig $(MAKE) --no-print-directory BUILD=$(BUILD)/static STATIC=1 SERVE=0 EDIT=0 OPENMP=0 $(BUILD)/static/pith
+	@strip -o $(BUILD)/pith-static $(BUILD)/static/pith

@@ -1,6 +1,7 @@
 #define _DEFAULT_SOURCE
 #include "base/chunks.h"
 #include "base/mem.h"
+#include "base/platform.h"
 #include <stdint.h>
 #include <sys/mman.h>
 
@@ -20,9 +21,7 @@ static void *pages(size_t bytes)
 {
     const int large = bytes >= 2 * HUGE;
     void *p = mem_aligned(large ? HUGE : LINE, bytes);
-#ifdef MADV_HUGEPAGE
-    if (p && large) madvise(p, bytes / HUGE * HUGE, MADV_HUGEPAGE);
-#endif
+    if (p && large) platform_huge(p, bytes / HUGE * HUGE);
     return p;
 }
 

@@ -99,7 +99,7 @@ json_doc *json_parse(const char *name, const char *text, size_t len, pith_err *e
 }
 
 /* A value costs a node and a text a piece of memory of its own, however short they are. */
-static int too_many(const char *path, const char *text, size_t len, pith_err *e)
+static int too_many(const char *path, const char *text, size_t len, size_t share, pith_err *e)
 {
     enum { NODE = sizeof(cJSON) + 16, TEXT = 32, ROOM = 60000000 };
     size_t values = 1, texts = 0;
@@ -110,11 +110,12 @@ static int too_many(const char *path, const char *text, size_t len, pith_err *e)
         else if (c == '"') texts += !(inside = !inside);
         else if (!inside) values += c == ',' || c == '[' || c == '{';
     }
-    if (values <= (ROOM + len / 5) / NODE && values * NODE + texts * TEXT <= ROOM + len / 5) return 0;
+    if (values <= (ROOM + share) / NODE && values * NODE + texts * TEXT <= ROOM + share) return 0;
     return err_set(e, "%s: %zu values in %zu bytes: no model's settings are so many; is it the right file?", path, values, len);
 }
 
-static json_doc *load(const char *path, int own, pith_err *e)
+/* fifths: of its size, that it may take beyond what is common to all; 0: whatever it takes. */
+static json_doc *load(const char *path, size_t fifths, pith_err *e)
 {
     FILE *f = fopen(path, "rb");
     if (!f) {
@@ -135,15 +136,16 @@ static json_doc *load(const char *path, int own, pith_err *e)
         err_nomem(e, cap, path);
     else if (ferror(f))
         err_set(e, "%s: cannot read: %s", path, strerror(errno));
-    else if (own || !too_many(path, text, n, e))
+    else if (!fifths || !too_many(path, text, n, n / 5 * fifths, e))
         d = json_parse(path, text, n, e);
     mem_free(text);
     fclose(f);
     return d;
 }
 
-json_doc *json_load(const char *path, pith_err *e) { return load(path, 0, e); }
-json_doc *json_load_own(const char *path, pith_err *e) { return load(path, 1, e); }
+json_doc *json_load(const char *path, pith_err *e) { return load(path, 1, e); }
+json_doc *json_load_vocabulary(const char *path, pith_err *e) { return load(path, 40, e); }
+json_doc *json_load_own(const char *path, pith_err *e) { return load(path, 0, e); }
 
 void json_free(json_doc *d)
 {

@@ -24,6 +24,8 @@ typedef enum json_type { JSON_NONE, JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRI
 json_doc *json_parse(const char *name, const char *text, size_t len, pith_err *e);
 /* A file that comes with a model: refused where it would take more than 64 MB beyond 1.2 times its size. */
 json_doc *json_load(const char *path, pith_err *e);
+/* One that lists a vocabulary, whose values are short and many: more than 64 MB beyond 9 times its size. */
+json_doc *json_load_vocabulary(const char *path, pith_err *e);
 /* A file of the user's own. */
 json_doc *json_load_own(const char *path, pith_err *e);
 void json_free(json_doc *d);

@@ -3,6 +3,7 @@
 #include "base/outfile.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "base/platform.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -147,13 +148,11 @@ int outfile_open(outfile *o, const char *path, int replace, pith_err *e)
 int outfile_reserve(outfile *o, uint64_t size, pith_err *e)
 {
     if (size > INT64_MAX) return err_set(e, "%.700s: %llu bytes are more than a file can hold", o->name, (unsigned long long)size);
-#ifdef __linux__
     int bad;
-    do bad = size ? fallocate(o->fd, 0, 0, (off_t)size) : 0;
+    do bad = platform_reserve(o->fd, size);
     while (bad && errno == EINTR);
     if (bad && (errno == ENOSPC || errno == EDQUOT || errno == EFBIG))
         return err_set(e, "%.700s: no room for its %llu bytes: %s", o->name, (unsigned long long)size, strerror(errno));
-#endif
     return 0;
 }
 
@@ -161,15 +160,10 @@ int outfile_reserve(outfile *o, uint64_t size, pith_err *e)
  * interrupt ends, has little left to do. Only a hint: what fails here fails there. */
 static void settle(outfile *o, uint64_t at, size_t n)
 {
-#ifdef SYNC_FILE_RANGE_WRITE
     if (n < (size_t)1 << 20) return;
-    sync_file_range(o->fd, (off_t)at, (off_t)n, SYNC_FILE_RANGE_WRITE);
-    if (o->piece_len) sync_file_range(o->fd, (off_t)o->piece, (off_t)o->piece_len, SYNC_FILE_RANGE_WAIT_BEFORE);
+    platform_write_back(o->fd, at, n, o->piece, o->piece_len);
     o->piece = at;
     o->piece_len = n;
-#else
-    (void)o, (void)at, (void)n;
-#endif
 }
 
 int outfile_pwrite(outfile *o, const void *data, size_t n, uint64_t at, pith_err *e)
@@ -203,10 +197,8 @@ static int sync_file(int fd)
  * program dies between its two steps. */
 static int rename_new(const outfile *o)
 {
-#ifdef RENAME_NOREPLACE
-    if (renameat2(AT_FDCWD, o->temp, AT_FDCWD, o->path, RENAME_NOREPLACE) == 0) return 0;
+    if (platform_rename_new(o->temp, o->path) == 0) return 0;
     if (errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP) return -1;
-#endif
     if (link(o->temp, o->path) == 0) {
         unlink(o->temp);
         return 0;
@@ -226,11 +218,7 @@ static int rename_new(const outfile *o)
 static int sync_name(const outfile *o, const char *dir, pith_err *e)
 {
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-#ifdef __linux__
-    int bad = fd < 0 ? syncfs(o->fd) : sync_file(fd);
-#else
-    int bad = fd < 0 ? 0 : sync_file(fd);
-#endif
+    int bad = fd < 0 ? platform_sync_all(o->fd) : sync_file(fd);
     if (bad && errno == EINVAL) bad = 0; /* a file system that syncs no folders */
     int why = errno;
     if (fd >= 0) close(fd);

@@ -1,18 +1,35 @@
-#define _GNU_SOURCE
+#define _POSIX_C_SOURCE 200809L
 #include "base/par.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include <omp.h>
+#include "base/platform.h"
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
 #if defined(__x86_64__)
 #include <xmmintrin.h>
 #endif
 
+#ifdef _OPENMP
+static int threads_wanted(void) { return omp_get_max_threads(); }
+static int placed_by_user(void) { return omp_get_proc_bind() != omp_proc_bind_false; }
+#else /* the one setting of OpenMP's that is known */
+static int threads_wanted(void)
+{
+    const char *s = getenv("OMP_NUM_THREADS");
+    long n = s ? strtol(s, NULL, 10) : 0;
+    return n > 0 && n < 1 << 16 ? (int)n : 1 << 16;
+}
+static int placed_by_user(void) { return 0; }
+#endif
+
 int par_cpus(void)
 {
-    int n = omp_get_max_threads(), p = omp_get_num_procs();
+    int n = threads_wanted(), p = platform_cpus_count();
     return n < 1 ? 1 : n < p ? n : p;
 }
 
@@ -35,9 +52,10 @@ typedef struct team {
     pthread_t *worker; /* [workers] */
     int threads, workers; /* as asked, with the caller; as there are, without */
     double asked; /* when there were fewer threads than that */
-#ifdef __linux__
-    cpu_set_t cpus; /* the caller's when the team began */
+    platform_cpus cpus; /* the caller's when the team began */
     int cpu, pinned; /* where the workers were placed for */
+#ifndef _OPENMP
+    atomic_int arrived;
 #endif
     pthread_mutex_t lock; /* of those who sleep */
     /* The job. It does not change while anyone holds an item of it. Without fn: who takes an item leaves. */
@@ -58,15 +76,22 @@ static void relax(void)
 
 static int is_empty(gate *g) { return atomic_load(&g->items) == 0; }
 
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 static void gate_wait(team *t, gate *g, int empty)
 {
-    double start = omp_get_wtime();
+    double start = now();
     do {
         for (int i = 0; i < 20; i++) {
             if (is_empty(g) == empty) return;
             relax();
         }
-    } while (omp_get_wtime() - start < PATIENCE);
+    } while (now() - start < PATIENCE);
     pthread_mutex_lock(&t->lock);
     atomic_fetch_add(&g->sleepers, 1);
     while (is_empty(g) != empty) pthread_cond_wait(&g->changed, &t->lock);
@@ -97,23 +122,10 @@ void par_pin(void) { atomic_store(&pinned, 1); }
  * longer). So workers keep off it; unless the user told OpenMP where they belong. */
 static void place(team *t)
 {
-#ifdef __linux__
-    int cpu = sched_getcpu(), pin = atomic_load(&pinned), next = -1;
-    cpu_set_t rest = t->cpus, one;
-    if (cpu < 0 || (cpu == t->cpu && pin == t->pinned) || omp_get_proc_bind() != omp_proc_bind_false) return;
+    int cpu = platform_cpu(), pin = atomic_load(&pinned);
+    if (cpu < 0 || (cpu == t->cpu && pin == t->pinned) || placed_by_user()) return;
     t->cpu = cpu, t->pinned = pin;
-    CPU_CLR((size_t)cpu, &rest);
-    if (!CPU_COUNT(&rest)) return;
-    for (int i = 0; i < t->workers; i++) {
-        do next = (next + 1) % CPU_SETSIZE;
-        while (!CPU_ISSET((size_t)next, &rest));
-        CPU_ZERO(&one);
-        CPU_SET((size_t)next, &one);
-        pthread_setaffinity_np(t->worker[i], sizeof one, pin ? &one : &rest);
-    }
-#else
-    (void)t;
-#endif
+    platform_keep_off(cpu, &t->cpus, t->worker, t->workers, pin);
 }
 
 /* Runs items until all are taken. 0: the team is closed. Who takes one holds the job: a thread that comes late finds
@@ -139,6 +151,31 @@ static void publish(team *t, par_fn *fn, void *ctx, size_t n)
     gate_wake(t, &t->left);
 }
 
+/* Kernels want 190 KB of stack: more than some systems give a thread that does not ask. */
+static int start(pthread_t *t, void *(*run)(void *), void *arg)
+{
+    enum { STACK = 1 << 20 };
+    pthread_attr_t a;
+    size_t given;
+    if (pthread_attr_init(&a)) return -1;
+    int bad = pthread_attr_getstacksize(&a, &given) || (given < STACK && pthread_attr_setstacksize(&a, STACK)) || pthread_create(t, &a, run, arg);
+    pthread_attr_destroy(&a);
+    return bad;
+}
+
+static void begin(team *t, int workers)
+{
+    t->workers = workers;
+    atomic_store(&t->unfinished.items, 0);
+    gate_wake(t, &t->unfinished);
+}
+
+static void attend(team *t, int i)
+{
+    while (work(t, i + 1)) gate_wait(t, &t->left, 0);
+}
+
+#ifdef _OPENMP
 static void *host(void *arg)
 {
     team *t = arg;
@@ -149,15 +186,35 @@ static void *host(void *arg)
         par_fp_enter();
         t->worker[i] = pthread_self();
 #pragma omp barrier
-        if (i == 0) {
-            t->workers = omp_get_num_threads();
-            atomic_store(&t->unfinished.items, 0);
-            gate_wake(t, &t->unfinished);
-        }
-        while (work(t, i + 1)) gate_wait(t, &t->left, 0);
+        if (i == 0) begin(t, omp_get_num_threads());
+        attend(t, i);
     }
     return NULL;
 }
+#else
+static void *guest(void *arg)
+{
+    team *t = arg;
+    busy = 1;
+    par_fp_enter();
+    attend(t, atomic_fetch_add(&t->arrived, 1) + 1);
+    return NULL;
+}
+
+static void *host(void *arg)
+{
+    team *t = arg;
+    int n = 1;
+    busy = 1;
+    par_fp_enter();
+    t->worker[0] = pthread_self();
+    while (n < t->workers && !start(&t->worker[n], guest, t)) n++;
+    begin(t, n);
+    attend(t, 0);
+    while (--n) pthread_join(t->worker[n], NULL);
+    return NULL;
+}
+#endif
 
 static void team_free(void *arg)
 {
@@ -188,7 +245,7 @@ static int available(int n)
     pthread_t *t = mem_zero((size_t)n, sizeof *t);
     int k = 0;
     pthread_mutex_lock(&lock);
-    while (t && k < n && !pthread_create(&t[k], NULL, idle, &lock)) k++;
+    while (t && k < n && !start(&t[k], idle, &lock)) k++;
     pthread_mutex_unlock(&lock);
     for (int i = 0; i < k; i++) pthread_join(t[i], NULL);
     mem_free(t);
@@ -204,20 +261,20 @@ static team *team_new(int threads)
     pthread_mutex_init(&t->lock, NULL);
     pthread_cond_init(&t->left.changed, NULL);
     pthread_cond_init(&t->unfinished.changed, NULL);
-#ifdef __linux__
     t->cpu = -1;
-    if (sched_getaffinity(0, sizeof t->cpus, &t->cpus)) CPU_ZERO(&t->cpus);
-#endif
+    platform_cpus_get(&t->cpus);
     if (!t->worker) {
         team_free(t);
         return NULL;
     }
     t->workers = available(threads - 1);
-    if (t->workers < threads - 1) t->asked = omp_get_wtime();
     atomic_store(&t->unfinished.items, 1);
-    if (t->workers && pthread_create(&t->host, NULL, host, t)) t->workers = 0;
+    if (t->workers && start(&t->host, host, t)) t->workers = 0;
     if (t->workers) gate_wait(t, &t->unfinished, 1);
-    if (t->workers < threads - 1) log_tell(PITH_LOG_WARNING, "%d threads were asked for, the system gives %d", threads, t->workers + 1);
+    if (t->workers < threads - 1) {
+        t->asked = now();
+        log_tell(PITH_LOG_WARNING, "%d threads were asked for, the system gives %d", threads, t->workers + 1);
+    }
     return t;
 }
 
@@ -236,7 +293,7 @@ static void prepare(void)
 /* A team that is short asks again, but not for each job. */
 static team *find_team(int threads)
 {
-    if (mine && mine->threads == threads && (mine->workers == threads - 1 || omp_get_wtime() - mine->asked < 1)) return mine;
+    if (mine && mine->threads == threads && (mine->workers == threads - 1 || now() - mine->asked < 1)) return mine;
     pthread_once(&once, prepare);
     team_free(mine);
     mine = team_new(threads);

@@ -1,4 +1,4 @@
-/* par: the one door to OpenMP. Work is split by index, never by sum, so results do not depend on `threads`.
+/* par: the one door to OpenMP, and to threads of its own where there is none. Work is split by index, never by sum, so results do not depend on `threads`.
  * Workers and the calling thread run in round-to-nearest without flush-to-zero; the caller's mode comes back. */
 #ifndef BASE_PAR_H
 #define BASE_PAR_H

@@ -64,6 +64,16 @@ static const char notes[] =
     "  pith serve -m chat=path/to/llama -m sentiment --unix /run/pith/pith.sock --access-log\n"
     "  curl http://127.0.0.1:8080/predict -d '{\"inputs\": \"A wonderful film.\"}' -H 'Content-Type: application/json'\n";
 
+#ifdef PITH_WITHOUT_SERVE
+
+static int run_serve(void *opts, int argc, char **argv)
+{
+    (void)opts, (void)argc, (void)argv;
+    return cli_error("this pith was built without the server; build it with: make SERVE=1");
+}
+
+#else
+
 /* ---- models and their names ---- */
 
 /* The last part of a path, malloc'ed. */
@@ -191,6 +201,8 @@ static int run_serve(void *opts, int argc, char **argv)
     free(key);
     return rc ? cli_error("%s", e.msg) : CLI_OK;
 }
+
+#endif
 
 const cli_verb cmd_serve = {"serve", "[-m MODEL]...", "models over HTTP: classification, generation, embeddings", notes, options,
                             sizeof(values), run_serve};

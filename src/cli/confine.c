@@ -91,17 +91,20 @@ static int read_folder(confined *c, const char *path, pith_err *e)
 
 /* ---- what the options and arguments name ---- */
 
-/* An index is read with the files beside it. */
+/* An index is read with the files beside it, other files of a model with the config beside them. */
 static int read_path(confined *c, const char *path, pith_err *e)
 {
     static const char index[] = ".json";
+    struct stat st;
     size_t n = strlen(path);
     if (!strcmp(path, "-")) return 0;
     name(&c->reads, path);
     if (read_folder(c, path, e)) return -1;
-    if (n < sizeof index || strcmp(path + n - sizeof index + 1, index) != 0) return 0;
-    char *folder = folder_of(path, e);
-    int bad = !folder || read_folder(c, folder, e) ? -1 : 0;
+    if (stat(path, &st) || !S_ISREG(st.st_mode)) return 0;
+    int all = n >= sizeof index && strcmp(path + n - sizeof index + 1, index) == 0;
+    char *folder = folder_of(path, e), *config = folder && !all ? path_join(folder, "config.json", e) : NULL;
+    int bad = !folder || (!all && !config) || (all ? read_folder(c, folder, e) : allow(c, config, LANDLOCK_READ, e)) ? -1 : 0;
+    free(config);
     free(folder);
     return bad;
 }

@@ -2,6 +2,7 @@
 #include "cli/convert_out.h"
 #include "base/err.h"
 #include "base/path.h"
+#include "base/platform.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -204,12 +205,6 @@ int convert_out_begin(convert_out *o, pith_err *e)
 
 /* ---- becoming the target ---- */
 
-#ifndef RENAME_EXCHANGE
-#define RENAME_NOREPLACE 0
-#define RENAME_EXCHANGE 0
-#define renameat2(a, b, c, d, f) (errno = ENOSYS, -1)
-#endif
-
 static int unsupported(void) { return errno == EINVAL || errno == ENOSYS || errno == ENOTSUP; }
 
 /* Of a file that may be opened: the sandbox knows no other. */
@@ -227,7 +222,7 @@ static int commit_file(convert_out *o, int force, pith_err *e)
     if (!from) return -1;
     int bad = o->exists && set_mode(from, o->mode);
     if (!bad) {
-        bad = force ? rename(from, o->path) : renameat2(AT_FDCWD, from, AT_FDCWD, o->path, RENAME_NOREPLACE);
+        bad = force ? rename(from, o->path) : platform_rename_new(from, o->path);
         if (bad && !force && unsupported()) bad = access(o->path, F_OK) == 0 ? (errno = EEXIST, -1) : rename(from, o->path);
     }
     if (bad) broken(o->name, "give the file its name", e);
@@ -267,7 +262,7 @@ static int commit_directory(convert_out *o, const convert_files *coming, pith_er
         return 0;
     }
     if (convert_files_replaceable(o->path, coming, e)) return -1;
-    if (renameat2(AT_FDCWD, o->place, AT_FDCWD, o->path, RENAME_EXCHANGE) == 0) return 0;
+    if (platform_rename_exchange(o->place, o->path) == 0) return 0;
     return unsupported() ? set_aside(o, e) : broken(o->name, "replace it", e);
 }
 

@@ -1,10 +1,10 @@
 #define _DEFAULT_SOURCE
 #include "cli/gen.h"
+#include "base/platform.h"
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/resource.h>
 #include <time.h>
 
@@ -21,7 +21,7 @@ static int whole(const char *option, const char *text, uint64_t *out)
 static uint64_t fresh_seed(void)
 {
     uint64_t s;
-    if (getrandom(&s, sizeof s, 0) != (ssize_t)sizeof s) s = (uint64_t)time(NULL);
+    if (platform_random(&s, sizeof s)) s = (uint64_t)time(NULL);
     return s >> 32; /* short enough to be typed again */
 }
 

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "cli/landlock.h"
+#ifdef __linux__
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -71,3 +72,24 @@ void landlock_end(landlock *l)
     if (l->fd >= 0) close(l->fd);
     l->fd = -1;
 }
+
+#else
+
+int landlock_begin(landlock *l, pith_err *e)
+{
+    *l = (landlock){.fd = -1};
+    return err_set(e, "only Linux holds back files (Landlock)");
+}
+int landlock_allow(landlock *l, const char *path, int rights, pith_err *e)
+{
+    (void)l, (void)path, (void)rights, (void)e;
+    return 0;
+}
+int landlock_hold(landlock *l, pith_err *e)
+{
+    (void)l, (void)e;
+    return 0;
+}
+void landlock_end(landlock *l) { (void)l; }
+
+#endif

@@ -2,14 +2,13 @@
 #define _GNU_SOURCE
 #include "cli/limits.h"
 #include "base/par.h"
+#include "base/platform.h"
 #include "cli/cli.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#if defined(__x86_64__) && defined(__linux__)
+#if defined(__x86_64__)
 #include <cpuid.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 #endif
 
 enum { STREAMS_MAX = 4 };
@@ -91,7 +90,6 @@ PEAK(fma_avx2, 32, 12, "vfmadd231ps %2, %1, %0", "x", TARGET("avx2,fma"))
 PEAK(int8_avx512, 64, 12, "vpdpbusd %2, %1, %0", "v", TARGET("avx512f,avx512vnni"))
 PEAK(int8_avx2, 32, 12, "vpmaddubsw %2, %1, %%ymm15\n\tvpmaddwd %2, %%ymm15, %%ymm15\n\tvpaddd %%ymm15, %0, %0", "x", TARGET("avx2"))
 
-#if defined(__linux__)
 /* Products of 16 x 16 x 64 into four tiles in turn. */
 static void int8_tiles(size_t rounds)
 {
@@ -110,14 +108,11 @@ static void int8_tiles(size_t rounds)
 /* The system is asked for the state of tiles, which it refuses where there are none. */
 static peak_fn *find_tiles(void)
 {
-    enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18, AMX_TILE_AND_INT8 = 3 << 24 };
+    enum { AMX_TILE_AND_INT8 = 3 << 24 };
     unsigned a, b, c, d;
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & AMX_TILE_AND_INT8) != AMX_TILE_AND_INT8) return NULL;
-    return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) ? NULL : int8_tiles;
+    return platform_amx() ? NULL : int8_tiles;
 }
-#else
-static peak_fn *find_tiles(void) { return NULL; }
-#endif
 enum { TILES_OPS = 4 * 2 * 16 * 16 * 64 };
 
 static machine find(void)
@@ -185,9 +180,7 @@ static void measure_read(sample *s, limits *out)
         raw = mmap(NULL, all + HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (raw == MAP_FAILED) return;
     char *memory = raw + (HUGE - (uintptr_t)raw % HUGE) % HUGE;
-#ifdef MADV_HUGEPAGE
-    madvise(memory, all, MADV_HUGEPAGE);
-#endif
+    platform_huge(memory, all);
     memset(memory, 1, all);
     s->bytes = PIECE;
     for (size_t i = 0; i < sizeof walks / sizeof walks[0]; i++)

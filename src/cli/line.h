@@ -1,5 +1,4 @@
-/* line: lines typed by a person, with editing and a history; the one door to libedit. Where stdin is no terminal, lines
- * are just read. */
+/* line: lines typed by a person, with editing and a history on a terminal (edit.h); elsewhere lines are just read. */
 #ifndef CLI_LINE_H
 #define CLI_LINE_H
 #include "pith.h"

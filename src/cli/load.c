@@ -1,6 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/load.h"
 #include "base/err.h"
+#include "base/platform.h"
 #include "cli/guard.h"
 #include <dirent.h>
 #include <errno.h>
@@ -27,7 +28,7 @@ static char *program_folder(void)
 {
     for (size_t cap = 256; cap <= 1 << 20; cap *= 2) {
         char *s = malloc(cap);
-        ssize_t n = s ? readlink("/proc/self/exe", s, cap) : -1;
+        ssize_t n = s ? platform_program(s, cap) : -1;
         if (n >= 0 && (size_t)n < cap) {
             s[n] = 0;
             char *slash = strrchr(s, '/');

@@ -1,6 +1,7 @@
 /* kernel: which kernel sets this CPU can run, how one is chosen, and the packing of weights into panels. */
 #include "compute/kernel.h"
 #include "base/checked.h"
+#include "base/platform.h"
 #include "compute/quant.h"
 #include <stdio.h>
 #include <string.h>
@@ -46,15 +47,6 @@ static int cpu_has_amx(void)
     unsigned a, b, c, d;
     return (os_state() & tiles) == tiles && cpu_has_avx512vnni() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & need) == need;
 }
-#elif defined(__aarch64__) && defined(__linux__)
-#include <asm/hwcap.h>
-#include <sys/auxv.h>
-
-static int cpu_has_neondot(void) { return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0; }
-static int cpu_has_neoni8mm(void) { return cpu_has_neondot() && (getauxval(AT_HWCAP2) & HWCAP2_I8MM); }
-#elif defined(__aarch64__) /* no way to ask that has been tried */
-static int cpu_has_neondot(void) { return 0; }
-static int cpu_has_neoni8mm(void) { return 0; }
 #endif
 
 #define KERNEL_SET(name, exact, condition) extern const kernel_set kernel_##name;

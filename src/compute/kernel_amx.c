@@ -1,14 +1,10 @@
 /* kernel_amx: avx512vnni, whose products of many rows with 8 and 4 bits go over AMX tiles: 16 rows x 16 outputs x 64 of k in
  * one instruction. Sums of integers are exact in any order, so the bits are the same. */
-#define _GNU_SOURCE
 #define KERNEL_VNNI 1
 #include "compute/kernel_avx512.inc"
 
 #if defined(__x86_64__)
-#if defined(__linux__)
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
+#include "base/platform.h"
 
 /* AMX_ROWS: rows and outputs of a tile of sums. AMX_CHAINS: rows whose chains stay in the nearest cache while one panel is
  * multiplied with them. AMX_NEAR: bytes of X that stay in the second one while panel after panel goes by. */
@@ -17,10 +13,7 @@ enum { AMX_ROWS = 16, AMX_CHAINS = 256, AMX_NEAR = 1 << 20 };
 /* The system saves the tiles of a process only once that has asked for it. */
 static int amx_open(pith_err *e)
 {
-#if defined(__linux__)
-    enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
-    if (!syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA)) return 0;
-#endif
+    if (!platform_amx()) return 0;
     return err_set(e, "kernel set 'amx': the system does not let this process use AMX tiles; use avx512vnni");
 }
 

@@ -27,6 +27,9 @@ static char trouble[512]; /* why it cannot be used; empty: it can */
 static const kernel_set *rest;
 static sgemm_fn *sgemm;
 
+#ifdef PITH_STATIC
+static void load(void) { snprintf(trouble, sizeof trouble, "not in a static build, which loads no libraries"); }
+#else
 /* dlsym without the conversion of an object pointer to a function pointer that ISO C lacks. */
 static int symbol(void *lib, const char *name, void *fn)
 {
@@ -62,6 +65,7 @@ static void load(void)
     }
     set_threads(1); /* threads are pith's: each calls it for its own rows and panels */
 }
+#endif
 
 static int open_library(pith_err *e)
 {

@@ -29,7 +29,7 @@ typedef struct file {
 struct torch {
     torch_entry *entries;
     size_t n, cap;
-    uint32_t *by_name; /* [n] sorted */
+    torch_entry **by_name; /* [n] sorted */
     file *files;
     size_t n_files;
     char **warnings;
@@ -209,12 +209,12 @@ static int open_file(torch *x, size_t i, const char *path, const torch_options *
 
 /* ---- names, and views that are the same ---- */
 
-static int by_name(const void *a, const void *b, void *of)
+/* Of two that are equal the one that was written first comes first. */
+static int by_name(const void *a, const void *b)
 {
-    const torch_entry *x = of;
-    uint32_t i = *(const uint32_t *)a, k = *(const uint32_t *)b;
-    int c = strcmp(x[i].name, x[k].name);
-    return c ? c : i < k ? -1 : i > k;
+    const torch_entry *x = *(torch_entry *const *)a, *y = *(torch_entry *const *)b;
+    int c = strcmp(x->name, y->name);
+    return c ? c : x < y ? -1 : x > y;
 }
 
 static int compare(uint64_t a, uint64_t b) { return a < b ? -1 : a > b; }
@@ -232,29 +232,28 @@ static int compare_views(const torch_entry *x, const torch_entry *y)
     return c;
 }
 
-static int by_view(const void *a, const void *b, void *of)
+static int by_view(const void *a, const void *b)
 {
-    const torch_entry *x = of;
-    uint32_t i = *(const uint32_t *)a, k = *(const uint32_t *)b;
-    int c = compare_views(&x[i], &x[k]);
-    return c ? c : i < k ? -1 : i > k;
+    const torch_entry *x = *(torch_entry *const *)a, *y = *(torch_entry *const *)b;
+    int c = compare_views(x, y);
+    return c ? c : x < y ? -1 : x > y;
 }
 
 static int index_names(torch *x, pith_err *e)
 {
     char show[SCAN_SHOW];
-    uint32_t *order = mem_alloc((x->n + 1) * sizeof *order);
+    torch_entry **order = mem_alloc((x->n + 1) * sizeof *order);
     if (!order) return err_nomem(e, x->n * sizeof *order, "the index of names");
     x->by_name = order;
-    for (size_t i = 0; i < x->n; i++) order[i] = (uint32_t)i;
-    qsort_r(order, x->n, sizeof *order, by_view, x->entries);
+    for (size_t i = 0; i < x->n; i++) order[i] = &x->entries[i];
+    qsort(order, x->n, sizeof *order, by_view);
     for (size_t i = 1; i < x->n; i++) { /* the first of equals has the smallest index */
-        torch_entry *a = &x->entries[order[i - 1]], *b = &x->entries[order[i]];
+        torch_entry *a = order[i - 1], *b = order[i];
         if (b->t.nbytes && !compare_views(a, b)) b->same = a->same;
     }
-    qsort_r(order, x->n, sizeof *order, by_name, x->entries);
+    qsort(order, x->n, sizeof *order, by_name);
     for (size_t i = 1; i < x->n; i++) {
-        const torch_entry *a = &x->entries[order[i - 1]], *b = &x->entries[order[i]];
+        const torch_entry *a = order[i - 1], *b = order[i];
         if (strcmp(a->name, b->name)) continue;
         scan_show(show, a->name, strlen(a->name));
         if (a->file == b->file) return err_set(e, "%s: " HEADER_TWICE, x->files[a->file].m.path, show);
@@ -268,8 +267,8 @@ const torch_entry *torch_find(const torch *x, const char *name)
     size_t lo = 0, hi = x->n;
     while (lo < hi) {
         size_t mid = lo + (hi - lo) / 2;
-        int c = strcmp(x->entries[x->by_name[mid]].name, name);
-        if (!c) return &x->entries[x->by_name[mid]];
+        int c = strcmp(x->by_name[mid]->name, name);
+        if (!c) return x->by_name[mid];
         if (c < 0) lo = mid + 1;
         else hi = mid;
     }
