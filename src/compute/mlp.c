@@ -8,6 +8,7 @@ enum { HOT = 512, HOT_STRIDE = HOT + KERNEL_PANEL };
 void mlp_layout(mlp_work *w, const op_ctx *c, size_t m, size_t hidden, size_t wide, arena *a)
 {
     size_t rows = (size_t)c->threads * kernel_min(m, op_rows_most(c));
+    *w = (mlp_work){0};
     w->gate = arena_take(a, rows, HOT_STRIDE * sizeof(float));
     w->up = arena_take(a, rows, HOT_STRIDE * sizeof(float));
     if (!c->weights || hidden < KERNEL_PANEL) w->z = arena_take(a, op_rows_scratch(c, m), wide * sizeof(float));
