@@ -17,11 +17,9 @@ root=$PWD/build/neon sys=$PWD/build/neon/sysroot
 fetch() {
     local tmp=$root/apt rc
     mkdir -p "$tmp/lists/partial" "$tmp/cache/archives/partial" "$sys" || return
-    # shellcheck disable=SC1091
-    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian $(. /etc/os-release; echo "$VERSION_CODENAME") main" >"$tmp/sources.list"
+    # From where this machine has its own packages.
     local apt=(apt-get -qq -o APT::Architecture=arm64 -o APT::Architectures=arm64 -o APT::Sandbox::User=root
-        -o Dir::State::Lists="$tmp/lists" -o Dir::Cache="$tmp/cache" -o Dir::State::status=/dev/null
-        -o Dir::Etc::SourceList="$tmp/sources.list" -o Dir::Etc::SourceParts=/dev/null)
+        -o Dir::State::Lists="$tmp/lists" -o Dir::Cache="$tmp/cache" -o Dir::State::status=/dev/null)
     "${apt[@]}" update && (cd "$tmp" && "${apt[@]}" download libcmocka0 libcmocka-dev libcjson1 libcjson-dev \
         libutf8proc2 libutf8proc-dev libxxhash0 libxxhash-dev libpcre2-8-0 libpcre2-dev libedit2 libedit-dev libbsd0 \
         libmd0 libtinfo6 zlib1g zlib1g-dev libnettle8 nettle-dev libmicrohttpd12 libmicrohttpd-dev \
