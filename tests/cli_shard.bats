@@ -122,6 +122,7 @@ shards() {
 
 # A pith of its own, built with MPI once for the file.
 with_mpi() {
+    [ -n "${LONG:-}" ] || { echo "# skip: make test-long builds a pith with MPI"; skip "make test-long builds a pith with MPI"; }
     command -v mpirun >/dev/null && pkg-config --exists ompi-c || { echo "# skip: no Open MPI"; skip "no Open MPI"; }
     [ "${BUILD:-build}" = build ] || skip "only for the release build"
     make -s -C "$BATS_TEST_DIRNAME/.." MPI=1 BUILD=build/mpi build/mpi/pith >"$BATS_FILE_TMPDIR/log" 2>&1 || { cat "$BATS_FILE_TMPDIR/log"; return 1; }

@@ -481,6 +481,7 @@ def test_same_bits_of_chats(s):
             prompt = tool(prompt + "\n", "tokenize", "-m", DIR + "/chat", "--ids", "--no-special")
             line_of_talk = told(cli("-m", DIR + "/chat", "-n", "21", "--seed", "51", "--logprobs", "1", *args, "--ids", prompt))
             fresh = said(s.ok(path, b)["choices"][0])
+            assert ask(1) == want[1] # its first turn is in the cache, whoever took whose place there before
             later = first.ok(path, b)
             assert later["usage"]["prompt_tokens_details"]["cached_tokens"] > later["usage"]["prompt_tokens"] / 2
             assert fresh == said(later["choices"][0]) == line_of_talk, (fresh, line_of_talk)
