@@ -269,8 +269,9 @@ static team *team_new(int threads)
     }
     t->workers = available(threads - 1);
     atomic_store(&t->unfinished.items, 1);
-    if (t->workers && start(&t->host, host, t)) t->workers = 0;
-    if (t->workers) gate_wait(t, &t->unfinished, 1);
+    const int hosted = t->workers && !start(&t->host, host, t); /* which from then on says how many there are */
+    if (hosted) gate_wait(t, &t->unfinished, 1);
+    else t->workers = 0;
     if (t->workers < threads - 1) {
         t->asked = now();
         log_tell(PITH_LOG_WARNING, "%d threads were asked for, the system gives %d", threads, t->workers + 1);
