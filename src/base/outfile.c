@@ -183,6 +183,19 @@ int outfile_pwrite(outfile *o, const void *data, size_t n, uint64_t at, pith_err
     return 0;
 }
 
+int outfile_copy(outfile *o, int in, const char *from, uint64_t *at, pith_err *e)
+{
+    char piece[1 << 16];
+    for (;;) {
+        ssize_t n = read(in, piece, sizeof piece);
+        if (n == 0) return 0;
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return err_set(e, "%.700s: cannot read: %s", from, strerror(errno));
+        if (outfile_pwrite(o, piece, (size_t)n, *at, e)) return -1;
+        *at += (uint64_t)n;
+    }
+}
+
 /* ---- its name ---- */
 
 static int sync_file(int fd)

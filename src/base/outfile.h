@@ -23,6 +23,8 @@ int outfile_open(outfile *o, const char *path, int replace, pith_err *e);
 /* Takes the room for `size` bytes now, where the file system can, so that a full disk is known before the work. */
 int outfile_reserve(outfile *o, uint64_t size, pith_err *e);
 int outfile_pwrite(outfile *o, const void *data, size_t n, uint64_t at, pith_err *e);
+/* All that is left to read of `in`, whose name is `from`, at *at, which moves to the end of it. */
+int outfile_copy(outfile *o, int in, const char *from, uint64_t *at, pith_err *e);
 /* Everything is written: the file is synced and gets its name. Without replace, one that came up meanwhile is kept, and
  * this fails. If only the sync of its folder fails, it has its name all the same. Once. */
 int outfile_finish(outfile *o, pith_err *e);

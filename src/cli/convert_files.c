@@ -164,27 +164,15 @@ int convert_files_put(const char *dir, const char *name, const char *data, size_
     return bad;
 }
 
-static int copy_bytes(int in, const char *from, outfile *o, pith_err *e)
-{
-    char buf[1 << 16];
-    for (uint64_t at = 0;;) {
-        ssize_t k = read(in, buf, sizeof buf);
-        if (k == 0) return 0;
-        if (k < 0 && errno == EINTR) continue;
-        if (k < 0) return err_set(e, "%.700s: cannot read: %s", from, strerror(errno));
-        if (outfile_pwrite(o, buf, (size_t)k, at, e)) return -1;
-        at += (uint64_t)k;
-    }
-}
-
 static int copy(const char *from, const char *to, pith_err *e)
 {
     struct stat st;
     outfile o = {0};
+    uint64_t at = 0;
     int in = open(from, O_RDONLY | O_NONBLOCK | O_CLOEXEC), bad = -1; /* never waits, even if it became a pipe meanwhile */
     if (in < 0 || fstat(in, &st)) err_set(e, "%.700s: cannot read: %s", from, strerror(errno));
     else if (!S_ISREG(st.st_mode)) err_set(e, "%.700s: is no file any more", from);
-    else bad = outfile_open(&o, to, 0, e) || copy_bytes(in, from, &o, e) || outfile_finish(&o, e) ? -1 : 0;
+    else bad = outfile_open(&o, to, 0, e) || outfile_copy(&o, in, from, &at, e) || outfile_finish(&o, e) ? -1 : 0;
     outfile_close(&o);
     if (in >= 0) close(in);
     return bad;

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MOST = 1000000, PIECE = 1 << 20 };
+enum { MOST = 1000000 };
 
 /* A whole number, all of s; 0: none. */
 static int whole(const char *s, size_t len, uint64_t *out)
@@ -90,19 +90,11 @@ char *shard_part(const char *output, uint64_t i, uint64_t of)
 }
 
 /* The bytes of a file to the end of another. */
-static int append(outfile *to, uint64_t *at, const char *path, char *piece, pith_err *e)
+static int append(outfile *to, uint64_t *at, const char *path, pith_err *e)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC), bad = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return err_set(e, "%.700s: cannot open: %s", path, strerror(errno));
-    for (;;) {
-        ssize_t n = read(fd, piece, PIECE);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) bad = err_set(e, "%.700s: cannot read: %s", path, strerror(errno));
-        if (n <= 0) break;
-        bad = outfile_pwrite(to, piece, (size_t)n, *at, e);
-        if (bad) break;
-        *at += (uint64_t)n;
-    }
+    int bad = outfile_copy(to, fd, path, at, e);
     close(fd);
     return bad;
 }
@@ -111,11 +103,10 @@ int shard_join(const char *output, uint64_t of, pith_err *e)
 {
     outfile to = {0};
     uint64_t at = 0;
-    char *piece = malloc(PIECE);
-    int bad = piece ? outfile_open(&to, output, 1, e) : err_nomem(e, PIECE, output);
+    int bad = outfile_open(&to, output, 1, e);
     for (uint64_t i = 1; i <= of && !bad; i++) {
         char *part = shard_part(output, i, of);
-        bad = part ? append(&to, &at, part, piece, e) : err_nomem(e, 0, output);
+        bad = part ? append(&to, &at, part, e) : err_nomem(e, 0, output);
         free(part);
     }
     bad = bad || outfile_finish(&to, e);
@@ -125,6 +116,5 @@ int shard_join(const char *output, uint64_t of, pith_err *e)
         if (part) unlink(part);
         free(part);
     }
-    free(piece);
     return bad ? -1 : 0;
 }
