@@ -10,7 +10,7 @@
 static const char *volatile mapped_path;
 static const pith_model *volatile mapped_model;
 static const pith_weights *volatile mapped_weights, *volatile mapped_too;
-static guard_finder mapped_by;
+static volatile guard_finder mapped_by;
 static void *volatile mapped_by_ctx;
 static const char *volatile temp_path;
 static volatile int append_fd = -1;
@@ -112,7 +112,7 @@ void guard_mapped(const char *path, const pith_model *m, const pith_weights *w)
 
 void guard_mapped_by(guard_finder at, void *ctx)
 {
-    mapped_by_ctx = ctx;
+    if (at) mapped_by_ctx = ctx;
     mapped_by = at;
 }
 
