@@ -2,6 +2,7 @@
  * as tokens, and wait for nothing); one of each model's worker; and server_run's own, which watches over their lives. */
 #define _GNU_SOURCE
 #include "server/server.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "server/api.h"
 #include "server/hosts.h"
@@ -73,13 +74,6 @@ int server_knows(const server *s, const char *host)
 {
     const server_options *o = &s->o;
     return o->api_key || !http_local(s->door) || hosts_allowed(host, &o->host, 1) || hosts_allowed(host, o->names, o->n_names);
-}
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 static void nap(int milliseconds)
@@ -256,7 +250,7 @@ static int load(server *s, size_t i, pith_err *e)
                         .max_queue = s->o.max_queue,
                         .metrics = s->metrics,
                         .index = i};
-    double start = now();
+    double start = clock_now();
     atomic_store(&s->loading, m->dir);
     worker *k = worker_open(&w, e);
     if (!k) return -1;
@@ -266,7 +260,7 @@ static int load(server *s, size_t i, pith_err *e)
     for (size_t j = 0; j < pith_model_warnings(p); j++) tell(s, SERVER_NOTE, "%s: warning: %s", m->name, pith_model_warning(p, j));
     tell(s, SERVER_NOTE, "model %s: %s, %s, %.0f MB, loaded in %.1f s", m->name, pith_model_type(p),
          worker_writes(k) ? "writes" : pith_model_n_labels(p) ? "classifies and embeds" : "embeds",
-         (double)pith_model_weight_bytes(p) / 1e6, now() - start);
+         (double)pith_model_weight_bytes(p) / 1e6, clock_now() - start);
     return 0;
 }
 
@@ -282,11 +276,11 @@ static int shut_in(server *s, pith_err *e)
 /* Waits until what was begun is done, the grace is over, or a second signal comes. */
 static void drain(server *s, const volatile int *stop)
 {
-    double end = now() + s->o.grace;
+    double end = clock_now() + s->o.grace;
     atomic_store(&s->draining, 1);
     http_drain(s->door);
     if (http_running(s->door)) tell(s, SERVER_NOTE, "draining: %zu requests", http_running(s->door));
-    while (http_running(s->door) && *stop < 2 && now() < end) nap(20);
+    while (http_running(s->door) && *stop < 2 && clock_now() < end) nap(20);
     size_t left = http_running(s->door);
     if (left) tell(s, SERVER_NOTE, "ending %zu requests that are not done", left);
     else tell(s, SERVER_NOTE, "drained");
