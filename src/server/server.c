@@ -41,6 +41,7 @@ struct server {
     http *door;
     metrics *metrics;
     _Atomic(worker *) *workers; /* [n_models]; NULL: not loaded */
+    _Atomic(const char *) loading; /* the folder of the model that is; NULL: none */
     atomic_int ready, draining;
     atomic_size_t n_dropped; /* lines of the log */
     double started;
@@ -59,6 +60,16 @@ metrics *server_metrics(const server *s) { return s->metrics; }
 const server_options *server_settings(const server *s) { return &s->o; }
 double server_started(const server *s) { return s->started; }
 
+const char *server_mapped_at(const server *s, const void *addr)
+{
+    const char *file = NULL;
+    for (size_t i = 0; i < s->o.n_models && !file; i++) {
+        const worker *w = server_worker(s, i);
+        if (w) file = pith_model_mapped_at(worker_model(w), addr);
+    }
+    return file ? file : atomic_load(&s->loading);
+}
+
 int server_knows(const server *s, const char *host)
 {
     const server_options *o = &s->o;
@@ -71,14 +82,14 @@ static void nap(int milliseconds)
     nanosleep(&t, NULL);
 }
 
-__attribute__((format(printf, 3, 4))) static void tell(const server *s, server_event what, const char *fmt, ...)
+__attribute__((format(printf, 3, 4))) static void tell(server *s, server_event what, const char *fmt, ...)
 {
     char line[1024];
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(line, sizeof line, fmt, ap);
     va_end(ap);
-    if (s->o.note) s->o.note(s->o.ctx, what, line);
+    if (s->o.note) s->o.note(s->o.ctx, s, what, line);
 }
 
 /* ---- requests ---- */
@@ -240,9 +251,11 @@ static int load(server *s, size_t i, pith_err *e)
                         .metrics = s->metrics,
                         .index = i};
     double start = clock_now();
+    atomic_store(&s->loading, m->dir);
     worker *k = worker_open(&w, e);
     if (!k) return -1;
     atomic_store(&s->workers[i], k);
+    atomic_store(&s->loading, NULL);
     const pith_model *p = worker_model(k);
     for (size_t j = 0; j < pith_model_warnings(p); j++) tell(s, SERVER_NOTE, "%s: warning: %s", m->name, pith_model_warning(p, j));
     tell(s, SERVER_NOTE, "model %s: %s, %s, %.0f MB, loaded in %.1f s", m->name, pith_model_type(p),
@@ -282,7 +295,7 @@ static void end(server *s)
     pthread_cond_broadcast(&s->change);
     pthread_mutex_unlock(&s->mutex);
     for (int i = 0; i < s->n_threads; i++) pthread_join(s->threads[i], NULL);
-    for (size_t i = 0; s->workers && i < s->o.n_models; i++) worker_close(server_worker(s, i));
+    for (size_t i = 0; s->workers && i < s->o.n_models; i++) worker_close(atomic_exchange(&s->workers[i], NULL));
     if (s->door) {
         for (int i = 0; i < LAST_ANSWERS / 10 && http_running(s->door); i++) nap(10);
         http_close(s->door);
