@@ -1,7 +1,7 @@
 /* Every member of a tokenizer.json, one after the other taken out or put to what it may not be: what is refused is refused in one
- * line that names the member or the component it is of; what is read works. */
-#define _POSIX_C_SOURCE 200809L
-#include "util.h"
+ * line that names the member or the component it is of; what is read works. And the same of tokenizer_config.json beside the
+ * files that stand in for tokenizer.json. */
+#include "files.h"
 #include "base/json.h"
 #include "tokenizer/tokenizer.h"
 
@@ -90,10 +90,18 @@ static size_t walk(const char *t, size_t key, size_t i, const char *name, const 
     return i;
 }
 
-static void judge(const char *text, const place *p, size_t *refused)
+typedef tokenizer *open_fn(const char *text, pith_err *e);
+static tokenizer *as_tokenizer(const char *text, pith_err *e) { return tokenizer_from_json("t", text, strlen(text), e); }
+static tokenizer *as_config(const char *text, pith_err *e)
+{
+    files_write("tokenizer_config.json", text, strlen(text));
+    return tokenizer_open(files_dir, e);
+}
+
+static void judge(open_fn *open, const char *text, const place *p, size_t *refused)
 {
     pith_err e = {{0}};
-    tokenizer *t = tokenizer_from_json("t", text, strlen(text), &e);
+    tokenizer *t = open(text, &e);
     if (!t) {
         ++*refused;
         if (strchr(e.msg, '\n') || !(strstr(e.msg, p->name) || strstr(e.msg, p->around))) fail_msg("\"%s\" does not name %s: %s", e.msg, p->name, text);
@@ -111,34 +119,71 @@ static void judge(const char *text, const place *p, size_t *refused)
     tokenizer_free(t);
 }
 
+/* Puts every member of the text to what it may not be. */
+static void every_member(open_fn *open, const char *base)
+{
+    static const char *const others[] = {"null", "true", "7", "-1", "0.5", "1e300", "\"x\"", "\"\"", "[]", "{}", "[null]", "[\"x\",1]", "{\"x\":0}"};
+    size_t len = strlen(base), refused = 0, tried = 0;
+    char *text = malloc(len + 100);
+    assert_non_null(text);
+    n_places = 0;
+    assert_int_equal(walk(base, 0, 0, "t", "t"), len);
+    judge(open, base, &places[0], &refused);
+    assert_int_equal(refused, 0);
+    for (size_t i = 1; i < n_places; i++) {
+        const place *p = &places[i];
+        for (size_t k = 0; k < sizeof others / sizeof *others; k++, tried++) {
+            sprintf(text, "%.*s%s%s", (int)p->begin, base, others[k], base + p->end);
+            judge(open, text, p, &refused);
+        }
+        size_t after = p->end + (base[p->end] == ','), before = p->key - (base[p->end] != ',' && base[p->key - 1] == ',');
+        sprintf(text, "%.*s%s", (int)before, base, base + after);
+        judge(open, text, p, &refused);
+    }
+    assert_true(refused > tried / 4 && refused < tried);
+    free(text);
+}
+
 static void test_every_member(void **state)
 {
     (void)state;
-    static const char *const others[] = {"null", "true", "7", "-1", "0.5", "1e300", "\"x\"", "\"\"", "[]", "{}", "[null]", "[\"x\",1]", "{\"x\":0}"};
-    for (size_t f = 0; f < N_FILES; f++) {
-        size_t len = strlen(FILES[f]), refused = 0, tried = 0;
-        char *text = malloc(len + 100);
-        n_places = 0;
-        assert_int_equal(walk(FILES[f], 0, 0, "t", "t"), len);
-        judge(FILES[f], &places[0], &refused);
-        assert_int_equal(refused, 0);
-        for (size_t i = 1; i < n_places; i++) {
-            const place *p = &places[i];
-            for (size_t k = 0; k < sizeof others / sizeof *others; k++, tried++) {
-                sprintf(text, "%.*s%s%s", (int)p->begin, FILES[f], others[k], FILES[f] + p->end);
-                judge(text, p, &refused);
-            }
-            size_t after = p->end + (FILES[f][p->end] == ','), before = p->key - (FILES[f][p->end] != ',' && FILES[f][p->key - 1] == ',');
-            sprintf(text, "%.*s%s", (int)before, FILES[f], FILES[f] + after);
-            judge(text, p, &refused);
-        }
-        assert_true(refused > tried / 4 && refused < tried);
-        free(text);
+    for (size_t f = 0; f < N_FILES; f++) every_member(as_tokenizer, FILES[f]);
+}
+
+#define TOKEN(content) "{\"content\":\"" content "\",\"single_word\":false,\"lstrip\":true,\"rstrip\":false,\"normalized\":true,\"special\":true}"
+
+static void test_every_member_of_configs(void **state)
+{
+    (void)state;
+    static const char model[] = "\n\t\n\005<unk>\030\002\n\010\n\001a\025\0\0\200\277\n\010\n\001b\025\0\0\200\277\n\n\n\003\xe2\x96\x81\025\0\0\200\277\n\t\n\002ab\025\0\0\200\276\022\002\030";
+    static const char vocab[] = "{\"a\":0,\"b\":1,\"ab\":2,\"\\u0120\":3,\"<|endoftext|>\":4}", merges[] = "#version: 0.2\na b\n";
+    static const char txt[] = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n##b\nb\n";
+    files_write("vocab.txt", txt, sizeof txt - 1);
+    every_member(as_config, "{\"tokenizer_class\":\"BertTokenizerFast\",\"do_lower_case\":true,\"do_basic_tokenize\":true,\"tokenize_chinese_chars\":true,"
+                            "\"strip_accents\":false,\"model_max_length\":512,\"unk_token\":\"[UNK]\",\"sep_token\":" TOKEN("[SEP]") ",\"pad_token\":\"[PAD]\","
+                            "\"cls_token\":\"[CLS]\",\"mask_token\":\"<m>\",\"additional_special_tokens\":[\"<x>\"," TOKEN("<y>") "],"
+                            "\"added_tokens_decoder\":{\"2\":" TOKEN("[CLS]") ",\"9\":" TOKEN("<x>") "}}");
+    unlink(files_path("vocab.txt"));
+    files_write("vocab.json", vocab, sizeof vocab - 1);
+    files_write("merges.txt", merges, sizeof merges - 1);
+    every_member(as_config, "{\"tokenizer_class\":\"GPT2Tokenizer\",\"add_prefix_space\":true,\"add_bos_token\":true,\"bos_token\":\"a\",\"eos_token\":" TOKEN("<|endoftext|>")
+                            ",\"unk_token\":\"b\",\"pad_token\":\"<p>\",\"model_max_length\":1e30,\"added_tokens_decoder\":{\"4\":" TOKEN("<|endoftext|>") "}}");
+    every_member(as_config, "{\"tokenizer_class\":\"Qwen2TokenizerFast\",\"add_prefix_space\":false,\"add_bos_token\":false,\"eos_token\":\"<|endoftext|>\"}");
+    unlink(files_path("vocab.json"));
+    unlink(files_path("merges.txt"));
+    for (char type = 1; type <= 2; type++) {
+        char both[sizeof model];
+        memcpy(both, model, sizeof model);
+        both[sizeof model - 1] = type;
+        files_write("tokenizer.model", both, sizeof both);
+        every_member(as_config, "{\"tokenizer_class\":\"LlamaTokenizer\",\"add_bos_token\":true,\"add_eos_token\":true,\"legacy\":false,\"add_prefix_space\":true,"
+                                "\"unk_token\":\"<unk>\",\"bos_token\":\"a\",\"eos_token\":" TOKEN("b") ",\"pad_token\":null,"
+                                "\"added_tokens_decoder\":{\"5\":" TOKEN("<x>") "}}");
     }
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_member)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_member), cmocka_unit_test(test_every_member_of_configs)};
+    return cmocka_run_group_tests(tests, files_setup, files_teardown);
 }
