@@ -517,13 +517,35 @@ static void test_beyond_64_bits(void **state)
         {"{{ a | float }}", "1e+20"}, {"{{ a + 1 }}", "OverflowError"}, {"{{ 1 + a }}", "OverflowError"}, {"{{ -a }}", "TypeError"}, {"{{ a < b }}", "TypeError"},
         {"{{ {a: a} | tojson }}{{ '%s' % a }}", "{\"99999999999999999999\": 99999999999999999999}99999999999999999999"}, {"{{ '%d' % 1e20 }}", "OverflowError"}, {"{{ '%d' % a }}", "TypeError"},
         {"{{ '1e30' | int }}", "OverflowError"}, {"{{ '99999999999999999999' | int }}", "OverflowError"}, {"{{ '-9223372036854775808' | int }}", "-9223372036854775808"}, {"{{ 1e19 | int }}", "OverflowError"},
-        {"{{ '{:0400,}'.format(1.0) }}", "ValueError"}, {"{{ '{:09,}'.format(1) }}", "00,000,001"}, {"{{ '%.301d' % 1 }}", "ValueError"}, {"{{ 1 is filter }}", "is not supported"},
+        {"{{ '{:0400,}'.format(1.0) }}", "ValueError"}, {"{{ '{:09,}'.format(1) }}", "0,000,001"}, {"{{ '%.301d' % 1 }}", "ValueError"}, {"{{ 1 is filter }}", "is not supported"},
+        {"{{ -(-9223372036854775807 - 1) }}", "OverflowError"}, {"{{ (-9223372036854775807 - 1) | abs }}", "OverflowError"}, {"{{ (-8.5) ** 0.5 }}", "complex"},
+        {"{{ (1 - 2) | round(0, 'ceil') }}{{ 10 | round(400, 'ceil') }}", "OverflowError"}, {"{{ 10 | round(18, 'floor') }}", "OverflowError"},
+        {"{{ '\\ud83d\\ude00' }}", "\xf0\x9f\x98\x80"}, {"{{ '\\ud83d' }}", "a broken"}, {"{{ '\\ud83dx12345' }}", "a broken"}, {"{{ '\\ud83d\\n12345' }}", "a broken"},
+        {"{{ '\\ud83d\\u0041' }}", "a broken"}, {"{{ '\\ud83d\\u12' }}", "a broken"}, {"{{ '\\ud83d\\uffff' }}", "a broken"}, {"{{ '\\ud83d\\uzzzz' }}", "a broken"}, {"{{ '\\ude00' }}", "a broken"},
+        {"{{ '{:c}'.format(55296) }}", "is no character"}, {"{{ strftime_now('%q') }}", "%q is not supported"},
     };
     static const char text[] = "{\"a\": 99999999999999999999, \"b\": 99999999999999999998}";
     jinja_var v = {.text = text, .len = sizeof text - 1, .json = true};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        outcome x = render(cases[i][0], strlen(cases[i][0]), NULL, &v, 1, NULL);
+        outcome x = render(cases[i][0], strlen(cases[i][0]), NULL, &v, 1, &(jinja_options){.now = &july});
         if (x.text ? strcmp(x.text, cases[i][1]) != 0 : !strstr(x.e.msg, cases[i][1])) fail_msg("%s: \"%s\"", cases[i][0], x.text ? x.text : x.e.msg);
+        free(x.text);
+    }
+}
+
+/* Dates, by Python's own calendar. */
+static void test_dates(void **state)
+{
+    (void)state;
+    static const struct {
+        jinja_date now;
+        const char *want;
+    } cases[] = {{{2024, 2, 29, 0, 5, 7}, "060 AM 12 Thu 4"}, {{2023, 3, 1, 11, 0, 0}, "060 AM 11 Wed 3"}, {{2024, 3, 1, 12, 0, 0}, "061 PM 12 Fri 5"},
+                 {{2000, 12, 31, 23, 0, 0}, "366 PM 11 Sun 7"}, {{1900, 3, 1, 13, 0, 0}, "060 PM 01 Thu 4"}, {{2100, 1, 1, 1, 0, 0}, "001 AM 01 Fri 5"}};
+    const char *source = "{{ strftime_now('%j %p %I %a %u') }}";
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        outcome x = render(source, strlen(source), NULL, NULL, 0, &(jinja_options){.now = &cases[i].now});
+        assert_string_equal(x.text, cases[i].want);
         free(x.text);
     }
 }
@@ -559,7 +581,7 @@ int main(void)
         cmocka_unit_test(test_limits_can_be_set), cmocka_unit_test(test_long_text_is_linear), cmocka_unit_test(test_foreign_bytes),
         cmocka_unit_test(test_big_numbers_stay), cmocka_unit_test(test_broken_json), cmocka_unit_test(test_memory_runs_out_anywhere),
         cmocka_unit_test(test_json_as_python_reads_it), cmocka_unit_test(test_changing_methods), cmocka_unit_test(test_javascript_values),
-        cmocka_unit_test(test_beyond_64_bits),
+        cmocka_unit_test(test_beyond_64_bits), cmocka_unit_test(test_dates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* The interpreter without memory, anywhere: every template of tests/data/jinja_cases.json is rendered again and again, with
- * its memory ending 48 bytes later each time; and one template that has every tag and operator is parsed so. A run either
+ * its memory ending 48 bytes later each time, and its steps one later; and one template that has every tag and operator is parsed so. A run either
  * says that memory ended, or gives what it gives with all the memory there is. */
 #define _POSIX_C_SOURCE 200809L
 #include "util.h"
@@ -40,6 +40,34 @@ static int render(const jinja_template *t, size_t pad, size_t memory, raw contex
     return jinja_render(t, v, variables(v, pad, context), &o, r, e);
 }
 
+/* As starve, of steps: the run ends at each of its first 400. */
+static size_t tire(const char *source, const jinja_syntax *syntax, raw context, uint64_t enough)
+{
+    pith_err e = {0};
+    jinja_result want, got;
+    jinja_template *t = jinja_parse("t", source, strlen(source), syntax, &e);
+    size_t stopped = 0;
+    if (!t) return 0;
+    jinja_var v = {.text = context.value, .len = context.len, .json = true};
+    int right = render(t, 0, 0, context, &want, &e);
+    for (uint64_t steps = enough; steps < enough + 400; steps++) {
+        pith_err why = {0};
+        jinja_options o = {.limits = {.steps = steps}, .now = &july};
+        int rc = jinja_render(t, &v, 1, &o, &got, &why);
+        if (rc && strstr(why.msg, "more steps than are allowed")) {
+            stopped++;
+            continue;
+        }
+        if (rc != right || (rc ? strcmp(why.msg, e.msg) : got.len != want.len || memcmp(got.text, want.text, got.len)))
+            fail_msg("%s: with %llu steps \"%s\", with all there are \"%s\"", source, (unsigned long long)steps, rc ? why.msg : got.text, right ? e.msg : want.text);
+        jinja_result_free(&got);
+        break;
+    }
+    jinja_result_free(&want);
+    jinja_free(t);
+    return stopped;
+}
+
 /* Returns how often it failed. */
 static size_t starve(const char *source, const jinja_syntax *syntax, raw context, size_t enough)
 {
@@ -70,7 +98,8 @@ static size_t starve(const char *source, const jinja_syntax *syntax, raw context
 static void test_every_case_starves(void **state)
 {
     (void)state;
-    size_t len, n = 0, failed = 0, none = 0;
+    size_t len, n = 0, failed = 0, stopped = 0, none = 0;
+    uint64_t first = 1;
     pith_err e = {0};
     raw context = {0};
     char *file = util_read("tests/data/jinja_cases.json", &len);
@@ -85,15 +114,19 @@ static void test_every_case_starves(void **state)
     for (; enough < CHUNK && render(t, CHUNK - enough, CHUNK, context, &r, &e); enough += STEP) none++;
     assert_true(none > 10 && enough < CHUNK / 2);
     jinja_result_free(&r);
+    jinja_var v = {.text = context.value, .len = context.len, .json = true};
+    for (jinja_options o = {.limits = {.steps = 1}}; jinja_render(t, &v, 1, &o, &r, &e); o.limits.steps++) first = o.limits.steps;
+    jinja_result_free(&r);
     jinja_free(t);
     for (json c = json_first(json_get(json_root(d), "cases")); c.node; c = json_next(c), n++) {
         json s = json_first(json_get(c, "syntax"));
         jinja_syntax syntax = {true, true, false};
         if (s.node) continue;
+        stopped += tire(json_str(json_get(c, "template")), &syntax, context, first);
         failed += starve(json_str(json_get(c, "template")), &syntax, context, enough > 2 * STEP ? enough - 2 * STEP : 0);
     }
     assert_true(n > 500);
-    if (failed <= 5 * n) fail_msg("%zu templates, memory ended %zu times", n, failed);
+    if (failed <= 5 * n || stopped <= 5 * n) fail_msg("%zu templates, memory ended %zu times, steps %zu", n, failed, stopped);
     json_free(d);
     free(file);
 }

@@ -142,7 +142,9 @@ static void put_char(jbuf *b, jval v, const spec *s)
     if (!jinja_number_as_int(v, &i)) wrong_type(r, 'c', v);
     else if (i < 0 || i > 0x10ffff || (i >= 0xd800 && i < 0xe000)) jinja_mem_fail(r, "OverflowError", "%lld is no character", (long long)i);
     else jinja_mem_putc(&t, (uint32_t)i, JOURS);
-    if (!r->failed) put_text(b, jinja_mem_done(&t), s);
+    spec right = *s;
+    if (!right.align) right.align = '>';
+    if (!r->failed) put_text(b, jinja_mem_done(&t), &right);
 }
 
 /* ---- % ---- */
@@ -379,8 +381,9 @@ static jval field(jrun *r, const jstr *f, braces *x)
         size_t begin = at, digits = at;
         while (at < f->n && (item ? f->p[at] != ']' : f->p[at] != '.' && f->p[at] != '[')) at++;
         int64_t i = number_at(f, &digits);
+        if (at == begin || (item && at >= f->n)) jinja_mem_fail(r, "ValueError", at == begin ? "Empty attribute in format string" : "Missing ']' in format string");
         const jstr *name = jinja_mem_slice(r, f, begin, at);
-        v = item ? jinja_eval_item(r, v, digits == at && at > begin ? jint(i) : jstrv(name)) : jinja_eval_attr(r, v, jstrv(name));
+        v = item ? jinja_eval_item(r, v, digits == at ? jint(i) : jstrv(name)) : jinja_eval_attr(r, v, jstrv(name));
         if (item) at++;
     }
     return v;

@@ -723,12 +723,118 @@ MORE = r"""
 {{ 'abc' is eq 'abc' }}{{ [1] is eq [1] }}{{ {} is eq {} }}{{ 1 is eq m.l.0 }}{{ 2 is divisibleby(2) }}{{ 1.5 is eq 1.5 }}{{ 'a' is in ['a'] and true or false }}
 {{ m.s | upper | lower | replace('é', 'e') }}{{ (m.s | upper)[0] }}{{ m.l | first | string | length }}{{ range(3) | list | length + 1 }}
 {{ '' if '' else '' }}{{ [] or {} or () or '' or 0 or none or false }}{{ 1 and 'a' and [] }}{{ range(0) or 'empty' }}{{ {}.keys() or 'e' }}{{ 0.0 or 'z' }}{{ ([] | map('abs')) and 'it' }}{{ undef or 'u' }}
+{{ '{:0=9,}|{:0<9,}|{:=09,}|{:<09,}|{:09,.1f}|{:09,%}|{:0=9}'.format(1234, 1234, -1234, 1234, 1234.5, 0.5, 7) }}
+{{ '{:.3}|{:.3}|{:.3}|{:.0}|{:.3}|{:.5}|{:#.3}|{:#.3}|{:.2}|{:.1}'.format(123456.0, 1e20, 0.0, 100.0, 123.0, 100.0, 123456.0, 1.0, 100.0, 10.0) }}
+{% set i, n = apple / 3 * 1e308 * 10, 0 %}{% set n = i - i %}{{ '{:.3}|{:.3}'.format(i, n) }}{{ '{:9.1f}|{:09}|{:,}'.format(i, i, i) }}{{ '%f %e' % (-i, n) }}{{ i is odd }}{{ i is even }}{{ n is odd }}{{ i ** 2 }}{{ 2 ** i }}{{ n | round }}{{ i | round }}{{ -i ** 0.5 }}
+{{ '{:c}|{:5c}|{:<5c}|'.format(97, 233, true + 64) }}{{ '%c|%5c|%-5c|' % (97, 'é', 8364) }}
+{{ '{:c}'.format(-1) }}
+{{ '{:c}'.format(1114112) }}
+{{ '{:+c}'.format(97) }}
+{{ '{:#c}'.format(97) }}
+{{ '{:.1c}'.format(97) }}
+{{ '%c' % -1 }}
+{{ '{:=5}'.format('a') }}
+{{ '{:+}'.format('a') }}
+{{ '{:05}|{:*<05}|{:<05}'.format('ab', 'ab', 'ab') }}
+{{ '{:99999999999999999999}'.format(1) }}
+{{ '%*d' % () }}
+{{ '%*d' % (1,) }}
+{{ '%d' % (('in' ~ 'f') | float) }}
+{{ '%.3s|%5.1f%%' % ('abcdef', 99.55) }}{{ '%s' % ('a',) }}{{ '%s' % [1] }}{{ '%s' % {'a': 1} }}
+{{ ('%s%r%d%s' | safe) % ('<', '<', 1, '<' | safe) }}{{ ('{}{!r}{:>5}{}{:d}' | safe).format('<', '<', '&', '<' | safe, 5) }}
+{{ '{0.a.b}{0[a].b}{0[a][b]}'.format({'a': {'b': 1}}) }}{{ '{0[0].a}{0[1]}'.format([{'a': 1}, 2]) }}
+{{ '{0[a}'.format({'a': 1}) }}
+{{ '{0[]}'.format({'a': 1}) }}
+{{ '{a!r:>6}|{a!s:<6}|'.format(a='x') }}
+{{ [{}] | groupby('k') | length }}{% for g in [{}] | groupby('k', default=none) %}{{ g.list }}{% endfor %}{% for g in [{}, {'k': 2}] | groupby('k', default=2) %}{{ g.grouper }}{{ g.list }}{% endfor %}
+{{ [{'a9b': 1, '9': 2, '99999999999999999999': 3}] | map(attribute='a9b') | list }}{{ [[1, 2]] | map(attribute='0') | list }}{{ [{'': 1}] | map(attribute='') | list }}{{ [{'a': {'': 2}}] | map(attribute='a.') | list }}
+{{ [{'a': 1, '': 2}] | sort(attribute='a,') }}
+{% for c in 'ǅǆǈǉǋǌǲǳᾈᾀᾼᾳῌῃῼῳᾰİıßſẞŉǰΐﬀﬓԱև' %}{{ c.isupper() }}{{ c.istitle() }}{{ c.islower() }}{{ c.title() }}{{ c.swapcase() }}{{ c.upper() }}{{ c.lower() }}{{ c | capitalize }} {% endfor %}
+{% for c in '\x85\xa0\u1680\u2000\u200a\u200b\u2028\u2029\u202f\u205f\u3000\u3001\x1c\x1f\x0e\x08\u1fff\u2060 \t\n\x0b\x0c\r' %}{{ c.isspace() }}{{ ('a' ~ c).strip() | length }}{{ c.isprintable() }}{% endfor %}
+{% for c in 'é٣²½Ⅷ一ªʰ_€\u0378\ue000😀\U0001d7ce' %}{{ c.isdigit() }}{{ c.isdecimal() }}{{ c.isnumeric() }}{{ c.isalnum() }}{{ c.isalpha() }}{{ c.isprintable() }}{% endfor %}
+{{ ('1' * 900) | float }}{{ ('1' * 801 ~ '.5') | float }}{{ ('0.' ~ '0' * 900 ~ '1') | float }}{{ ('1' * 850 ~ 'e-840') | float }}{{ ('1' ~ '0' * 850 ~ 'e-840') | float }}{{ ('1' * 850 ~ 'e-9999999') | float }}{{ ('0' * 850 ~ '1e9999999') | float }}{{ ('0.' ~ '0' * 900 ~ '1e+900') | float }}
+{{ '1e5.5' | float(7) }}{{ '1.5.5' | float(7) }}{{ '--1' | float(7) }}{{ '+-1' | int(7) }}{{ '' | float(7) }}{{ '_' | float(7) }}{{ '1e_5' | float(7) }}{{ '0x' | int(7, 16) }}{{ '0X1f' | int(7, 16) }}{{ '0B1' | int(7, 2) }}{{ '0O7' | int(7, 8) }}{{ '0z1' | int(7, 36) }}{{ 'Zz' | int(7, 36) }}{{ '1!' | int(7) }}{{ '9' | int(7, 8) }}
+{% for a in [1.0, 5.3, -7.5, 0.3, 1e16, 9.9, -0.7, 0.7] %}{% for b in [0.1, 0.3, -0.2, 3.0, 0.7, -1e-3, 1e300] %}{{ a // b }} {{ a % b }} {% endfor %}{% endfor %}
+{{ 1.5 | round(310) }}{{ 1e308 | round(-300) }}
+{{ 9223372036854775807 * 2 }}
+{{ m is callable }}{% macro q() %}{% endmacro %}{{ q is callable }}{{ q is iterable }}{{ q is sameas q }}{{ range(2) is sameas range(2) }}{{ (1,) is sameas (1,) }}
+{{ 0.5 is odd }}{{ -1.0 is odd }}{{ 1 is lt(2, 3) }}
+{{ 1 is divisibleby }}
+{{ none is eq }}
+{{ 'a' is foo }}
+{{ {}.items() | tojson }}
+{{ {'a': 1}.values() | list | tojson }}{{ [1, [2, 3]] | tojson(indent=0) }}{{ [1] | tojson(indent=-1) }}{{ {'a': [], 'b': {}} | tojson(indent=1) }}
+{{ [3, 1, 2] | map('string') | join('-') }}{{ {'b': 2} | map('upper') | list }}{{ 'ab' | map('upper') | list }}{{ range(3) | select('odd') | list }}
+{{ [true, 1, 1.0, '1', none] | unique | list }}{{ ([1, 2] | map('abs')) == ([1, 2] | map('abs')) }}{{ {(1, (2, [])): 1} is mapping }}
+{{ {([1],): 1} }}
+{{ {'a': 1} == [1] }}{{ [1, 2] == [1, 3] }}{{ {'a': 1, 'b': 2} == {'b': 2, 'a': 1} }}{{ {'a': 1}.items() == {'a': 2}.items() }}{{ {'a': 1}.keys() == {'a': 1, 'b': 2}.keys() }}{{ [[1, 2], [3]] < [[1, 2], [3, 4]] }}{{ [1, 'a'] < [1, 'b'] }}
+{{ 1e15 in range(5) }}{{ 1e300 in range(5) }}{{ ([1] | map('abs')) in [1] }}{{ namespace() in [1] }}{{ {namespace(): 1} | length }}{{ {range: 1} | length }}{{ {1.5: 2, none: 3}[1.5] }}{{ {range(2): 1} | length }}
+{{ 2.0 in {2: 1} }}{{ none in {none: 1} }}{{ (1, 2) in {(1, 2): 3} }}
+{% set d = dict(a=1, b=2, c=3, d=4, e=5, f=6, g=7, h=8, i=9, j=10, k=11, l=12, m=13, n=14, o=15, p=16, q=17, r=18, s=19, t=20) %}{% for k in 'abcdefghijklmnopqrstuvwxyz' %}{{ d.get(k, '-') }}{{ d[k ~ k] is defined }}{% endfor %}{{ {1: d, 2: d}[1] == d }}{{ dict(d, a=5, zz=6).zz }}{{ dict(d, a=5).a }}
+{{ (-3) // 2 }}{{ 3 // -2 }}{{ -4 // 2 }}{{ 4 % -2 }}{{ range(10, 0) | list }}{{ range(0, 10, -1) | list }}{{ range(-5, 5, 3) | list }}
+{{ m['x', 1] is defined }}{{ m.l[0:2, 1] is defined }}
+{{ f(*a, *b) }}
+{{ f(**a, *b) }}
+{{ f(a=1, *b) }}
+{{ f(a=1, b) }}
+{{ f(**a, b=1) }}
+{{ m.l[:,1] }}
+{{ m.l[1:,2] }}
+{{ m.l[::,2] }}
+{{ not not not 1 }}{{ - - 1 }}{{ + - + 1 }}{{ 1 if 2 else 3 if 4 else 5 }}{{ 'upper'.upper()('a') is defined }}
+{{ 1_a }}
+{{ 0xg }}
+{{ 0_1 }}
+{{ 0b1_ }}
+{{ 0x1__2 }}
+{{ 1e5_ }}
+{{ 1.2.3 }}
+{{ 123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890.5 }}
+{{ '\1\12\123\1234\8\9' | length }}{{ '\18' | length }}{{ "\'\"" }}{{ '\x41\u0041\U00000041' }}{{ '\
+' | length }}
+{% raw %}{{ x }}{% endraw -%}  y{% raw -%} a {%+ endraw %}
+{% raw %} {% endra %} {%- endraw %} z
+a{% raw %}{% endraw %}b{%-raw-%}  c  {%-endraw-%}  d
+{#- a -#} {#+ b -#} c {#d+#}
+{#-#}
+{##}x{#--#}y
+{{ strftime_now('%-e %e %-m %-%') }}
+{{ ''.join([]) }}{{ cycler('a').next() }}{{ [1, 2, 3] | batch(2) | map('list') | list }}{{ [1, 2, 3] | slice(2) | list }}{{ [1] | slice(3, 'x') | list }}
+{{ ['a', ['b', 'c']] | join('-', attribute=0) }}{{ [[1, 2], [3, 4]] | sum(attribute=1) }}{{ [[1, 2], [3, 4]] | sum(attribute='1', start=10) }}
+{% set ns = namespace() %}{% for i in [1, 2] %}{% set ns.l = loop %}{% endfor %}{{ ns.l.index }}{{ ns.l.length }}
+{% macro f(a, caller=none) %}{{ caller() if caller else a }}{% endmacro %}{{ f(1) }}{% call f(2) %}c{% endcall %}
+{% macro f(a) %}{{ caller() }}{{ kwargs }}{% endmacro %}{% call f(1, b=2, c=3) %}x{% endcall %}{% macro g() %}{{ kwargs }}{% endmacro %}{{ g(a=1) }}
+{% macro f(a, b=a ~ 'x', c=b) %}{{ a }}{{ b }}{{ c }}{% endmacro %}{{ f('q') }}{{ f('q', c='w') }}{{ f(b='e', a='r') }}
+{{ 'aXbXc'.rsplit('X', 1) }}{{ 'aaa'.rsplit('aa') }}{{ 'abab'.rfind('ab', 0, 3) }}{{ ' a b '.rsplit(none, 5) }}{{ 'a b c d'.rsplit(none, 2) }}{{ 'a b c d'.split(none, 2) }}{{ 'a,b'.split(',', -5) }}{{ 'é,b'.partition(',') }}{{ 'abc'.replace('b', '', 5) }}
+{{ 'Ab-cD'.title() }}{{ 'ΑΣΣ'.lower() }}{{ 'Σ'.lower() }}{{ 'aΣ b'.lower() }}{{ 'ΣΣ'.title() }}{{ '1Σ'.lower() }}{{ 'AΣ1'.lower() }}
 {{ big - 1 }}{{ big * 2 }}{{ big // 3 }}{{ big % 10 }}{{ big == 9007199254740993 }}{{ big | string }}{{ big | float }}{{ big | int }}{{ big | abs }}{{ big < 1e16 }}
 """
 SPECS = [f"{fill}{sign}{alt}{zero}{width}{comma}{prec}{kind}" for fill in ("", "<", "*^") for sign in ("", "+", " ") for alt in ("", "#")
          for zero in ("", "0") for width in ("", "9") for comma in ("", ",") for prec in ("", ".2") for kind in ("", "d", "x", "b", "s", "f", "e", "G", "%", "X", "o", "n", "c")]
 PERCENT = [f"%{flags}{width}{prec}{kind}" for flags in ("", "-", "0", "+", " ", "#", "-0", "+ ", "#0") for width in ("", "8") for prec in ("", ".0", ".3") for kind in "dxXofegGEsrc"]
 ANY = ["1", "-12345", "0", "2.5", "-0.001", "1e20", "true", "'text'", "'é'", "none", "[1]", "undef"]
+
+
+FILTERS = """abs attr batch capitalize center count d default dictsort e escape filesizeformat first float forceescape format groupby
+indent int items join last length list lower map max min reject rejectattr replace reverse round safe select selectattr slice sort
+string sum title tojson trim truncate unique upper urlencode wordcount""".split()
+METHODS = {"'ab'": """capitalize center count endswith find format index isalnum isalpha isascii isdecimal isdigit islower isnumeric isprintable isspace
+istitle isupper join ljust lower lstrip partition removeprefix removesuffix replace rfind rindex rjust rpartition rsplit rstrip split
+splitlines startswith strip swapcase title upper zfill""", "[1]": "copy count index", "(1,)": "count index", "range(2)": "count index",
+           "{'a': 1}": "copy get items keys values", "cycler(1)": "next reset"}
+GLOBALS = "range dict namespace joiner raise_exception strftime_now".split()
+
+
+def arguments():
+    """Nothing at all, one of each odd kind, and far too many."""
+    # Of what these are given wrongly, pith reads more than Python.
+    lenient = "attr center indent sort truncate trim groupby splitlines ljust rjust zfill dict namespace".split()
+    cases = []
+    for inside in ("", "none", "undef", "[]", "1.5", "-1", "nope=1", "1, 2, 3, 4, 5, 6, 7, 8, 9"):
+        cases += [f"{{{{ 'ab' | {f}({inside}) | string }}}}" for f in FILTERS]
+        cases += [f"{{{{ {v}.{m}({inside}) | string }}}}" for v, names in METHODS.items() for m in names.split()]
+        cases += [f"{{{{ {g}({inside}) | string }}}}" for g in GLOBALS]
+    return [c for c in cases if not any(f" {x}(" in c or f".{x}(" in c for x in lenient) or "nope" in c or "9)" in c or "()" in c]
 
 
 def formats(rng):
@@ -738,7 +844,7 @@ def formats(rng):
 
 def main():
     rng = random.Random(7)
-    cases = [(t, True, True, False) for t in (STATEMENTS + MORE.lstrip("\n")).strip("\n").split("\n") + formats(rng)]
+    cases = [(t, True, True, False) for t in (STATEMENTS + MORE.lstrip("\n")).strip("\n").split("\n") + arguments() + formats(rng)]
     cases += [(t, trim, trim ^ swap, keep) for t in SPACES for trim in (True, False) for swap in (True, False) for keep in (True, False)]
     every = [f"{{{{ ({v}){s} }}}}" for v in VALUES for s in SUFFIXES if s != '[::-1]' or v[0] in "'[("]  # else folded away
     cases += [(t, True, True, False) for t in (every if HUNT else rng.sample(every, 420))]
