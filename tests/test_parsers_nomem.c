@@ -152,6 +152,19 @@ static int decode(const void *what, uint64_t *sum, pith_err *e)
     return rc;
 }
 
+static int token_texts(const void *what, uint64_t *sum, pith_err *e)
+{
+    int rc = 0;
+    for (int32_t id = 0; id < 3 && !rc; id++) {
+        char *out = NULL;
+        size_t len = 0;
+        rc = tokenizer_token_text(what, id, &out, &len, e);
+        if (!rc) *sum = mix(*sum, out, len);
+        mem_free(out);
+    }
+    return rc;
+}
+
 static void test_long_texts(void **state)
 {
     (void)state;
@@ -162,8 +175,37 @@ static void test_long_texts(void **state)
         if (!t) fail_msg("%s", e.msg);
         assert_true(every(encode, t) > 10);
         assert_true(every(decode, t) > 5);
+        assert_true(every(token_texts, t) > 5);
         tokenizer_free(t);
     }
+}
+
+/* Pieces that spell bytes, as Rust's from_str_radix reads them: hexadecimal digits of either case, and a plus sign. */
+static void test_byte_pieces(void **state)
+{
+    (void)state;
+    static const char json[] = "{\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"}]},\"model\":{\"type\":\"BPE\",\"merges\":[],\"vocab\":{"
+                               "\"<0x41>\":0,\"<0x4a>\":1,\"<0x4F>\":2,\"<0x+A>\":3,\"<0xG1>\":4,\"<0x4G>\":5,\"<0x4->\":6,\"<0x41)\":7,\"<1x41>\":8,\"<0x+>\":9,\"<0xc3>\":10,\"<0xA9>\":11,"
+                               "\"<0xFf>\":12,\"<0x/0>\":13,\"<0x@0>\":14,\"<0x`0>\":15,\"<0x:0>\":16,\"a\":17}}}";
+    static const char *const want[] = {"A", "J", "O", "\n", "<0xG1>", "<0x4G>", "<0x4->", "<0x41)", "<1x41>", "<0x+>", "\xef\xbf\xbd", "\xef\xbf\xbd", "\xef\xbf\xbd",
+                                       "<0x/0>", "<0x@0>", "<0x`0>", "<0x:0>", "a"};
+    pith_err e = {{0}};
+    tokenizer *t = tokenizer_from_json("t", json, sizeof json - 1, &e);
+    if (!t) fail_msg("%s", e.msg);
+    for (int32_t id = 0; id < 18; id++) {
+        char *out = NULL;
+        size_t len;
+        assert_int_equal(tokenizer_decode(t, &id, 1, false, &out, &len, &e), 0);
+        assert_string_equal(out, want[id]);
+        mem_free(out);
+    }
+    static const int32_t both[] = {10, 11};
+    char *out = NULL;
+    size_t len;
+    assert_int_equal(tokenizer_decode(t, both, 2, false, &out, &len, &e), 0);
+    assert_string_equal(out, "\xc3\xa9");
+    mem_free(out);
+    tokenizer_free(t);
 }
 
 /* ---- weights ---- */
@@ -220,7 +262,7 @@ static void test_chunks(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_csv), cmocka_unit_test(test_long_texts), cmocka_unit_test(test_binding), cmocka_unit_test(test_chunks)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_csv), cmocka_unit_test(test_long_texts), cmocka_unit_test(test_byte_pieces), cmocka_unit_test(test_binding), cmocka_unit_test(test_chunks)};
     if (mem_set(door, NULL)) return 1;
     return cmocka_run_group_tests(tests, files_setup, files_teardown);
 }
