@@ -1,4 +1,5 @@
-/* generation_config.json and config.json: what transformers' GenerationConfig means by them, key by key, and what is refused. */
+/* generation_config.json and config.json: what transformers' GenerationConfig means by them, key by key, and what is refused; and what
+ * sentence-transformers writes beside a model that makes vectors. */
 #include "files.h"
 #include "engine.h"
 
@@ -141,9 +142,96 @@ static void test_refusals(void **state)
     }
 }
 
+/* ---- vectors ---- */
+
+#define MODULES(path0, path1) "[{\"type\":\"sentence_transformers.models.Transformer\",\"path\":\"" path0 "\"},{\"type\":\"sentence_transformers.models.Pooling\",\"path\":\"" path1 "\"}]"
+#define PLAIN MODULES("", "1_Pooling")
+static void write_or_remove(const char *name, const char *text)
+{
+    if (text) files_write(name, text, strlen(text));
+    else unlink(files_path(name));
+}
+
+static void test_vectors(void **state)
+{
+    (void)state;
+    /* refused: why there are no vectors; error: why there is no model. */
+    static const struct {
+        const char *modules, *pooling, *lengths, *prompts;
+        pith_pooling how;
+        size_t max_length;
+        const char *prompt, *refused, *error;
+    } cases[] = {
+        {NULL, "{", "{", "{", PITH_POOLING_MEAN, 0, NULL, NULL, NULL}, /* without modules.json the others are no part of it */
+        {PLAIN, "{}", NULL, NULL, PITH_POOLING_MEAN, 0, NULL, NULL, NULL},
+        {MODULES(".", "1_Pooling"), "{\"pooling_mode\":null}", "{}", "{}", PITH_POOLING_MEAN, 0, NULL, NULL, NULL},
+        {MODULES("./", "1_Pooling"), "{\"pooling_mode\":\"cls\"}", "{\"max_seq_length\":7}", NULL, PITH_POOLING_CLS, 7, NULL, NULL, NULL},
+        {PLAIN, "{\"pooling_mode\":[\"max\"]}", "{\"max_seq_length\":100,\"do_lower_case\":true}", NULL, PITH_POOLING_MAX, 64, NULL, NULL, NULL},
+        {PLAIN, "{\"word_embedding_dimension\":8,\"embedding_dimension\":null}", NULL, "{\"default_prompt_name\":\"q\",\"prompts\":{\"q\":\"ask: \",\"d\":\"\"}}", PITH_POOLING_MEAN, 0, "ask: ", NULL, NULL},
+        {PLAIN, "{}", NULL, "{\"default_prompt_name\":\"d\",\"prompts\":{\"q\":\"ask: \",\"d\":\"\"}}", PITH_POOLING_MEAN, 0, NULL, NULL, NULL},
+        {PLAIN, "{\"include_prompt\":false}", NULL, NULL, PITH_POOLING_MEAN, 0, NULL, NULL, NULL}, /* there is no prompt */
+        {PLAIN, "{\"include_prompt\":false}", NULL, "{\"default_prompt_name\":\"q\",\"prompts\":{\"q\":\"a\"}}", PITH_POOLING_MEAN, 0, "a", "include_prompt", NULL},
+        {MODULES("0_Transformer", "1_Pooling"), "{}", NULL, NULL, PITH_POOLING_MEAN, 0, NULL, "the encoder is in folder 0_Transformer", NULL},
+        {"[]", NULL, NULL, NULL, PITH_POOLING_MEAN, 0, NULL, "0 modules; a Transformer and a Pooling are needed", NULL},
+        {"[{\"type\":\"other.Transformer\"}]", NULL, NULL, NULL, PITH_POOLING_MEAN, 0, NULL, "module 0 is other.Transformer", NULL},
+        {"[{\"type\":\"Transformer\"}]", NULL, NULL, NULL, PITH_POOLING_MEAN, 0, NULL, "1 modules", NULL},
+        {PLAIN, "{\"include_prompt\":3}", NULL, NULL, 0, 0, NULL, NULL, "include_prompt: expected true or false, found 3"},
+        {PLAIN, "{\"pooling_mode\":3}", NULL, NULL, 0, 0, NULL, NULL, "pooling_mode: expected a string, found 3"},
+        {PLAIN, "{\"word_embedding_dimension\":9}", NULL, NULL, 0, 0, NULL, NULL, "word_embedding_dimension: expected the model's hidden size, found 9"},
+        {PLAIN, "{\"embedding_dimension\":9}", NULL, NULL, 0, 0, NULL, NULL, "embedding_dimension: expected the model's hidden size, found 9"},
+        {PLAIN, "{\"word_embedding_dimension\":0}", NULL, NULL, 0, 0, NULL, NULL, "word_embedding_dimension: expected a whole number"},
+        {PLAIN, "{\"embedding_dimension\":\"x\"}", NULL, NULL, 0, 0, NULL, NULL, "embedding_dimension: expected a whole number"},
+        {PLAIN, "{\"pooling_mode_max_tokens\":3}", NULL, NULL, 0, 0, NULL, NULL, "pooling_mode_max_tokens: expected true or false"},
+        {PLAIN, "[]", NULL, NULL, 0, 0, NULL, NULL, "expected an object, found an array"},
+        {PLAIN, "{", NULL, NULL, 0, 0, NULL, NULL, "not valid JSON"},
+        {PLAIN, NULL, NULL, NULL, 0, 0, NULL, NULL, "1_Pooling/config.json: is not there"},
+        {MODULES("", "../x"), NULL, NULL, NULL, 0, 0, NULL, NULL, "expected a folder in the model's directory, found \"../x\""},
+        {MODULES("", "a//.."), NULL, NULL, NULL, 0, 0, NULL, NULL, "expected a folder in the model's directory"},
+        {MODULES("", "/x"), NULL, NULL, NULL, 0, 0, NULL, NULL, "expected a folder in the model's directory"},
+        {MODULES("", ""), NULL, NULL, NULL, 0, 0, NULL, NULL, "expected a folder in the model's directory"},
+        {MODULES("", ".a/a./b"), NULL, NULL, NULL, 0, 0, NULL, NULL, ".a/a./b/config.json: is not there"},
+        {"[{}]", NULL, NULL, NULL, 0, 0, NULL, NULL, "[0].type is missing"},
+        {"[{\"type\":\"x\",\"path\":3}]", NULL, NULL, NULL, 0, 0, NULL, NULL, "[0].path: expected a string, found 3"},
+        {"[3]", NULL, NULL, NULL, 0, 0, NULL, NULL, "[0]: expected an object, found 3"},
+        {"{}", NULL, NULL, NULL, 0, 0, NULL, NULL, "expected an array, found an object"},
+        {PLAIN, "{}", "[]", NULL, 0, 0, NULL, NULL, "sentence_bert_config.json: expected an object"},
+        {PLAIN, "{}", "{\"max_seq_length\":0}", NULL, 0, 0, NULL, NULL, "max_seq_length: expected a whole number"},
+        {PLAIN, "{}", "{\"do_lower_case\":3}", NULL, 0, 0, NULL, NULL, "do_lower_case: expected true or false"},
+        {PLAIN, "{}", NULL, "[]", 0, 0, NULL, NULL, "config_sentence_transformers.json: expected an object"},
+        {PLAIN, "{}", NULL, "{\"default_prompt_name\":3}", 0, 0, NULL, NULL, "default_prompt_name: expected a string"},
+        {PLAIN, "{}", NULL, "{\"default_prompt_name\":\"q\"}", 0, 0, NULL, NULL, "prompts is missing"},
+        {PLAIN, "{}", NULL, "{\"default_prompt_name\":\"q\",\"prompts\":{}}", 0, 0, NULL, NULL, "prompts.q is missing"},
+    };
+    files_mkdir("1_Pooling");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        pith_err e = {{0}};
+        pith_model *m = calloc(1, sizeof *m);
+        assert_non_null(m);
+        m->dims = (model_dims){.hidden = 8, .vocab = 100, .max_positions = 64, .n_types = 1};
+        write_or_remove("modules.json", cases[i].modules);
+        write_or_remove("1_Pooling/config.json", cases[i].pooling);
+        write_or_remove("sentence_bert_config.json", cases[i].lengths);
+        write_or_remove("config_sentence_transformers.json", cases[i].prompts);
+        int bad = engine_modules(m, files_dir, &e);
+        const engine_vectors *v = &m->vectors;
+        if (cases[i].error) {
+            if (!bad || !strstr(e.msg, cases[i].error)) fail_msg("case %zu: \"%s\" does not say \"%s\"", i, e.msg, cases[i].error);
+        } else {
+            if (bad) fail_msg("case %zu: %s", i, e.msg);
+            assert_int_equal(v->pooling, cases[i].how);
+            assert_int_equal(v->max_length, cases[i].max_length);
+            if (cases[i].prompt) assert_string_equal(v->prompt, cases[i].prompt);
+            else assert_null(v->prompt);
+            if (!cases[i].refused != !v->refused || (v->refused && !strstr(v->refused, cases[i].refused)))
+                fail_msg("case %zu: refused with \"%s\"", i, v->refused ? v->refused : "nothing");
+        }
+        pith_model_close(m);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_defaults), cmocka_unit_test(test_sampling), cmocka_unit_test(test_ids),
-                                       cmocka_unit_test(test_what_is_not_followed), cmocka_unit_test(test_refusals)};
+                                       cmocka_unit_test(test_what_is_not_followed), cmocka_unit_test(test_refusals), cmocka_unit_test(test_vectors)};
     return cmocka_run_group_tests(tests, files_setup, files_teardown);
 }
