@@ -25,7 +25,8 @@ assert abs(r["macro_f1"] - sum(f) / len(f)) < 1e-12' "$1" "$2"
     same 2000 1753
 }
 
-@test "IMDB at 256 tokens: exactly 1710 of 2000" {
+@test "IMDB at 256 tokens: exactly 1710 of 2000 (LONG=1)" {
+    [ -n "${LONG:-}" ] || { echo "# skip: make test-long reads them at 256 tokens too"; skip "make test-long reads them at 256 tokens too"; }
     need data/imdb_test_2000.csv models/distilbert-imdb-sst2-small
     [[ $PITH != *san/pith ]] || skip "too slow under a sanitizer"
     output=$("$PITH" eval -q -m "$REVIEWS" -f "$SHARED/data/imdb_test_2000.csv" --max-length 256 --json)

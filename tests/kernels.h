@@ -17,7 +17,8 @@ static inline int quick(void)
 }
 static inline size_t cases(size_t full) { return quick() ? full / 20 + 1 : full; }
 
-static uint64_t seed = 88172645463325252u;
+#define FIRST_SEED 88172645463325252u
+static uint64_t seed = FIRST_SEED;
 static inline uint32_t rnd(void)
 {
     seed ^= seed << 13, seed ^= seed >> 7, seed ^= seed << 17;

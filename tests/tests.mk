@@ -29,29 +29,30 @@ space := $(empty) $(empty)
 PARSER_TESTS := $(addprefix test_,header safetensors torch torch_golden zip pickle scan sniff shards json jtext csv chunks tokenizer \
   tokenizer_files tokenizer_golden bpe bpe_golden spm unicode normalize jinja chat convert_config convert_plan manifest verify prompts http)
 ASAN := CFLAGS="-O1 -g -fno-omit-frame-pointer" SAN="-fsanitize=address,undefined -fno-sanitize-recover=all"
+# Lines with it begin with +: make does not see the $(MAKE) in it, and would keep its jobs to itself.
 SUBMAKE := $(MAKE) --no-print-directory
 parallel = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(or $(JOBS),$(shell nproc)))
 test:
 	@tools/deps.sh build test
-	@$(SUBMAKE) $(parallel) check
+	+@$(SUBMAKE) $(parallel) check
 # Branches of the parsers that the stored tests take. Bars on time and memory are not for this build: what fails there is told.
 coverage:
-	@$(SUBMAKE) $(parallel) all BUILD=build
+	+@$(SUBMAKE) $(parallel) all BUILD=build
 	@find build/coverage -name '*.gcda' -delete 2>/dev/null || true
-	@$(SUBMAKE) $(parallel) BUILD=build/coverage KERNELS=build CFLAGS="-O0 -g" SAN="--coverage -fprofile-update=atomic" build/coverage/pith $(PARSER_TESTS:%=build/coverage/tests/%)
+	+@$(SUBMAKE) $(parallel) BUILD=build/coverage KERNELS=build CFLAGS="-O0 -g" SAN="--coverage -fprofile-update=atomic" build/coverage/pith $(PARSER_TESTS:%=build/coverage/tests/%)
 	@BUILD=build/coverage PITH=build/coverage/pith TEST_TAIL=5 tests/run.sh '^($(subst $(space),|,$(PARSER_TESTS))|corpus_.*|bounds.sh|cli_(hostile|tokenize|template|batch|options).*)$$$$' || true
 	@$(PYTHON) tests/coverage.py build/coverage $(if $(V),-v)
 # Everything; hours. LONG=1 runs tests/long too, among it the sanitizers over every test (asan.sh, tsan.sh).
 test-long:
 	@tools/deps.sh build test tsan long
-	@LONG=1 TEST_TAIL=200 $(SUBMAKE) $(parallel) check
+	+@LONG=1 TEST_TAIL=200 $(SUBMAKE) $(parallel) check
 check: all tests tools $(if $(SAN)$(filter-out build,$(BUILD)),,asan-parsers)
 	@BUILD=$(BUILD) PITH=./$(PITH) $(if $(filter asan-parsers,$^),SANITIZED=build/parsers SANITIZED_TESTS="$(PARSER_TESTS)") tests/run.sh '$(ONLY)'
 asan:
 	@tools/deps.sh build test
 	@$(SUBMAKE) $(parallel) check BUILD=build/asan $(ASAN)
 asan-parsers: all
-	@$(SUBMAKE) --quiet BUILD=build/parsers KERNELS=build $(ASAN) $(PARSER_TESTS:%=build/parsers/tests/%)
+	+@$(SUBMAKE) --quiet BUILD=build/parsers KERNELS=build $(ASAN) $(PARSER_TESTS:%=build/parsers/tests/%)
 # clang's OpenMP runtime and its race detector understand each other; gcc's do not.
 tsan:
 	@tools/deps.sh build test tsan
