@@ -25,15 +25,15 @@ assert abs(r["macro_f1"] - sum(f) / len(f)) < 1e-12' "$1" "$2"
     same 2000 1753
 }
 
-@test "IMDB at 256 tokens: exactly 1710 of 2000 (LONG=1)" {
-    [ -n "${LONG:-}" ] || { echo "# skip: make test-long reads them at 256 tokens too"; skip "make test-long reads them at 256 tokens too"; }
+@test "IMDB at 256 tokens: exactly 1710 of 2000" {
     need data/imdb_test_2000.csv models/distilbert-imdb-sst2-small
     [[ $PITH != *san/pith ]] || skip "too slow under a sanitizer"
     output=$("$PITH" eval -q -m "$REVIEWS" -f "$SHARED/data/imdb_test_2000.csv" --max-length 256 --json)
     same 2000 1710
 }
 
-@test "the bundled model on IMDB: what its card says, at least 87%" {
+@test "the bundled model on IMDB: what its card says, at least 87% (LONG=1)" {
+    [ -n "${LONG:-}" ] || { echo "# skip: make test-long measures it"; skip "make test-long measures it"; }
     need data/imdb_test_2000.csv
     [[ $PITH != *san/pith ]] || skip "too slow under a sanitizer"
     output=$("$PITH" eval -q -f "$SHARED/data/imdb_test_2000.csv" --json)

@@ -2,7 +2,7 @@
 What it writes is read by the few lines of `tensors` below, and compared with what torch read from the source. Where it
 refuses, nothing may be left behind. Speaks TAP.
 convert_torch.py PITH [fixtures|again|live|models|corpus|memory]..."""
-import functools, glob, hashlib, json, os, resource, shutil, struct, subprocess, sys, tempfile, zipfile
+import glob, hashlib, importlib.metadata, importlib.util, json, os, resource, shutil, struct, subprocess, sys, tempfile, zipfile
 
 PITH, HERE = sys.argv[1], os.path.dirname(os.path.abspath(__file__))
 MAKE = [sys.executable, os.path.join(HERE, "../tools/make_torch_fixtures.py")]
@@ -37,6 +37,10 @@ def tensors(path):
             out[name], at = (x["dtype"], x["shape"], b[8 + n + begin : 8 + n + end]), end
         assert len(b) == 8 + n + at
     return out, meta
+
+
+def have_torch():
+    return all(map(importlib.util.find_spec, ("torch", "numpy")))
 
 
 def spent():
@@ -102,19 +106,13 @@ def fixtures(tmp):
 def again(tmp):
     """The fixtures are what their generator writes."""
     name, version = "tools/make_torch_fixtures.py writes tests/golden/torch byte for byte", "1.13"
-    r = subprocess.run([sys.executable, "-c", "import torch; print(torch.__version__)"], capture_output=True, text=True)
-    if not r.stdout.startswith(version):
+    if not have_torch() or not importlib.metadata.version("torch").startswith(version):
         return print("# skip: no torch %s for %s\nok - %s # skip no torch %s" % (version, sys.executable, name, version))
     made = os.path.join(tmp, "made")
     subprocess.run([*MAKE, made], check=True, capture_output=True)
     r = subprocess.run(["diff", "-rq", made, os.path.join(HERE, "golden/torch")], capture_output=True, text=True)
     tap(r.returncode == 0, name, r.stdout + r.stderr)
     shutil.rmtree(made)
-
-
-@functools.cache
-def have_torch():
-    return subprocess.run([sys.executable, "-c", "import torch, numpy"], capture_output=True).returncode == 0
 
 
 def live(tmp):
