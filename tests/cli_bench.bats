@@ -68,7 +68,8 @@ assert all(float(l.split(",")[8]) > 0 for l in lines[1:])
     [[ $output == *"parameters"*"kernels"*"limits:"*"GB/s read"*"| encode | 8 | 128 |"* ]]
 }
 
-@test "a shape of random weights is measured and removed" {
+@test "a shape of random weights is measured and removed (LONG=1)" {
+    [ -n "${LONG:-}" ] || { echo "# skip: make test-long does"; skip "make test-long does"; }
     run --separate-stderr "$PITH" bench --shape smollm2-135m --dtype q8 --seconds 0 --quick --format jsonl
     [ "$status" = 0 ]
     py 'assert [r["work"] for r in rows] == ["limits", "prefill", "decode"] and rows[1]["unit"] == "GOP/s", rows'

@@ -378,7 +378,7 @@ P
     done
 }
 
-need_torch() { /usr/bin/python3 -c 'import torch' 2>/dev/null || { echo "# skip: no torch for python3"; skip "no torch for python3"; }; }
+need_torch() { /usr/bin/python3 -c 'import importlib.util, sys; sys.exit(not importlib.util.find_spec("torch"))' || { echo "# skip: no torch for python3"; skip "no torch for python3"; }; }
 
 @test "PyTorch checkpoints: every tensor is what torch reads; shared ones are written once" {
     need_torch

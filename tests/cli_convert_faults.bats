@@ -1,8 +1,9 @@
 # pith convert: the target is what it was, or whole, whatever fails: calls, disks, signals, other runs. PITH_KILLS: how often it
-# is killed. LONG=1: larger sweeps.
+# is killed (40, or 200). LONG=1: larger sweeps.
 bats_require_minimum_version 1.5.0
 setup() {
-    kills=${PITH_KILLS:-200}
+    kills=${PITH_KILLS:-${LONG:+200}}
+    kills=${kills:-40}
     load cli
     load faults
     DEBRIS='.pith-*'

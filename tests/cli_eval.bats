@@ -32,7 +32,8 @@ assert abs(r["macro_f1"] - sum(f) / len(f)) < 1e-12' "$1" "$2"
     same 2000 1710
 }
 
-@test "the bundled model on IMDB: what its card says, at least 87%" {
+@test "the bundled model on IMDB: what its card says, at least 87% (LONG=1)" {
+    [ -n "${LONG:-}" ] || { echo "# skip: make test-long measures it"; skip "make test-long measures it"; }
     need data/imdb_test_2000.csv
     [[ $PITH != *san/pith ]] || skip "too slow under a sanitizer"
     output=$("$PITH" eval -q -f "$SHARED/data/imdb_test_2000.csv" --json)

@@ -2,7 +2,7 @@
 What it writes is read by the few lines of `tensors` below, and compared with what torch read from the source. Where it
 refuses, nothing may be left behind. Speaks TAP.
 convert_torch.py PITH [fixtures|again|live|models|corpus|memory]..."""
-import glob, hashlib, json, os, resource, shutil, struct, subprocess, sys, tempfile, zipfile
+import glob, hashlib, importlib.metadata, importlib.util, json, os, resource, shutil, struct, subprocess, sys, tempfile, zipfile
 
 PITH, HERE = sys.argv[1], os.path.dirname(os.path.abspath(__file__))
 MAKE = [sys.executable, os.path.join(HERE, "../tools/make_torch_fixtures.py")]
@@ -37,6 +37,10 @@ def tensors(path):
             out[name], at = (x["dtype"], x["shape"], b[8 + n + begin : 8 + n + end]), end
         assert len(b) == 8 + n + at
     return out, meta
+
+
+def have_torch():
+    return all(map(importlib.util.find_spec, ("torch", "numpy")))
 
 
 def spent():
@@ -102,18 +106,13 @@ def fixtures(tmp):
 def again(tmp):
     """The fixtures are what their generator writes."""
     name, version = "tools/make_torch_fixtures.py writes tests/golden/torch byte for byte", "1.13"
-    r = subprocess.run([sys.executable, "-c", "import torch; print(torch.__version__)"], capture_output=True, text=True)
-    if not r.stdout.startswith(version):
+    if not have_torch() or not importlib.metadata.version("torch").startswith(version):
         return print("# skip: no torch %s for %s\nok - %s # skip no torch %s" % (version, sys.executable, name, version))
     made = os.path.join(tmp, "made")
     subprocess.run([*MAKE, made], check=True, capture_output=True)
     r = subprocess.run(["diff", "-rq", made, os.path.join(HERE, "golden/torch")], capture_output=True, text=True)
     tap(r.returncode == 0, name, r.stdout + r.stderr)
     shutil.rmtree(made)
-
-
-def have_torch():
-    return subprocess.run([sys.executable, "-c", "import torch, numpy"], capture_output=True).returncode == 0
 
 
 def live(tmp):
@@ -135,13 +134,16 @@ def live(tmp):
 
 def models(tmp):
     """safetensors -> torch.save -> pith convert: the same logits to the bit, by the same config."""
-    for i, name in enumerate(["distilbert-f32", "distilbert-sharded", "bert-legacy", "llama-odd", "llama3-rope-bf16-sharded", "qwen2-tied-bf16"]):
+    names = ["distilbert-f32", "distilbert-sharded", "bert-legacy", "llama-odd", "llama3-rope-bf16-sharded", "qwen2-tied-bf16"]
+    if have_torch():
+        subprocess.run([*MAKE, *(a for i, n in enumerate(names) for a in ("--model", os.path.join(HERE, "golden/models", n), os.path.join(tmp, n), *["legacy"][: i % 2]))],
+                       check=True, capture_output=True)
+    for name in names:
         what = "a model through torch.save and back computes the same bits: " + name
         if not have_torch():
             print("# skip: no torch for %s\nok - %s # skip no torch" % (sys.executable, what))
             continue
-        source, made, back = os.path.join(HERE, "golden/models", name), os.path.join(tmp, "made"), os.path.join(tmp, "back")
-        subprocess.run([*MAKE, "--model", source, made, *(["legacy"] if i % 2 else [])], check=True, capture_output=True)
+        source, made, back = os.path.join(HERE, "golden/models", name), os.path.join(tmp, name), os.path.join(tmp, "back")
         status, err, wrong = convert(made, back)
         if not wrong and status:
             wrong = "refused: " + err
@@ -205,16 +207,17 @@ def views(n):
 
 
 def memory(tmp):
-    """How much memory and time a checkpoint costs beside its own size, be it taken or refused."""
-    big, one = 50 << 20, views(1)[2:-1]
+    """How much memory and time a checkpoint costs beside its own size, be it taken or refused. LONG=1: of larger ones."""
+    big, one = (50 if os.environ.get("LONG") else 16) << 20, views(1)[2:-1]
+    many = 420000 if os.environ.get("LONG") else 105000
     model = b"\x80\x02}(X\5\0\0\0model" + one + text(b"log")
-    cases = [("100,000 memo entries", views(14290), 14290), ("420,000 tensors", views(420000), 420000),
-             ("50 MB of strings beside", model + b"](" + text(b"x" * 40) * (big // 45) + b"eu.", 1),
-             ("a string of 50 MB beside", model + text(b"x" * big) + b"u.", 1),
+    cases = [("100,000 memo entries", views(14290), 14290), ("%d tensors" % many, views(many), many),
+             ("strings beside", model + b"](" + text(b"x" * 40) * (big // 45) + b"eu.", 1),
+             ("one long string beside", model + text(b"x" * big) + b"u.", 1),
              ("a far memo entry", b"\x80\x02" + text(b"x" * big) + b"r" + struct.pack("<I", big) + b".", 0)]
     for what, b in [("empty tuples", b")"), ("empty lists", b"]"), ("empty dicts", b"}"), ("marks", b"("), ("None", b"N"), ("empty sets", b"\x8f"),
                     ("nested tuples", b"\x85"), ("OrderedDicts", b"ccollections\nOrderedDict\n)R"), ("memo entries", b"q\0"), ("lists in lists", b"]a")]:
-        cases.append(("50 MB of " + what, b"\x80\x02]" + b * (big // len(b)) + b".", 0))
+        cases.append(("many " + what, b"\x80\x02]" + b * (big // len(b)) + b".", 0))
     cases += [("one storage named anew", b"\x80\x02](" + one[one.index(b"((") + 1 : one.index(b"Q")] + b"q\x20" + b"h\x20Q" * (big // 3) + b".", 0),
               ("OrderedDicts in a list", b"\x80\x02](ccollections\nOrderedDict\nq\1)q\2" + b"h\1h\2R" * (big // 5) + b".", 0)]
     if PITH.endswith("san/pith"):

@@ -20,10 +20,15 @@ if ((seconds == 0)); then
 elif ! tools/fuzz.sh --can; then
     say ok "new inputs # skip no clang with libFuzzer; install it: tools/deps.sh tsan"
 else
-    export SECONDS_TO_FUZZ=$(((seconds + $(wc -w <<<"$names") - 1) / $(wc -w <<<"$names")))
+    # Whole seconds each; what is left over goes to the first ones.
+    n=$(wc -w <<<"$names") each=$((seconds / $(wc -w <<<"$names"))) more=$((seconds % $(wc -w <<<"$names")))
+    share() { # seconds: of names from stdin, in two processes
+        (($1 == 0)) || SECONDS_TO_FUZZ=$1 xargs -r -P 2 -n $(((n + 3) / 4)) tools/fuzz.sh
+    }
     # shellcheck disable=SC2086
-    if tools/fuzz.sh --build $names >"$log" 2>&1 && xargs -P 2 -n 1 tools/fuzz.sh >"$log" 2>&1 <<<"$names"; then
-        say ok "$(awk '{ n += $2 } END { print n + 0 }' "$log") new inputs, $SECONDS_TO_FUZZ s each"
+    if tools/fuzz.sh --build $names >"$log" 2>&1 && head -$more <<<"$names" | share $((each + 1)) >"$log" 2>&1 &&
+        tail -n +$((more + 1)) <<<"$names" | share $each >>"$log" 2>&1; then
+        say ok "$(awk '{ n += $2 } END { print n + 0 }' "$log") new inputs in $seconds s"
     else
         say "not ok" "an input that fails"
     fi

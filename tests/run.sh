@@ -79,7 +79,7 @@ tell() { # of those that have ended since it was last called
     done
 }
 # Those beside others first, each of the two halves with the slowest of last time first: "alone seconds index".
-order=$(for i in "${!names[@]}"; do echo "${alone[i]} $(awk -v n="${names[i]}" '$1 == n { t = $2 } END { print t != "" ? t : n ~ /\./ ? 99 : 0 }' "$seconds") $i"; done |
+order=$(for i in "${!names[@]}"; do echo "${alone[i]} $(awk -v n="${names[i]}" '$1 == n { t = $2 } END { print t != "" ? t : n ~ /\./ ? 99 : n ~ /^asan:/ ? 9 : 0 }' "$seconds") $i"; done |
     sort -k1,1n -k2,2nr -k3,3n)
 while read -r by_itself _ i; do
     [[ -n $i ]] || continue

@@ -72,6 +72,7 @@ static void test_bits(void **state)
             for (size_t t = 0; t < 3; t++)
                 for (size_t b = 0; b < 5; b++) {
                     if (i % 3 && (t == 1 || b % 2)) continue; /* the quantised: fewer of each */
+                    if (!util_long() && (i / 3 + k + t + b) % 3) continue; /* a third, another for each model and set */
                     if (hash_of(&g, threads[t], kernel_at(k)->name, as, batches[b]) != want)
                         fail_msg("%s %s: other bits with %s, %d threads, batch %zu", name, as, kernel_at(k)->name, threads[t],
                                  batches[b]);
@@ -81,7 +82,7 @@ static void test_bits(void **state)
         golden_free(&g);
     }
     printf("# %zu runs, one hash a model and type\n", runs);
-    assert_true(runs >= 81);
+    assert_true(runs >= (util_long() ? 81 : 27));
 }
 
 /* openblas promises no bits, but it must be right. */

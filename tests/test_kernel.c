@@ -245,6 +245,19 @@ static void test_linear_accuracy(void **state)
     linear_free(&l);
 }
 
+/* Hashes of what generic computed, case by case: every set is given the same cases, and generic is the slowest. */
+static struct known {
+    uint64_t hash[1 << 14];
+    size_t n, at;
+} known;
+
+static uint64_t hash_of(const float *x, size_t n)
+{
+    uint64_t h = 14695981039346656037u;
+    for (size_t i = 0; i < n; i++) h = (h ^ to_bits(x[i])) * 1099511628211u;
+    return h;
+}
+
 /* One shape on a set and on generic, whole buffers compared, the gaps between rows of Y included. */
 static void linear_same(const kernel_set *set, const linear_memory *l, shape s)
 {
@@ -259,10 +272,14 @@ static void linear_same(const kernel_set *set, const linear_memory *l, shape s)
     }
     fill_before(got, want, floats, s);
     set->linear(&a);
+    size_t i = known.at++;
+    if (i < known.n && known.hash[i] == hash_of(got, floats)) return;
     a.y = want;
     generic()->linear(&a);
     same_floats(got, want, floats, "%s m %zu n %zu k %zu %s chain %d resume %d bias %d mode %d panels %zu..%zu", set->name,
                 s.m, s.n, s.k, tensor_dtypes[s.type].name, s.chain, s.resume, s.bias, s.mode, a.p0, a.p1);
+    assert_true(i == known.n && i < sizeof known.hash / sizeof known.hash[0]);
+    known.hash[known.n++] = hash_of(want, floats);
 }
 
 static void test_linear_same(void **state)
@@ -272,6 +289,8 @@ static void test_linear_same(void **state)
     static const dtype types[] = {DT_F32, DT_F16, DT_BF16};
     linear_memory l = linear_new();
     size_t step = quick() ? 7 : 1;
+    seed = FIRST_SEED;
+    known.at = 0;
     for (int t = 0; t < 3; t++) {
         for (size_t m = 0; m <= 44; m += step) linear_same(set, &l, (shape){m, 70, 37, types[t], 0, 1, SPECIAL, 0});
         for (size_t n = 1; n <= 100; n += step) linear_same(set, &l, (shape){15, n, 40, types[t], t & 1, 1, PLAIN, 0});

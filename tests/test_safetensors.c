@@ -10,20 +10,6 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#if defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
 /* Opens path with the n-th allocation failing for n = 1, 2, ... until none does. */
 static void every_allocation(const char *path, const safetensors_options *o)
 {
@@ -230,7 +216,7 @@ static void cost(const char *what, const char *path, size_t header, int accepted
     double mb = (double)use.ru_maxrss / 1e3, bar = 64 + 1.2e-6 * (double)header;
     printf("# %s: %.3f s of processor time (%.3f s in all), %.0f MB at most (bar %.1f s, %.0f MB)\n", what, cpu,
            (double)(b.tv_sec - a.tv_sec) + 1e-9 * (double)(b.tv_nsec - a.tv_nsec), mb, seconds, bar);
-    if (SANITIZED) return; /* shadow memory and checks are not the library's */
+    if (UTIL_SANITIZED) return; /* shadow memory and checks are not the library's */
     if (cpu > seconds || mb > bar) fail_msg("%s: %.3f s, %.0f MB; the bars are %.1f s, %.0f MB", what, cpu, mb, seconds, bar);
 }
 
@@ -322,7 +308,7 @@ static void test_open_10000(void **state)
         if (ms < best) best = ms;
     }
     printf("# 10,000 tensors opened and closed in %.2f ms (bar 20)\n", best);
-    assert_true(SANITIZED || best < 20);
+    assert_true(UTIL_SANITIZED || best < 20);
     safetensors *s = files_open(path, NULL);
     for (size_t i = 0; i < safetensors_count(s); i++) assert_ptr_equal(safetensors_find(s, safetensors_at(s, i)->name), safetensors_at(s, i));
     assert_null(safetensors_find(s, "model.layers.10000.self_attn.q_proj.weight"));

@@ -30,27 +30,28 @@ PARSER_TESTS := $(addprefix test_,header safetensors torch torch_golden zip pick
   tokenizer_files tokenizer_golden tokenizer_members bpe bpe_golden spm unicode normalize regex charsmap jinja chat settings parsers_nomem convert_config \
   convert_plan manifest verify prompts http)
 ASAN := CFLAGS="-O1 -g -fno-omit-frame-pointer" SAN="-fsanitize=address,undefined -fno-sanitize-recover=all"
+# Lines with it begin with +: make does not see the $(MAKE) in it, and would keep its jobs to itself.
 SUBMAKE := $(MAKE) --no-print-directory
 parallel = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(or $(JOBS),$(shell nproc)))
 test:
 	@tools/deps.sh build test
-	@$(SUBMAKE) $(parallel) check
+	+@$(SUBMAKE) $(parallel) check
 # Branches of the parsers that the stored tests take; V=1 names those that none does.
 coverage:
-	@$(SUBMAKE) $(parallel) all BUILD=build
-	@$(SUBMAKE) $(parallel) BUILD=build/coverage KERNELS=build CFLAGS="-O0 -g" SAN="--coverage -fprofile-update=atomic" build/coverage/pith tests fuzzers
+	+@$(SUBMAKE) $(parallel) all BUILD=build
+	+@$(SUBMAKE) $(parallel) BUILD=build/coverage KERNELS=build CFLAGS="-O0 -g" SAN="--coverage -fprofile-update=atomic" build/coverage/pith tests fuzzers
 	@tools/coverage.sh build/coverage $(PYTHON) $(if $(V),-v)
 # Everything; hours. LONG=1 runs tests/long too, among it the sanitizers over every test (asan.sh, tsan.sh).
 test-long:
 	@tools/deps.sh build test tsan long
-	@LONG=1 TEST_TAIL=200 $(SUBMAKE) $(parallel) check
+	+@LONG=1 TEST_TAIL=200 $(SUBMAKE) $(parallel) check
 check: all tests tools $(if $(SAN)$(filter-out build,$(BUILD)),,asan-parsers)
 	@BUILD=$(BUILD) PITH=./$(PITH) $(if $(filter asan-parsers,$^),SANITIZED=build/parsers SANITIZED_TESTS="$(PARSER_TESTS)") tests/run.sh '$(ONLY)'
 asan:
 	@tools/deps.sh build test
 	@$(SUBMAKE) $(parallel) check BUILD=build/asan $(ASAN)
 asan-parsers: all
-	@$(SUBMAKE) --quiet BUILD=build/parsers KERNELS=build $(ASAN) $(PARSER_TESTS:%=build/parsers/tests/%)
+	+@$(SUBMAKE) --quiet BUILD=build/parsers KERNELS=build $(ASAN) $(PARSER_TESTS:%=build/parsers/tests/%)
 # clang's OpenMP runtime and its race detector understand each other; gcc's do not.
 tsan:
 	@tools/deps.sh build test tsan

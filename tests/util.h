@@ -26,6 +26,24 @@ static inline const char *util_shared(const char *rel)
 /* const char *p = util_need("golden/x"); skips the test, saying why, where it is not there. */
 #define util_need(rel) (util_shared(rel) ? util_shared(rel) : (printf("# skip: no shared goldens (%s)\n", rel), skip(), ""))
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define UTIL_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define UTIL_SANITIZED 1
+#endif
+#endif
+#ifndef UTIL_SANITIZED
+#define UTIL_SANITIZED 0
+#endif
+
+/* LONG=1 (make test-long): whether every case runs, and not a choice of them. */
+static inline int util_long(void)
+{
+    const char *l = getenv("LONG");
+    return l && *l;
+}
+
 /* Whole file, NUL-terminated; fails the test if it cannot be read. */
 static inline char *util_read(const char *path, size_t *len)
 {

@@ -15,15 +15,15 @@ flags="-O1 -g -fno-omit-frame-pointer" san="-fsanitize=address,undefined -fno-sa
 export ASAN_OPTIONS=allocator_may_return_null=1:quarantine_size_mb=32:detect_stack_use_after_return=0
 mkdir -p $dir
 
-# One at a time: several of these may run side by side.
+# One at a time: several of these may run side by side. With $CC most objects are those of the parsers' tests.
 build_with_clang() {
-    flock $dir/lock make --no-print-directory -j"${JOBS:-2}" BUILD=$dir CC=clang CFLAGS="$flags -Wno-pass-failed" SAN="${san/=/=fuzzer-no-link,}" \
+    flock $dir/lock make --no-print-directory -j"${JOBS:-2}" BUILD=$dir KERNEL_O=-O1 CC=clang CFLAGS="$flags -Wno-pass-failed" SAN="${san/=/=fuzzer-no-link,}" \
         FUZZ_LINK=-fsanitize=fuzzer "${@/#/$dir/tests/fuzz_}" >$dir/build.log 2>&1
 }
 build_with_cc() {
-    mkdir -p build/asan
-    flock build/asan/fuzz.lock make --no-print-directory -j"${JOBS:-2}" BUILD=build/asan CFLAGS="$flags" SAN="$san" "${@/#/build/asan/tests/fuzz_}" >build/asan/fuzz.log 2>&1 ||
-        { tail -20 build/asan/fuzz.log >&2; return 1; }
+    mkdir -p build/parsers
+    flock build/parsers/fuzz.lock make --no-print-directory -j"${JOBS:-2}" BUILD=build/parsers KERNEL_O=-O1 CFLAGS="$flags" SAN="$san" "${@/#/build/parsers/tests/fuzz_}" >build/parsers/fuzz.log 2>&1 ||
+        { tail -20 build/parsers/fuzz.log >&2; return 1; }
 }
 there() { printf '#include <omp.h>\n%s\n' 'int LLVMFuzzerTestOneInput(const char *p, unsigned long n); int LLVMFuzzerTestOneInput(const char *p, unsigned long n) { return p && n > 9; }' |
     clang -x c - -fopenmp -fsanitize=fuzzer,address -o $dir/probe 2>/dev/null; }
@@ -32,9 +32,9 @@ replay() { # name; where one fails, each alone, to name it
     local f inputs
     inputs=$(find "tests/fuzz/$1" -type f | sort)
     [[ $inputs ]] || { echo "tests/fuzz/$1: no inputs" >&2; return 1; }
-    xargs -d '\n' "build/asan/tests/fuzz_$1" <<<"$inputs" >"build/asan/fuzz.$1.log" 2>&1 && { echo "$1: $(tail -1 "build/asan/fuzz.$1.log")"; return; }
+    xargs -d '\n' "build/parsers/tests/fuzz_$1" <<<"$inputs" >"build/parsers/fuzz.$1.log" 2>&1 && { echo "$1: $(tail -1 "build/parsers/fuzz.$1.log")"; return; }
     for f in $inputs; do
-        "build/asan/tests/fuzz_$1" "$f" >"build/asan/fuzz.$1.log" 2>&1 || { echo "$f:"; grep -E 'broken promise|ERROR:|runtime error' "build/asan/fuzz.$1.log"; } >&2
+        "build/parsers/tests/fuzz_$1" "$f" >"build/parsers/fuzz.$1.log" 2>&1 || { echo "$f:"; grep -E 'broken promise|ERROR:|runtime error' "build/parsers/fuzz.$1.log"; } >&2
     done
     return 1
 }

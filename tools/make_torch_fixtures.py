@@ -3,7 +3,8 @@
 
   make_torch_fixtures.py OUT                     the fixtures of tests/golden/torch, tens of small files
   make_torch_fixtures.py --random N SEED OUT     N random state dicts, for tests that run where torch is
-  make_torch_fixtures.py --model DIR OUT [legacy]  a model directory's safetensors as pytorch_model.bin, the rest copied
+  make_torch_fixtures.py --model DIR OUT [legacy]  a model directory's safetensors as pytorch_model.bin, the rest copied;
+                                                 more of them may follow, each after --model
 
 Beside each file lies NAME.json: {"file", "key": where its tensors lie, "option": key to ask for or null, "verdict":
 "ok" | "refused" | "either", "convert": "ok" | "refused", "why", "tensors": {name: {"dtype", "shape", "sha256" of the
@@ -506,8 +507,13 @@ def main(args):
         for i in range(int(args[1])):
             random_case(random.Random(f"{args[2]}.{i}"), i, out)
         print(out.count)
-    elif args[:1] == ["--model"] and len(args) in (3, 4):
-        model(args[1], args[2], args[3:] == ["legacy"])
+    elif args[:1] == ["--model"] and len(args) >= 3:
+        while args:
+            n = 4 if args[3:4] == ["legacy"] else 3
+            if args[0] != "--model" or len(args) < n:
+                sys.exit(__doc__)
+            model(args[1], args[2], n == 4)
+            args = args[n:]
     elif len(args) == 1 and not args[0].startswith("-"):
         out = Out(args[0])
         fixtures(out)

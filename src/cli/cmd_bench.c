@@ -34,7 +34,7 @@ static const cli_opt options[] = {
     {CLI_OUTPUT, 0, "write", "DIR", 0, 0, "only write the shape's model there, for other programs to measure", offsetof(values, write), 0, 0},
     CLI_COMPUTE_OPTIONS(values),
     {CLI_TITLE, 0, 0, 0, 0, 0, "Measuring", 0, 0, 0},
-    {CLI_REAL, 0, "seconds", "S", "1", 0, "for each figure, at least", offsetof(values, seconds), 0, 600},
+    {CLI_REAL, 0, "seconds", "S", "1", 0, "for each figure, at least (0: a rough look, at the limits too)", offsetof(values, seconds), 0, 600},
     {CLI_FLAG, 0, "quick", 0, 0, 0, "the two most telling figures only", offsetof(values, quick), 0, 0},
     {CLI_CHOICE, 0, "format", "md|csv|jsonl", "md", 0, "of the figures", offsetof(values, format), 0, 0},
     CLI_GLOBAL_OPTIONS(values),
@@ -311,7 +311,7 @@ static void show_limits(const bench *b)
 static int bench_model(bench *b, pith_err *e)
 {
     if (load_open(&b->l, &b->v->m, e)) return -1;
-    b->most = limits_measure(pith_model_threads(b->l.model));
+    b->most = limits_measure(pith_model_threads(b->l.model), b->v->seconds == 0);
     if (measure_cost(b, e)) return -1;
     show_limits(b);
     return measure(b, e);

@@ -140,6 +140,7 @@ typedef struct sample {
     const walk *walk;
     char *memory;
     size_t bytes, rounds; /* of one thread */
+    int brief;
     peak_fn *peak;
 } sample;
 
@@ -175,7 +176,7 @@ enum { PIECE = 16 << 20, BUFFER = 1 << 30, HUGE = 2 << 20 };
 /* Reads a buffer that no cache holds, piece by piece, each way in turn: a piece is cold when its turn comes again. */
 static void measure_read(sample *s, limits *out)
 {
-    size_t all = (size_t)BUFFER, piece = (size_t)PIECE * (size_t)out->threads;
+    size_t all = (size_t)BUFFER / (s->brief ? 4 : 1), piece = (size_t)PIECE * (size_t)out->threads;
     char *raw = MAP_FAILED;
     for (; all >= 4 * piece && raw == MAP_FAILED; all /= raw == MAP_FAILED ? 2 : 1)
         raw = mmap(NULL, all + HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -199,12 +200,12 @@ static double measure_peak(sample *s, peak_fn *peak, double work, int threads)
     if (!peak) return 0;
     s->peak = peak;
     s->rounds = 200000;
-    return 1e-9 * work * (double)s->rounds * threads / best(threads, 100, peak_part, s);
+    return 1e-9 * work * (double)s->rounds * threads / best(threads, s->brief ? 10 : 100, peak_part, s);
 }
 
-limits limits_measure(int threads)
+limits limits_measure(int threads, int brief)
 {
-    sample s = {.m = find()};
+    sample s = {.m = find(), .brief = brief};
     limits out = {.threads = threads, .vectors = s.m.vectors, .dot = s.m.dot, .vector_dot = s.m.dot, .walk = ""};
     measure_read(&s, &out);
     out.fma = measure_peak(&s, s.m.fma, s.m.flop, threads);

@@ -14,7 +14,7 @@ typedef struct limits {
     const char *vector_dot;
 } limits;
 
-/* Takes about two seconds and up to 1 GiB of memory for a while. */
-limits limits_measure(int threads);
+/* Takes about two seconds and up to 1 GiB of memory for a while; brief: a rough look, in a fraction of both. */
+limits limits_measure(int threads, int brief);
 
 #endif
