@@ -43,7 +43,7 @@ static const char *sign_of(bool minus, const spec *s) { return minus ? "-" : s->
 /* 1234567 -> 1,234,567; only the digits before the point. */
 static void group(char *text, size_t cap)
 {
-    char out[512];
+    char out[720]; /* as put_float's */
     size_t whole = strspn(text, "0123456789"), k = 0, n = strlen(text);
     for (size_t i = 0; i < n && k + 2 < sizeof out; i++) {
         if (i && i < whole && (whole - i) % 3 == 0) out[k++] = ',';
@@ -345,14 +345,13 @@ jval jinja_format_braces(jrun *r, jval self, const jargs *a)
     jbuf b = {.r = r};
     braces x = {.a = a};
     for (size_t at = 0; at < f->n && !r->failed;) {
-        char c = f->p[at];
         size_t end = at;
         while (end < f->n && f->p[end] != '{' && f->p[end] != '}') end++;
         jinja_mem_putslice(&b, f, at, end);
         jinja_mem_step(r, 1);
         at = end;
         if (at >= f->n) break;
-        c = f->p[at];
+        char c = f->p[at];
         if (at + 1 < f->n && f->p[at + 1] == c) {
             jinja_mem_putslice(&b, f, at, at + 1);
             at += 2;
