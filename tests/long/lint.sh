@@ -43,7 +43,7 @@ keys() {
 }
 tell() { # tool, what it is, file of findings "file:line check"
     local new gone
-    keys "$1" <"$3" >"$dir/$1.keys"
+    keys "$1" <"$3" | grep -E "^$1:[^:]*($only)" >"$dir/$1.keys"
     grep -vE '^(#|$)' "$allow" | sed 's/ .*//' | grep -E "^$1:[^:]*($only)" | sort >"$dir/$1.allowed"
     new=$(comm -23 "$dir/$1.keys" "$dir/$1.allowed") gone=$(comm -13 "$dir/$1.keys" "$dir/$1.allowed")
     if [ -z "$new$gone" ]; then echo "ok - $2 ($(wc -l <"$3") findings, each listed with a reason)"; else
