@@ -127,9 +127,9 @@ int engine_note(pith_model *m, pith_err *e, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    char *copy = mem_alloc(strlen(text) + 1);
+    char *copy = mem_copy(text);
     if (!copy) return err_nomem(e, strlen(text) + 1, "a warning");
-    m->note[m->n_notes++] = strcpy(copy, text);
+    m->note[m->n_notes++] = copy;
     return 0;
 }
 

@@ -19,10 +19,8 @@ static int refuse(pith_model *m, pith_err *e, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    m->vectors.refused = mem_alloc(strlen(text) + 1);
-    if (!m->vectors.refused) return err_nomem(e, strlen(text) + 1, "a message");
-    strcpy(m->vectors.refused, text);
-    return 0;
+    m->vectors.refused = mem_copy(text);
+    return m->vectors.refused ? 0 : err_nomem(e, strlen(text) + 1, "a message");
 }
 
 /* A path that may leave the directory: absolute, or with a ".." in it. */
@@ -178,10 +176,8 @@ static int read_prompts(pith_model *m, json cfg, pith_err *e)
     if (!*name) return 0;
     if (json_get_object(cfg, "prompts", &prompts, e) || json_get_str(prompts, name, &prompt, e)) return -1;
     if (!*prompt) return 0;
-    m->vectors.prompt = mem_alloc(strlen(prompt) + 1);
-    if (!m->vectors.prompt) return err_nomem(e, strlen(prompt) + 1, "a prompt");
-    strcpy(m->vectors.prompt, prompt);
-    return 0;
+    m->vectors.prompt = mem_copy(prompt);
+    return m->vectors.prompt ? 0 : err_nomem(e, strlen(prompt) + 1, "a prompt");
 }
 
 int engine_modules(pith_model *m, const char *dir, pith_err *e)

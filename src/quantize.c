@@ -48,9 +48,9 @@ static int record(void *ctx, const char *name, const char *in_file, dtype type, 
         j->list = p;
         j->cap = cap;
     }
-    char *copy = mem_alloc(strlen(name) + 1);
+    char *copy = mem_copy(name);
     if (!copy) return j->failed = err_nomem(j->e, strlen(name) + 1, "a name");
-    j->list[j->n++] = (matrix){strcpy(copy, name), in_file ? safetensors_find(j->m->files, in_file) : NULL, type, panels, bytes};
+    j->list[j->n++] = (matrix){copy, in_file ? safetensors_find(j->m->files, in_file) : NULL, type, panels, bytes};
     return stopped(j);
 }
 

@@ -412,6 +412,10 @@ static void test_big_numbers_stay(void **state)
     assert_string_equal(x.text, "123456789012345678901234567890 123456789012345678901234567890 9007199254740993 9007199254740994 1.1 0 True "
                                 "[123456789012345678901234567890]");
     free(x.text);
+    source = "{{ '{:,.300f}'.format(1e300) | length }} {{ '{:,.300%}'.format(1e300)[-2:] }}"; /* with every comma and digit */
+    x = render(source, strlen(source), NULL, NULL, 0, NULL);
+    assert_string_equal(x.text, "702 0%");
+    free(x.text);
 }
 
 static void test_broken_json(void **state)

@@ -91,7 +91,7 @@ $(FUZZ:%=fuzz-%): fuzz-%: fuzz-deps
 golden-wide: all
 	@$(PYTHON) tools/make_goldens.py --wide ./$(PITH)
 
-# Static analysis: gcc -fanalyzer, clang-tidy, cppcheck; a part of the long tier.
+# Static analysis: gcc -fanalyzer, clang-tidy, cppcheck, shellcheck; a part of the long tier.
 .PHONY: lint
 lint: all
 	@tests/long/lint.sh

@@ -6,12 +6,6 @@
 enum { STEPS = 10000000 };
 static const size_t memory_limit = (size_t)40 << 20, memory_most = (size_t)512 << 20, output_limit = (size_t)64 << 20, source_limit = (size_t)256 << 20;
 
-static char *copy_text(const char *s)
-{
-    char *c = mem_alloc(strlen(s) + 1);
-    return c ? strcpy(c, s) : NULL;
-}
-
 /* The interned string of a name; NULL: the template does not mention it. */
 static const jstr *find_name(const jinja_template *t, const char *name, size_t n)
 {
@@ -25,7 +19,7 @@ jinja_template *jinja_parse(const char *name, const char *text, size_t len, cons
     static const jinja_syntax usual = {.trim_blocks = true, .lstrip_blocks = true};
     pith_err local = {0};
     jinja_template *t = mem_zero(1, sizeof *t);
-    char *own_name = copy_text(name);
+    char *own_name = mem_copy(name);
     if (!t || !own_name) {
         mem_free(t);
         mem_free(own_name);

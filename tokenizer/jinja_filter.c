@@ -120,7 +120,8 @@ static jval dictsort(jrun *r, jval self, const jargs *a)
     if (r->failed) return nothing();
     const jdict *d = v[0].u.d;
     keyed *x = jinja_mem_take(r, d->n, sizeof *x);
-    for (size_t i = 0; x && i < d->n && !r->failed; i++) {
+    if (!x) return nothing();
+    for (size_t i = 0; i < d->n && !r->failed; i++) {
         jlist *pair = jinja_value_list(r, 2);
         jinja_value_push(r, pair, d->k[i]);
         jinja_value_push(r, pair, d->v[i]);
@@ -138,9 +139,10 @@ static jval groupby(jrun *r, jval self, const jargs *a)
     if (!jinja_eval_bind(r, a, "value attribute default case_sensitive", 2, v)) return nothing();
     const jlist *l = jinja_value_items(r, v[0]);
     keyed *x = jinja_mem_take(r, l->n, sizeof *x);
+    if (!x) return nothing();
     jlist *groups = jinja_value_list(r, 0);
     bool exact = jinja_value_true(v[3]);
-    for (size_t i = 0; x && i < l->n && !r->failed; i++) {
+    for (size_t i = 0; i < l->n && !r->failed; i++) {
         jval key = get_attribute(r, l->v[i], v[1]);
         if (key.type == J_UNDEFINED && given(v[2])) key = v[2];
         x[i] = (keyed){without_case(r, key, exact), l->v[i]};
@@ -302,7 +304,7 @@ static jval slice(jrun *r, jval self, const jargs *a)
     if (!jinja_number_as_int(v[1], &n) || n == 0) jinja_mem_fail(r, "TypeError", "slice wants a number of slices");
     const jlist *l = jinja_value_items(r, v[0]);
     jlist *out = jinja_value_list(r, 0);
-    if (r->failed || n < 0) return jinja_value_iter(r, out, "generator");
+    if (r->failed || n <= 0) return jinja_value_iter(r, out, "generator");
     size_t each = l->n / (size_t)n, more = l->n % (size_t)n, at = 0;
     for (size_t i = 0; i < (size_t)n && !r->failed; i++) {
         jlist *part = jinja_value_list(r, 0);

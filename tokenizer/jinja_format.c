@@ -423,14 +423,13 @@ jval jinja_format_braces(jrun *r, jval self, const jargs *a)
     jbuf b = {.r = r};
     braces x = {.a = a, .markup = self.markup};
     for (size_t at = 0; at < f->n && !r->failed;) {
-        char c = f->p[at];
         size_t end = at;
         while (end < f->n && f->p[end] != '{' && f->p[end] != '}') end++;
         jinja_mem_putslice(&b, f, at, end);
         jinja_mem_step(r, 1);
         at = end;
         if (at >= f->n) break;
-        c = f->p[at];
+        char c = f->p[at];
         if (at + 1 < f->n && f->p[at + 1] == c) {
             jinja_mem_putslice(&b, f, at, at + 1);
             at += 2;

@@ -130,7 +130,7 @@ void *jinja_mem_grow(jrun *r, void *p, size_t old_bytes, size_t bytes)
         return b + 1;
     }
     void *q = take(r, bytes);
-    if (q && old_bytes) memcpy(q, p, old_bytes);
+    if (q && p) memcpy(q, p, old_bytes);
     return q;
 }
 

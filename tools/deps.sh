@@ -9,7 +9,7 @@ test="curl:curl libcmocka-dev:pc=cmocka bats:bats python3:python3 libopenblas0-p
 tsan="clang:clang libomp-dev:lib=libarcher.so libclang-rt-14-dev:lib=libclang_rt.tsan-x86_64.a"
 deb="dpkg-dev:dpkg-shlibdeps binutils:strip scdoc:scdoc"
 static="dpkg-dev:dpkg-source binutils:strip patch:patch"
-long="clang:clang libomp-dev:lib=libarcher.so libclang-rt-14-dev:lib=libclang_rt.fuzzer-x86_64.a valgrind:valgrind musl-tools:musl-gcc gcc-riscv64-linux-gnu:riscv64-linux-gnu-gcc libc6-dev-riscv64-cross:/usr/riscv64-linux-gnu/include/stdio.h dpkg-dev:dpkg-source debootstrap:/usr/sbin/debootstrap lintian:lintian clang-tidy:clang-tidy cppcheck:cppcheck slurm-wlm:/usr/sbin/slurmctld libopenmpi-dev:pc=ompi-c openmpi-bin:mpirun"
+long="clang:clang libomp-dev:lib=libarcher.so libclang-rt-14-dev:lib=libclang_rt.fuzzer-x86_64.a valgrind:valgrind musl-tools:musl-gcc gcc-riscv64-linux-gnu:riscv64-linux-gnu-gcc libc6-dev-riscv64-cross:/usr/riscv64-linux-gnu/include/stdio.h dpkg-dev:dpkg-source debootstrap:/usr/sbin/debootstrap lintian:lintian clang-tidy:clang-tidy cppcheck:cppcheck shellcheck:shellcheck slurm-wlm:/usr/sbin/slurmctld libopenmpi-dev:pc=ompi-c openmpi-bin:mpirun"
 browser="chromium:chromium chromium-driver:chromedriver"
 have() {
     case $1 in

@@ -1,3 +1,4 @@
+#define _POSIX_C_SOURCE 200809L
 #include "cli/shapes.h"
 #include "base/err.h"
 #include "base/path.h"
@@ -42,14 +43,14 @@ static void add(list *l, const char *name, uint64_t rows, uint64_t cols)
         l->cap = cap;
     }
     uint64_t *dims = malloc(2 * sizeof *dims);
-    char *copy = malloc(strlen(name) + 1);
+    char *copy = strdup(name);
     if (!dims || !copy) {
         free(dims), free(copy);
         l->failed = 1;
         return;
     }
     dims[0] = rows, dims[1] = cols;
-    l->t[l->n++] = (pith_tensor){.name = strcpy(copy, name), .dtype = l->dtype, .shape = dims, .rank = cols ? 2 : 1};
+    l->t[l->n++] = (pith_tensor){.name = copy, .dtype = l->dtype, .shape = dims, .rank = cols ? 2 : 1};
 }
 
 static void drop(list *l)

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Arithmetic on file values, watched while it happens: the parsers' tests with clang's integer checks, which know of unsigned
 # wrap-around and of conversions that lose a value. Both are legal C, and both are how a header lies about a size.
+# shellcheck source=tests/long/parsers.bash
 . "$(dirname "$0")/parsers.bash"
 dir=${BUILD:-build}/long/integers bad=0
 export CCACHE_EXTRAFILES=$PWD/tests/long/integers.ignore # a compiler cache does not look into it by itself

@@ -44,7 +44,7 @@ killed() {
 # often; then it is finished. Sometimes half of its last row is cut off, or half a row added, as a machine that lost its power
 # may leave it.
 resumed() {
-    local name=$1 in=$2 out=$3 rc=0 i took start t pid size jobs=0 kills=0
+    local name=$1 in=$2 out=$3 rc=0 took start t pid size jobs=0 kills=0
     "$PITH" classify -q -m m -t 1 -f "$in" -o "$out" || rc=1
     mv "$out" whole
     start=${EPOCHREALTIME/./}
@@ -54,7 +54,7 @@ resumed() {
     while [ $kills -lt "$KILLS" ] && [ $rc = 0 ]; do
         jobs=$((jobs + 1))
         rm -f "$out"
-        for i in 1 2 3 4 5 6; do
+        for _ in 1 2 3 4 5 6; do
             t=$(((RANDOM * 32768 + RANDOM) % took))
             (exec "$PITH" classify -q -m m -t 1 -f "$in" -o "$out" --resume >/dev/null 2>&1 </dev/null) &
             pid=$!

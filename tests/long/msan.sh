@@ -1,6 +1,7 @@
 #!/bin/bash
 # Reads of what nobody wrote, in the parsers: their tests under clang's MemorySanitizer. What the libraries write is told
 # by msan_doors.c. MSAN_ONLY="zip json" runs only those.
+# shellcheck source=tests/long/parsers.bash
 . "$(dirname "$0")/parsers.bash"
 dir=${BUILD:-build}/long/msan bad=0
 PARSER_DOORS=tests/long/msan_doors.c
