@@ -1,7 +1,8 @@
 #!/bin/bash
 # The corpora, mutated: every cut, flipped bit, lost and doubled byte of a safetensors header, headers of 100 MB, then
 # MUTATIONS (4000) random changes to each kind of file that strangers write, each read by the verb that reads most of it.
-# pith accepts or refuses: exit 0, or 1 with one line on stderr, no signal, no sanitizer report, within SECONDS_EACH (5).
+# pith accepts or refuses: exit 0, or 1 with one line on stderr, no signal, no sanitizer report, within SECONDS_EACH (5)
+# seconds of processor time.
 # $PITH of the sanitizer build is better still: PITH=build/asan/pith. Speaks TAP.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
