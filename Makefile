@@ -71,16 +71,18 @@ $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(FLAGS) $(KERNEL_FLAGS) -c $< -o $@
+# gcc takes ten minutes over these with a sanitizer, -O3 and names of variables.
+KERNEL_O := $(if $(SAN),-O1 -g1,-O3)
 ifeq ($(ARCH),x86_64)
-$(BUILD)/src/compute/kernel_avx512vnni.o: KERNEL_FLAGS = -O3 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c
-$(BUILD)/src/compute/kernel_amx.o: KERNEL_FLAGS = -O3 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c -mamx-tile -mamx-int8
-$(BUILD)/src/compute/kernel_avx2.o: KERNEL_FLAGS = -O3 -mavx2 -mfma -mf16c
-$(BUILD)/src/compute/kernel_avx512.o: KERNEL_FLAGS = -O3 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c
+$(BUILD)/src/compute/kernel_avx512vnni.o: KERNEL_FLAGS = $(KERNEL_O) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c
+$(BUILD)/src/compute/kernel_amx.o: KERNEL_FLAGS = $(KERNEL_O) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c -mamx-tile -mamx-int8
+$(BUILD)/src/compute/kernel_avx2.o: KERNEL_FLAGS = $(KERNEL_O) -mavx2 -mfma -mf16c
+$(BUILD)/src/compute/kernel_avx512.o: KERNEL_FLAGS = $(KERNEL_O) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c
 else ifeq ($(ARCH),aarch64)
-$(BUILD)/src/compute/kernel_neondot.o: KERNEL_FLAGS = -O3 -march=armv8.2-a+dotprod
-$(BUILD)/src/compute/kernel_neoni8mm.o: KERNEL_FLAGS = -O3 -march=armv8.2-a+dotprod+i8mm
+$(BUILD)/src/compute/kernel_neondot.o: KERNEL_FLAGS = $(KERNEL_O) -march=armv8.2-a+dotprod
+$(BUILD)/src/compute/kernel_neoni8mm.o: KERNEL_FLAGS = $(KERNEL_O) -march=armv8.2-a+dotprod+i8mm
 endif
-$(BUILD)/src/compute/kernel_generic.o $(BUILD)/src/compute/kernel_neon.o: KERNEL_FLAGS = -O3
+$(BUILD)/src/compute/kernel_generic.o $(BUILD)/src/compute/kernel_neon.o: KERNEL_FLAGS = $(KERNEL_O)
 
 $(BUILD)/libpith.a: $(call obj,$(LIB_SRC))
 	$(call say,AR)
