@@ -24,7 +24,7 @@ def mutated(b, r):
 
 def model(source, name, *verb):
     return ([source + "/" + name], lambda d, f: shutil.copytree(source, d, dirs_exist_ok=True), name, verb)
-bundled = os.environ["PITH_MODELS"] + "/"
+bundled = os.environ["PITH_DATA"] + "/"
 rows = folder + "/rows."
 open(rows + "csv", "w").write('id,text\n1,"a ""good"" one"\n2,"two\nlines"\n3,bad\n')
 open(rows + "jsonl", "w").write('{"id":1,"text":"a good \\u00e9 one"}\n{"id":[2,{}],"text":"\\ud83d\\ude00"}\n')

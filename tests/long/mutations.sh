@@ -10,7 +10,7 @@ python=${PYTHON:-python3}
 if ! command -v "$python" >/dev/null; then echo "ok - mutations # skip: no $python"; exit 0; fi
 PITH=$(realpath "${PITH:-./pith}")
 [[ ! -x build/asan/pith ]] || PITH=$PWD/build/asan/pith
-export PITH PITH_MODELS=$PWD/models/bundled
+export PITH PITH_DATA=$PWD/models/bundled
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 rc=0
