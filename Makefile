@@ -71,7 +71,7 @@ $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(FLAGS) $(KERNEL_FLAGS) -c $< -o $@
-# gcc takes ten minutes over these with a sanitizer, -O3 and names of variables.
+# gcc takes minutes over these with a sanitizer, -O3 and names of variables.
 KERNEL_O := $(if $(SAN),-O1 -g1,-O3)
 ifeq ($(ARCH),x86_64)
 $(BUILD)/src/compute/kernel_avx512vnni.o: KERNEL_FLAGS = $(KERNEL_O) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c
