@@ -2,6 +2,7 @@
 # kill -9 at random moments of every command that writes a file: afterwards the file is the old one or the whole new one,
 # what lies beside it is bounded and the next run removes it, and a batch job goes on with --resume to the same bytes.
 # usage: [SEED=n] [KILLS=n] tests/long/kill9.sh; speaks TAP. A model of a few hundred KB, and one of tens of MB.
+# Took about a minute of processor.
 cd "$(dirname "$0")/../.." || exit 1
 load() { . "tests/$1.bash"; }
 export BATS_TEST_TMPDIR
