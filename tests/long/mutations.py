@@ -50,7 +50,7 @@ def one(kind, i):
         os.makedirs(d)
         if fill: fill(d, name)
     path = os.path.join(d, name)
-    blob = mutated(open(seeds[r.randrange(len(seeds))], "rb").read(), r)
+    blob = open(seeds[-1], "rb").read() if i < 0 else mutated(open(seeds[r.randrange(len(seeds))], "rb").read(), r)
     if os.path.exists(path): os.remove(path)
     open(path, "wb").write(blob)
     why = ""
@@ -71,6 +71,9 @@ for kind in KINDS:
     if not KINDS[kind][0] or not all(os.path.exists(s) for s in KINDS[kind][0]):
         print("ok - %s # skip: no seeds" % kind)
         continue
+    if one(kind, -1)[0] != 0: # what refuses everything would find nothing
+        print("not ok - %s: what is to be changed is read, before it is" % kind)
+        failed = True
     refused, wrong = 0, []
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         for i, (status, why, blob) in enumerate(pool.map(lambda i: one(kind, i), range(n))):
