@@ -72,8 +72,9 @@ $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(FLAGS) $(KERNEL_FLAGS) -c $< -o $@
-# A debugger's view of their variables would take a third of the time to compile them; the code is the same.
-KERNEL_O ?= -O3 -fno-var-tracking
+# A debugger's view of their variables would take a third of the time to compile them (the code is the same), and minutes with
+# a sanitizer, as -O3 would.
+KERNEL_O := $(if $(SAN),-O1 -g1,-O3 -fno-var-tracking)
 ifeq ($(ARCH),x86_64)
 $(BUILD)/src/compute/kernel_avx512vnni.o: KERNEL_FLAGS = $(KERNEL_O) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c
 $(BUILD)/src/compute/kernel_amx.o: KERNEL_FLAGS = $(KERNEL_O) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c -mamx-tile -mamx-int8

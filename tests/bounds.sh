@@ -6,5 +6,5 @@ python=${PYTHON:-/usr/bin/python3}
 if ! command -v "$python" >/dev/null; then echo "ok - bounds # skip: no $python"; exit 0; fi
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-export PITH_MODELS=$PWD/models/bundled
+export PITH_DATA=$PWD/models/bundled
 "$python" tests/bounds_files.py "$dir" && "$python" tests/bounds.py "$dir" "$(realpath "${PITH:-./pith}")"

@@ -15,7 +15,7 @@ def check(name, good, detail=""):
     sys.stdout.flush()
 
 
-def wait(what, seconds=20):
+def wait(what, seconds=120): # a busy machine and a sanitizer are slow
     """What `what` returns once it is true, or its last answer."""
     end = time.time() + seconds
     while True:

@@ -372,7 +372,8 @@ peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
 print("# peak %.1f MB" % peak, sys.argv[1:])
 limit = 64
 with open(os.environ["PITH"], "rb") as f:
-    if b"__asan_init" in f.read(): limit = 512 # the sanitizer's own memory
+    program = f.read()
+if b"__asan_init" in program or b"__tsan_init" in program: limit = 512 # the sanitizer's own memory
 assert peak < limit, peak
 P
     done

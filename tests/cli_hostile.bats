@@ -9,7 +9,7 @@ setup() {
 hostile() {
     cat >cases.py
     /usr/bin/python3 - <<'P'
-import json, math, os, shutil, struct, subprocess, time
+import json, math, os, resource, shutil, struct, subprocess
 golden, pith = os.environ["GOLDEN"] + "/models/", os.environ["PITH"]
 
 def cfg(**changes):
@@ -47,6 +47,9 @@ def tensors(change):
         h = json.dumps(h).encode()
         open(d + "/model.safetensors", "wb").write(struct.pack("<Q", len(h)) + h + b"".join(v[2] for v in t.values()))
     return edit
+def spent():
+    u = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return u.ru_utime + u.ru_stime
 def remove(name): return lambda d: os.remove(d + "/" + name)
 exec(open("cases.py").read())
 
@@ -57,11 +60,11 @@ for name, model, edit, words in cases:
     os.chmod("d", 0o755)
     for x in os.listdir("d"): os.chmod("d/" + x, 0o644)
     edit("d")
-    start = time.time()
+    start = spent()
     try:
-        p = subprocess.run([pith, "logits", "-q", "-m", "d", "--ids", "1,2"], capture_output=True, timeout=20, stdin=subprocess.DEVNULL)
+        p = subprocess.run([pith, "logits", "-q", "-m", "d", "--ids", "1,2"], capture_output=True, timeout=120, stdin=subprocess.DEVNULL)
     except subprocess.TimeoutExpired:
-        failed.append((name, "more than 20 seconds")); continue
+        failed.append((name, "more than 120 seconds")); continue
     err = p.stderr.decode("utf-8", "replace")
     if words is None:
         if p.returncode or err: failed.append((name, "should have worked", p.returncode, err))
@@ -70,7 +73,7 @@ for name, model, edit, words in cases:
     elif p.stdout or err.count("\n") != 1: failed.append((name, "not one line", p.stdout, err))
     elif not all(w in err for w in words): failed.append((name, "message lacks %s" % [w for w in words if w not in err], err))
     elif len(err) < 25: failed.append((name, "says too little", err))
-    elif time.time() - start > 5: failed.append((name, "took %.1f s" % (time.time() - start)))
+    elif spent() - start > 5: failed.append((name, "took %.1f s of processor time" % (spent() - start)))
 for f in failed: print("# ", *f)
 print("%d cases, %d failed" % (len(cases), len(failed)))
 assert cases and not failed

@@ -52,7 +52,7 @@ def spent():
 def convert(source, target, *options):
     """Exit status and what stderr says; what is wrong with a refusal, or ""."""
     before = set(os.listdir(os.path.dirname(target)))
-    r = subprocess.run([PITH, "convert", source, target, *options], capture_output=True, stdin=subprocess.DEVNULL, timeout=60)
+    r = subprocess.run([PITH, "convert", source, target, *options], capture_output=True, stdin=subprocess.DEVNULL, timeout=600)
     err = r.stderr.decode("utf-8", "replace")
     if r.returncode < 0 or r.returncode > 2 or "Sanitizer" in err or "runtime error" in err:
         return r.returncode, err, "ended with %d: %s" % (r.returncode, err)

@@ -8,7 +8,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 root=$PWD golden=tests/golden failed=0
 unset "${!PITH_@}"
-export PITH_MODELS=$root/models/bundled
+export PITH_DATA=$root/models/bundled
 table=$golden/hashes.tsv
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT

@@ -3,6 +3,8 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 build=${BUILD:-build} python=${PYTHON:-/usr/bin/python3} failed=0 PITH=${PITH:-./pith}
+# A program in a build folder does not lie beside the bundled models.
+[[ -e $(dirname "$PITH")/models/bundled ]] || export PITH_DATA=$PWD/models/bundled
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 check() { # name command...

@@ -4,7 +4,8 @@
 # What a program has to report is printed when it ends; a table, every failure and every skip with its reason come at the
 # end, and "N passed, N failed, N skipped" is the last line. A program whose source says "run: alone" measures time, and
 # runs with nothing beside it. SANITIZED: a build folder whose tests, named in SANITIZED_TESTS, run too, as "asan:test_x".
-# LONG=1: tests/long/*.sh as well, each with the machine to itself.
+# LONG=1: tests/long/*.sh as well, each with the machine to itself. LEAVE_OUT=kind: without the tests that tests/long/left_out
+# names for that kind of build; each is told as skipped, with the reason. REPORTS: where sanitizers write; each report is a failure.
 # usage: BUILD=build PITH=./pith tests/run.sh [regex of names]
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -13,7 +14,7 @@ export CMOCKA_MESSAGE_OUTPUT=TAP
 # Tests run more threads than there may be processors, and maybe beside other work: threads that wait must not spin.
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 # An absurd allocation must come back as an error, in a sanitizer build too.
-export ASAN_OPTIONS=allocator_may_return_null=1:${ASAN_OPTIONS:-}
+export ASAN_OPTIONS=allocator_may_return_null=1:${ASAN_OPTIONS:-} TSAN_OPTIONS=allocator_may_return_null=1:${TSAN_OPTIONS:-}
 export JOBS=${JOBS:-$(nproc)}
 pattern=${1:-} limit=${TEST_LIMIT:-900} began=$SECONDS
 tmp=$(mktemp -d)
@@ -24,9 +25,12 @@ set -m                                # a program gets a process group of its ow
 trap 'kill -- $(jobs -p | sed s/^/-/) 2>/dev/null; rm -rf "$tmp"' EXIT
 trap 'exit 130' INT TERM
 
-names=() commands=() alone=()
+names=() commands=() alone=() left_out=()
 add() { # name source command...
+    local why=
     [[ -z $pattern || $1 =~ $pattern ]] || return 0
+    [[ -z ${LEAVE_OUT:-} ]] || why=$(awk -v k="$LEAVE_OUT" -v n="$1" '!/^#/ && $1 ~ k && n ~ "^(" $2 ")$" { sub(/^[^ ]+ +[^ ]+ +/, ""); print; exit }' tests/long/left_out)
+    if [[ $why ]]; then left_out+=("$1: $why"); return; fi
     names+=("$1") commands+=("${*:3}")
     if [[ $1 == long/* ]] || grep -qm1 'run: alone' "$2"; then alone+=(1); else alone+=(0); fi
 }
@@ -98,6 +102,10 @@ for i in "${!names[@]}"; do
     row "${names[i]}" "$p" "$f" "$s" "$t" "$cpu"
     echo "${names[i]} $t" >>"$seconds"
 done
+for why in "${left_out[@]}"; do
+    skipped=$((skipped + 1))
+    echo "skipped: ${why/: /: left out: }"
+done
 awk '{ t[$1] = $2 } END { for (n in t) print n, t[n] }' "$seconds" >"$tmp/seconds" && mv "$tmp/seconds" "$seconds"
 for i in "${!names[@]}"; do
     grep -iE '^ok .*# *skip|^# *skip:' "$tmp/out.$i" | sort -u | sed -E "s|^|skipped: ${names[i]}: |"
@@ -105,6 +113,10 @@ done
 for i in "${!names[@]}"; do
     grep -E '^not ok' "$tmp/out.$i" | sed -E "s|^not ok|FAILED: ${names[i]}:|"
 done
+while read -r n what; do
+    failed=$((failed + n))
+    echo "FAILED: reports: $n of: $what ($(grep -lF "$what" "$REPORTS"/* | head -1))"
+done < <([[ -z ${REPORTS:-} ]] || cat "$REPORTS"/* 2>/dev/null | grep -aE '^SUMMARY: |: runtime error: ' | sort | uniq -c)
 echo "$((SECONDS - began)) s, $JOBS at a time"
 echo "$passed passed, $failed failed, $skipped skipped"
 ((failed == 0))

@@ -14,8 +14,6 @@ import time
 import traceback
 
 PITH, DIR = sys.argv[1:3]
-# What looks for leaks at the end of a process needs more rights than the sandbox leaves.
-SANDBOX = ["--no-sandbox"] if b"__asan_init" in open(PITH, "rb").read() else []
 BUNDLED = "models/bundled/reviews"
 TEMPLATE = """{% for m in messages %}{% if m.role not in ['system', 'user', 'assistant'] %}{{ raise_exception('no such role: ' + m.role) }}{% endif %}
 {{- m.role + ': ' + m.content + '<|endoftext|>' }}{% endfor %}{% if shout %}LOUD {% endif %}{{ 'assistant:' }}"""
@@ -43,7 +41,7 @@ class Server:
         Server.count += 1
         self.socket = "%s/%d.sock" % (DIR, Server.count)
         self.log = open("%s/%d.log" % (DIR, Server.count), "w+")
-        self.process = subprocess.Popen([PITH, "serve", "--unix", self.socket, *SANDBOX, *options], stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen([PITH, "serve", "--unix", self.socket, *options], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=self.log)
         end = time.monotonic() + 120
         while True:

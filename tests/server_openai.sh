@@ -26,9 +26,7 @@ if [[ ! -d $modules/node_modules/openai ]]; then
 fi
 cp tests/server_openai_client.mjs "$modules/client.mjs"
 : >"$dir/log"
-sandbox=() # see server_openai.py
-if grep -q __asan_init "$pith"; then sandbox=(--no-sandbox); fi
-"$pith" serve "${sandbox[@]}" -m "chat=$dir/own/chat" -m reviews=models/bundled/reviews --port 0 --api-key secret 2>"$dir/log" &
+"$pith" serve -m "chat=$dir/own/chat" -m reviews=models/bundled/reviews --port 0 --api-key secret 2>"$dir/log" &
 server=$!
 for ((i = 0; i < 1000; i++)); do
     grep -q ': ready' "$dir/log" && break

@@ -54,9 +54,7 @@ typedef struct team {
     double asked; /* when there were fewer threads than that */
     platform_cpus cpus; /* the caller's when the team began */
     int cpu, pinned; /* where the workers were placed for */
-#ifndef _OPENMP
-    atomic_int arrived;
-#endif
+    atomic_int arrived; /* workers, so far */
     pthread_mutex_t lock; /* of those who sleep */
     /* The job. It does not change while anyone holds an item of it. Without fn: who takes an item leaves. */
     par_fn *fn;
@@ -178,8 +176,9 @@ static void *host(void *arg)
         busy = 1;
         par_fp_enter();
         t->worker[i] = pthread_self();
-#pragma omp barrier
-        if (i == 0) begin(t, omp_get_num_threads());
+        /* The last one begins, and no barrier of OpenMP's holds anyone: a process may end as soon as a job does, and clang's
+         * runtime then takes a barrier apart in which others still are. */
+        if (atomic_fetch_add(&t->arrived, 1) + 1 == omp_get_num_threads()) begin(t, omp_get_num_threads());
         attend(t, i);
     }
     return NULL;

@@ -7,6 +7,19 @@
 #include <string.h>
 #include <unistd.h>
 
+/* What a sanitizer does at its end (other programs, ptrace, reports) is what the sandbox forbids. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
 static const char *verb_name = "";
 static int quiet, verbose, told;
 
@@ -19,7 +32,10 @@ void cli_context(const char *verb, const cli_globals *g)
 int cli_told(void) { return told; }
 int cli_quiet(void) { return quiet; }
 int cli_verbose(void) { return verbose && !quiet; }
-int cli_sandbox(const cli_globals *g) { return g->no_sandbox ? CLI_SANDBOX_OFF : g->sandbox; }
+int cli_sandbox(const cli_globals *g)
+{
+    return g->no_sandbox || (SANITIZED && g->sandbox != CLI_SANDBOX_ON) ? CLI_SANDBOX_OFF : g->sandbox;
+}
 
 /* ---- messages ---- */
 

@@ -4,15 +4,16 @@
 compares with the verdict wanted, and prints one line of TAP for each.
 PASS: ACCEPT/OK -> exit 0; REJECT/ERROR -> exit 1..125 with a message on stderr; EITHER -> either of those.
 FAIL: a signal, a sanitizer report, a time-out, a wrong verdict, a silent refusal."""
-import os, subprocess, sys, time
+import os, resource, subprocess, sys, time
 
-TIMEOUT = 20  # seconds: generous for a loaded machine under a sanitizer; what is slow is told below
+TIMEOUT, HANGS = 20, 600  # seconds of processor time, for a sanitizer is slow; of the clock, for the machine may be busy
 
 def verdict(want, cmd):
     try:
-        q = subprocess.run(cmd, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=TIMEOUT, stdin=subprocess.DEVNULL)
+        q = subprocess.run(cmd, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=HANGS, stdin=subprocess.DEVNULL,
+                           preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (TIMEOUT, TIMEOUT + 1)))
     except subprocess.TimeoutExpired:
-        return 'no answer in %d s' % TIMEOUT
+        return 'no answer in %d s' % HANGS
     except OSError as e:
         return 'cannot start it: %s' % e
     said = q.stderr.decode('utf-8', 'replace').strip()

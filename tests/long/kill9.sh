@@ -2,6 +2,7 @@
 # kill -9 at random moments of every command that writes a file: afterwards the file is the old one or the whole new one,
 # what lies beside it is bounded and the next run removes it, and a batch job goes on with --resume to the same bytes.
 # usage: [SEED=n] [KILLS=n] tests/long/kill9.sh; speaks TAP. A model of a few hundred KB, and one of tens of MB.
+# Took about a minute of processor.
 cd "$(dirname "$0")/../.." || exit 1
 load() { . "tests/$1.bash"; }
 export BATS_TEST_TMPDIR
@@ -44,12 +45,16 @@ killed() {
 # often; then it is finished. Sometimes half of its last row is cut off, or half a row added, as a machine that lost its power
 # may leave it.
 resumed() {
-    local name=$1 in=$2 out=$3 rc=0 took start t pid size jobs=0 kills=0
+    local name=$1 in=$2 out=$3 rc=0 i took=0 start t pid size jobs=0 kills=0
     "$PITH" classify -q -m m -t 1 -f "$in" -o "$out" || rc=1
     mv "$out" whole
-    start=${EPOCHREALTIME/./}
-    "$PITH" classify -q -m m -t 1 -f "$in" -o "$out" --resume || rc=1
-    took=$((${EPOCHREALTIME/./} - start))
+    for i in 1 2 3; do # the quickest: the machine may be busy
+        rm -f "$out"
+        start=${EPOCHREALTIME/./}
+        "$PITH" classify -q -m m -t 1 -f "$in" -o "$out" --resume || rc=1
+        t=$((${EPOCHREALTIME/./} - start))
+        [ $took != 0 ] && [ $took -le $t ] || took=$t
+    done
     cmp -s whole "$out" || rc=1
     while [ $kills -lt "$KILLS" ] && [ $rc = 0 ]; do
         jobs=$((jobs + 1))
