@@ -57,15 +57,15 @@ check "the header's example builds" in_root sh -c 'cd /debs && cc -Wall -Werror 
 check "and says what the command says" in_root sh -c '/debs/example /usr/share/pith/sentiment | grep ^POSITIVE'
 check "gdb comes, and what it wants" in_root sh -c 'apt-get -qq --no-install-recommends install gdb-minimal /debs/*-dbgsym_*.deb'
 line() { in_root gdb -batch -ex "info line $1" "$2"; } # function file
-check "by which it finds lines of the command" bash -c 'echo "$1"; [[ $1 == "Line "*" of \"./src/cli/main.c\""* ]]' _ "$(line main /usr/bin/pith 2>&1)"
-check "and of the library" bash -c 'echo "$1"; [[ $1 == "Line "*" of \"./src/classify.c\""* ]]' _ \
+check "by which it finds lines of the command" bash -c 'echo "$1"; [[ $1 == "Line "*" of \"src/cli/main.c\""* ]]' _ "$(line main /usr/bin/pith 2>&1)"
+check "and of the library" bash -c 'echo "$1"; [[ $1 == "Line "*" of \"src/classify.c\""* ]]' _ \
     "$(line pith_classify "$(in_root sh -c 'echo /usr/lib/*/libpith.so.0')" 2>&1)"
 check "apt-get purges it" in_root apt-get -qq purge pith libpith0 libpith-dev pith-dbgsym libpith0-dbgsym
 # What is there now, was not before and belongs to no package, but for the books of dpkg, apt and ldconfig and the links of
-# the compiler's alternatives.
+# the compiler's alternatives, and what ucf keeps of gdb's readline.
 files >"$dir/after"
 in_root sh -c 'cat /var/lib/dpkg/info/*.list' | sed -E 's,^/(bin|sbin|lib|lib64)/,/usr/\1/,' | LC_ALL=C sort -u >"$dir/owned"
-left=$(LC_ALL=C comm -13 "$dir/before" "$dir/after" | grep -vE '^/(debs|var/lib/(dpkg|apt)|var/cache|var/log)(/|$)' | LC_ALL=C comm -23 - "$dir/owned" |
+left=$(LC_ALL=C comm -13 "$dir/before" "$dir/after" | grep -vE '^/(debs|var/lib/(dpkg|apt|ucf)|var/cache|var/log|etc/inputrc)(/|$)' | LC_ALL=C comm -23 - "$dir/owned" |
     while read -r f; do [[ -L $root$f && $(readlink "$root$f") == /etc/alternatives/* || $f == /etc/alternatives/* ]] || echo "$f"; done)
 check "and nothing is left" bash -c 'echo "$1"; [[ -z $1 ]]' _ "$left$(find "$root" -xdev -name '*pith*' ! -path "$root/debs/*" ! -path "$root/var/*")"
 exit $failed
