@@ -57,7 +57,7 @@ asan-parsers: all
 tsan:
 	@tools/deps.sh build test tsan
 	@OMP_TOOL_LIBRARIES=$$(ls /usr/lib/llvm-*/lib/libarcher.so | tail -1) TSAN_OPTIONS=ignore_noninstrumented_modules=1 \
-	  $(SUBMAKE) $(parallel) check BUILD=build/tsan CC=clang CFLAGS="-O1 -g" SAN=-fsanitize=thread \
+	  $(SUBMAKE) $(parallel) check BUILD=build/tsan CC=clang OPENMP=1 CFLAGS="-O1 -g" SAN=-fsanitize=thread \
 	  ONLY='^(test_(par|op|mlp|kv|moe|engine|classify|prompts|generate|embed|worker|worker_write|worker_texts|metrics|http|listen)|server_(openai|tei).sh)$$$$'
 
 neon:
