@@ -7,7 +7,7 @@ PYTHON ?= /usr/bin/python3
 VERSION := $(shell sed -n 's/.*PITH_VERSION "\(.*\)"/\1/p' src/pith.h)
 SOVERSION := 0
 PKGS := libcjson libutf8proc libxxhash libpcre2-8 zlib nettle
-# 0: built without `pith serve` (libmicrohttpd), without the sandbox's filter of system calls (libseccomp), without editing
+# 0: built without `pith serve` (libmicrohttpd), without the sandbox's filter of system calls (libseccomp makes it), without editing
 # of lines in `pith chat` (libedit), with threads of its own in place of OpenMP's (as for clang, whose OpenMP wants a file in
 # /dev/shm at its first use: the sandbox is there before).
 SERVE ?= 1
@@ -15,7 +15,7 @@ SECCOMP ?= 1
 EDIT ?= 1
 OPENMP ?= $(if $(findstring clang,$(CC)),0,1)
 on = $(filter-out 0,$(1))
-SERVER_PKGS := $(if $(call on,$(SERVE)),libmicrohttpd) $(if $(call on,$(SECCOMP)),libseccomp)
+SERVER_PKGS := $(if $(call on,$(SERVE)),libmicrohttpd)
 CLI_PKGS := $(strip $(if $(call on,$(EDIT)),libedit) $(SERVER_PKGS))
 MPI_PKG ?= ompi-c
 PKG_CONFIG ?= pkg-config
@@ -54,7 +54,7 @@ endif
 
 LIB_SRC := $(filter-out src/cli/% src/server/%,$(sort $(wildcard src/*.c src/*/*.c models/*.c tokenizer/*.c)))
 CLI_SRC := $(sort $(wildcard src/cli/*.c))
-SERVER_SRC := $(if $(call on,$(SERVE)),$(sort $(wildcard src/server/*.c)),src/server/sandbox.c)
+SERVER_SRC := $(if $(call on,$(SERVE)),$(filter-out %_rules.c,$(sort $(wildcard src/server/*.c))),src/server/sandbox.c)
 TOOL_SRC := $(wildcard tools/*.c tools/examples/*.c)
 # A sanitizer takes minutes over the kernels: a build that does not test them borrows another's (KERNELS=build).
 obj = $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(if $(KERNELS),src/compute/kernel_%),$(1))) \
@@ -66,6 +66,7 @@ Q := $(if $(V),,@)
 say = @$(if $(V),:,printf "  %-4s %s\n" $(1) $@)
 
 .PHONY: all demo bench clean deps tools force
+.DELETE_ON_ERROR:
 all: $(PITH) $(BUILD)/libpith.a $(BUILD)/libpith.so
 
 $(BUILD)/%.o: %.c Makefile
@@ -104,7 +105,17 @@ $(BUILD)/switches: force
 	@mkdir -p $(@D)
 	@echo $(SWITCHES) | cmp -s - $@ || echo $(SWITCHES) > $@
 $(BUILD)/server.a $(patsubst %,$(BUILD)/src/%.o,base/par server/sandbox cli/cmd_serve cli/edit cli/mpi): $(BUILD)/switches
-$(BUILD)/src/server/sandbox.o: CPPFLAGS += $(if $(call on,$(SECCOMP)),,-DPITH_WITHOUT_SECCOMP)
+# The sandbox's filters: instructions that libseccomp, on the machine that builds, makes of the rules.
+HOSTCC ?= cc
+$(BUILD)/sandbox_rules: src/server/sandbox_rules.c
+	@mkdir -p $(@D)
+	$(call say,HOST)
+	$(Q)$(HOSTCC) -std=c11 -O1 $(WARN) -o $@ $< -lseccomp
+$(BUILD)/src/server/sandbox_%.inc: $(BUILD)/sandbox_rules
+	@mkdir -p $(@D)
+	$(Q)$< $(ARCH) $* > $@
+$(BUILD)/src/server/sandbox.o: CPPFLAGS += $(if $(call on,$(SECCOMP)),-I$(BUILD)/src,-DPITH_WITHOUT_SECCOMP)
+$(BUILD)/src/server/sandbox.o: $(if $(call on,$(SECCOMP)),$(patsubst %,$(BUILD)/src/server/sandbox_%.inc,serve verb))
 $(BUILD)/src/cli/cmd_serve.o: CPPFLAGS += $(if $(call on,$(SERVE)),,-DPITH_WITHOUT_SERVE)
 $(BUILD)/src/cli/edit.o: CPPFLAGS += $(if $(call on,$(EDIT)),,-DPITH_WITHOUT_EDIT)
 $(BUILD)/src/compute/kernel_openblas.o: CPPFLAGS += $(if $(STATIC),-DPITH_STATIC)

@@ -1,6 +1,7 @@
 /* engine: directory -> config -> architecture -> weights -> session. Text, classification and vectors are in
  * text.c, classify.c and embed.c, the files themselves in weights.c. */
 #include "engine.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/par.h"
@@ -151,11 +152,11 @@ int engine_dtype(const char *name, dtype *out, pith_err *e)
     return 0;
 }
 
-static void tell_open(const pith_model *m, const char *dir, uint64_t since)
+static void tell_open(const pith_model *m, const char *dir, double since)
 {
     const dtype type = m->op.weights;
-    log_tell(PITH_LOG_INFO, "%s: opened in %llu ms: %s, %llu parameters, %llu bytes of weights%s%s, kernel set %s, %d threads", dir,
-             (unsigned long long)(log_clock() - since), m->type, (unsigned long long)m->parameters, (unsigned long long)m->dims.bytes,
+    log_tell(PITH_LOG_INFO, "%s: opened in %.0f ms: %s, %llu parameters, %llu bytes of weights%s%s, kernel set %s, %d threads", dir,
+             1e3 * (clock_now() - since), m->type, (unsigned long long)m->parameters, (unsigned long long)m->dims.bytes,
              type ? " as " : "", type ? bind_type_name(type) : "", m->op.kernels->name, m->op.threads);
     for (size_t i = 0; i < pith_model_warnings(m); i++) log_tell(PITH_LOG_WARNING, "%s: %s", dir, pith_model_warning(m, i));
 }
@@ -169,7 +170,7 @@ pith_model *pith_model_open(const char *dir, const pith_model_options *o, pith_e
         err_nomem(e, sizeof *m, "model");
         return NULL;
     }
-    const uint64_t since = log_clock();
+    const double since = clock_now();
     const char *architecture = NULL, *kernels = o->kernels ? o->kernels : getenv("PITH_KERNELS");
     m->op.threads = o->threads > 0 ? o->threads : par_cpus();
     if (o->pin) par_pin();

@@ -3,13 +3,13 @@
  * What any slot has computed of a prompt is copied, and what one is computing now is waited for.
  * Owns caches and schedule; how a token is chosen is sample.c's, how tokens become text stream.c's. */
 #define _POSIX_C_SOURCE 200809L
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/par.h"
 #include "compute/sample.h"
 #include "engine.h"
 #include "stream.h"
 #include <string.h>
-#include <time.h>
 
 enum { DEFAULT_CHUNK = 512, DEFAULT_CHUNK_BUSY = 32 };
 enum { BUSY_MOST = 4 }; /* times chunk_busy that a step may grow to for many short prompts */
@@ -53,13 +53,6 @@ struct pith_generator {
     size_t n_top_cap;
     pith_generator_stats stats;
 };
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- the generator ---- */
 
@@ -507,7 +500,7 @@ static void account(pith_generator *g, size_t count, size_t n, int prompts, doub
 
 int pith_generator_step(pith_generator *g, pith_err *e)
 {
-    double start = now();
+    double start = clock_now();
     int prompts;
     size_t n, vocab = (size_t)g->m->dims.vocab;
     for (size_t i = 0; i < g->n_slot; i++) {
@@ -519,7 +512,7 @@ int pith_generator_step(pith_generator *g, pith_err *e)
     engine_run r = {.seqs = g->seqs, .n = count, .cache = g->caches, .logits = g->logits, .unwanted = g->unwanted, .ctx = g->ctx};
     int rc = engine_forward(g->session, &r, e);
     if (rc) return rc;
-    account(g, count, n, prompts, now() - start);
+    account(g, count, n, prompts, clock_now() - start);
     unsigned long mode = par_fp_enter();
     for (size_t k = 0; k < count; k++) {
         slot *s = &g->slots[g->which[k]];

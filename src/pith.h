@@ -88,7 +88,10 @@ typedef struct pith_model_options {
 
 /* dir: config.json, *.safetensors, tokenizer files (may be absent: then only token ids can be computed).
  * NULL on error: missing or broken files, an unsupported architecture (the supported ones are listed), a config that
- * contradicts the weights. */
+ * contradicts the weights.
+ * The weights are mapped and read while the model is open, so those files must stay as they are: a new file under their name
+ * (rename) is fine; one that is written over gives other results; touching one that was cut short raises SIGBUS, which the
+ * library leaves to the program (pith_model_mapped_at tells a handler whose it is). With no_mmap nothing is read after this. */
 PITH_API pith_model *pith_model_open(const char *dir, const pith_model_options *o, pith_err *e);
 PITH_API void pith_model_close(pith_model *m);
 
@@ -470,7 +473,8 @@ PITH_API unsigned pith_dtype_bits(const char *dtype); /* of one element: 32 for 
 /* path: a .safetensors file, a .safetensors.index.json, a PyTorch checkpoint (.bin, .pt, .pth; zip or legacy stream), its
  * .bin.index.json, or a directory holding one of them. Every structural rule is checked; a pickle is read as data, by
  * an allow-list of names, and nothing in it is ever run. o may be NULL. What is open never changes and may be shared by
- * threads, every function here included; its strings and data live until it is closed. */
+ * threads, every function here included; its strings and data live until it is closed. Of mapped files that change
+ * meanwhile: see pith_model_open. */
 PITH_API pith_weights *pith_weights_open(const char *path, const pith_weights_options *o, pith_err *e);
 PITH_API void pith_weights_close(pith_weights *w);
 PITH_API const char *pith_weights_format(const pith_weights *w); /* "safetensors" or "PyTorch" */

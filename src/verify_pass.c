@@ -5,13 +5,13 @@
 #define _GNU_SOURCE
 #define _FILE_OFFSET_BITS 64
 #include "base/checked.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/par.h"
 #include "verify.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -60,7 +60,7 @@ typedef struct pass {
     pith_err *wrong; /* [threads] */
     uint64_t done, total; /* bytes of files if they are summed, else of tensors; done is atomic */
     int stopped;          /* atomic */
-    struct timespec told;
+    double told;          /* clock_now() when the progress was told last */
 } pass;
 
 /* ---- progress ---- */
@@ -69,11 +69,9 @@ typedef struct pass {
 static void progress(pass *s, int always)
 {
     const verify *v = s->v;
-    struct timespec now;
     if (!v->o.on_progress) return;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    double since = (double)(now.tv_sec - s->told.tv_sec) + 1e-9 * (double)(now.tv_nsec - s->told.tv_nsec);
-    if (!always && since < 0.05) return;
+    double now = clock_now();
+    if (!always && now - s->told < 0.05) return;
     s->told = now;
     if (v->o.on_progress(v->o.ctx, v->digest ? PITH_CHECK_CHECKSUMS : PITH_CHECK_VALUES, __atomic_load_n(&s->done, __ATOMIC_RELAXED), s->total))
         __atomic_store_n(&s->stopped, 1, __ATOMIC_RELAXED);

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # Several processes share a file: what they write, in order, is what one process writes, to the byte.
 load cli
+load faults
 
 setup() {
     tiny "$BATS_FILE_TMPDIR/m"
@@ -151,4 +152,23 @@ with_mpi() {
     run mpirun -np 2 "$MPI_PITH" classify -m "$M" -f x.jsonl -o out.jsonl --mpi
     [ "$status" != 0 ]
     [ "$(cat out.jsonl)" = old ]
+}
+
+@test "mpirun: parts that cannot be joined stay beside the old file, and are joined by the next run" {
+    with_mpi
+    faults_need
+    seq 300 | sed 's/.*/{"text": "& good plots"}/' >x.jsonl
+    "$PITH" classify -q -m "$M" -f x.jsonl -o whole.jsonl
+    job() { mpirun -np 1 "$@" "$MPI_PITH" classify -q -m "$M" -f x.jsonl -o out.jsonl --mpi; }
+    for fault in "28 1 pwrite" "5 3 fsync" "28 2 rename"; do # the syncs and the rename before are the part's
+        read -r errno at only <<<"$fault"
+        echo old >out.jsonl
+        run job env LD_PRELOAD="$FAULTS" PITH_SANDBOX=off FAULT_AT=$at FAULT_ERRNO=$errno FAULT_ONLY=$only FAULT_TOLD="$PWD/told"
+        [ "$status" != 0 ] && [[ $output == *"pith classify: out.jsonl: cannot write: "* ]] || { echo "$fault: $status $output"; false; }
+        [ "$(cat out.jsonl)" = old ]
+        [ "$(ls -A | grep out)" = "$(printf 'out.jsonl\nout.jsonl.part-1-of-1')" ]
+        job
+        cmp out.jsonl whole.jsonl
+        [ "$(ls -A | grep out)" = out.jsonl ]
+    done
 }

@@ -6,6 +6,8 @@
  *   FAULT_ONLY=NAMES  count only these functions (words; without "64")
  *   FAULT_SHORT=1     each write of two bytes or more does half of what it is asked to
  *   FAULT_TOLD=FILE   gets a line for each call that was made to fail: number and function
+ *   FAULT_CUT=FILE    is cut to FAULT_CUT_TO bytes (default 0) when it has been mapped, or opened by fopen, for the
+ *   FAULT_CUT_AT=N    N-th time (default 1)
  * What stdio writes by itself does not come by here. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -15,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -104,3 +107,38 @@ WRAP_OPEN(open, (const char *path, int flags, ...), flags, path, flags)
 WRAP_OPEN(open64, (const char *path, int flags, ...), flags, path, flags)
 WRAP_OPEN(openat, (int dir, const char *path, int flags, ...), flags, dir, path, flags)
 WRAP_OPEN(openat64, (int dir, const char *path, int flags, ...), flags, dir, path, flags)
+
+/* ---- a file that another program cuts short while it is in use ---- */
+
+static void cut_file(int fd)
+{
+    static int times;
+    struct stat here, there;
+    const char *path = getenv("FAULT_CUT");
+    if (!path || fd < 0 || fstat(fd, &here) || stat(path, &there) || here.st_ino != there.st_ino || here.st_dev != there.st_dev) return;
+    if (++times == setting("FAULT_CUT_AT", 1) && truncate(path, setting("FAULT_CUT_TO", 0))) _exit(99);
+}
+
+#define WRAP_MMAP(name, offset)                                                                                                            \
+    __attribute__((visibility("default"))) void *name(void *at, size_t n, int prot, int flags, int fd, offset from)                        \
+    {                                                                                                                                      \
+        static void *(*real)(void *, size_t, int, int, int, offset);                                                                       \
+        if (!real) *(void **)&real = dlsym(RTLD_NEXT, #name);                                                                              \
+        void *p = real(at, n, prot, flags, fd, from);                                                                                      \
+        cut_file(fd);                                                                                                                      \
+        return p;                                                                                                                          \
+    }
+WRAP_MMAP(mmap, off_t)
+WRAP_MMAP(mmap64, off64_t)
+
+#define WRAP_FOPEN(name)                                                                                                                   \
+    __attribute__((visibility("default"))) FILE *name(const char *path, const char *how)                                                   \
+    {                                                                                                                                      \
+        static FILE *(*real)(const char *, const char *);                                                                                  \
+        if (!real) *(void **)&real = dlsym(RTLD_NEXT, #name);                                                                              \
+        FILE *f = real(path, how);                                                                                                         \
+        if (f) cut_file(fileno(f));                                                                                                        \
+        return f;                                                                                                                          \
+    }
+WRAP_FOPEN(fopen)
+WRAP_FOPEN(fopen64)

@@ -60,7 +60,7 @@ door zlib '#include <zlib' src/formats/zip.c
 door libedit '#include <(histedit|editline)' src/cli/edit.c
 door libmicrohttpd '#include <microhttpd' src/server/http.c
 door MPI '#include <mpi' src/cli/mpi.c
-door libseccomp '#include <seccomp' src/server/sandbox.c
+door libseccomp '#include <seccomp' src/server/sandbox_rules.c
 door Landlock 'SYS_landlock' src/cli/landlock.c
 library=$(grep -vE '^(src/cli|src/server|tools|tests)/' <<<"$sources")
 check "the library takes memory only in src/base/mem.c" "$(grep -nE '(^|[^_a-zA-Z0-9.>])(malloc|calloc|realloc|reallocarray|free|strdup|strndup|posix_memalign|aligned_alloc|asprintf|vasprintf|getline|open_memstream) *[(,]' $library |

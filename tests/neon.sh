@@ -23,7 +23,7 @@ fetch() {
     "${apt[@]}" update && (cd "$tmp" && "${apt[@]}" download libcmocka0 libcmocka-dev libcjson1 libcjson-dev \
         libutf8proc2 libutf8proc-dev libxxhash0 libxxhash-dev libpcre2-8-0 libpcre2-dev libedit2 libedit-dev libbsd0 \
         libmd0 libtinfo6 zlib1g zlib1g-dev libnettle8 nettle-dev libmicrohttpd12 libmicrohttpd-dev \
-        libseccomp2 libseccomp-dev libgnutls30 libhogweed6 libgmp10 libp11-kit0 libffi8 libidn2-0 libunistring2 libtasn1-6) &&
+        libgnutls30 libhogweed6 libgmp10 libp11-kit0 libffi8 libidn2-0 libunistring2 libtasn1-6) &&
         for deb in "$tmp"/*.deb; do dpkg -x "$deb" "$sys" || return; done
     rc=$?
     rm -rf "$tmp"

@@ -234,6 +234,71 @@ static void test_refusals(void **state)
     expect_refusal(NULL, HI, "tokenizer_config.json: line 1: TemplateSyntaxError");
 }
 
+/* What is no template beside templates, long ones, tokens that are none, and many names. */
+static void test_odd_folders(void **state)
+{
+    (void)state;
+    char path[200], *big = malloc(100001), many[1200] = "[";
+    assert_non_null(big);
+    put("tokenizer_config.json", "{\"chat_template\": null, \"bos_token\": 3, \"eos_token\": \"\", \"extra_special_tokens\": {\"a_token\": null, \"b_token\": \"<b>\"}}");
+    put("chat_template.jinja", "{{ b_token }}{{ a_token is defined }}{{ bos_token is defined }}{{ eos_token is defined }}");
+    snprintf(path, sizeof path, "%s/additional_chat_templates", dir);
+    assert_int_equal(mkdir(path, 0700), 0);
+    put("additional_chat_templates/x", "not one");
+    put("additional_chat_templates/readme.txt", "nor this");
+    put("additional_chat_templates/rag.jinja", "R");
+    expect_chat(NULL, "<b>FalseFalseFalse");
+    expect_chat(&(chat_options){.name = "rag"}, "R");
+    expect_refusal(&(chat_options){.name = "readme.txt"}, HI, "there are: default, rag");
+    snprintf(path, sizeof path, "%s/additional_chat_templates/x", dir);
+    remove(path);
+    snprintf(path, sizeof path, "%s/additional_chat_templates/readme.txt", dir);
+    remove(path);
+    /* A file of several reads. */
+    memset(big, 'x', 100000);
+    big[100000] = 0;
+    put("chat_template.jinja", big);
+    expect_chat(NULL, big);
+    free(big);
+    snprintf(path, sizeof path, "%s/chat_template.jinja", dir);
+    remove(path);
+    snprintf(path, sizeof path, "%s/additional_chat_templates/rag.jinja", dir);
+    remove(path);
+    for (int i = 0; i < 12; i++) sprintf(many + strlen(many), "%s{\"name\":\"name-%030d\",\"template\":\"\"}", i ? "," : "", i);
+    strcat(many, "]");
+    char config[1300];
+    snprintf(config, sizeof config, "{\"chat_template\": %s}", many);
+    put("tokenizer_config.json", config);
+    expect_refusal(&(chat_options){.name = "none"}, HI, "there are: name-000000000000000000000000000000, name-");
+}
+
+static void test_template_files(void **state)
+{
+    (void)state;
+    pith_err e = {{0}};
+    jinja_result r;
+    char path[200];
+    put("chat_template.jinja", "{{ bos_token }}{{ eos_token is defined }}");
+    snprintf(path, sizeof path, "%s/chat_template.jinja", dir);
+    chat *t = chat_open_file(path, "<B>", NULL, &e);
+    assert_non_null(t);
+    assert_int_equal(chat_render(t, HI, sizeof HI - 1, NULL, &r, &e), 0);
+    assert_string_equal(r.text, "<B>False");
+    jinja_result_free(&r);
+    chat_close(t);
+    chat_close(NULL);
+    snprintf(path, sizeof path, "%s/nothing.jinja", dir);
+    assert_null(chat_open_file(path, NULL, NULL, &e));
+    assert_non_null(strstr(e.msg, "nothing.jinja: cannot open: No such file"));
+    e.msg[0] = 0;
+    snprintf(path, sizeof path, "%s/chat_template.jinja/x", dir);
+    assert_null(chat_open_file(path, NULL, NULL, &e));
+    assert_non_null(strstr(e.msg, "cannot open"));
+    e.msg[0] = 0;
+    assert_null(chat_open_file(dir, NULL, NULL, &e));
+    assert_non_null(strstr(e.msg, "cannot read: Is a directory"));
+}
+
 /* ---- memory ---- */
 
 #if CAN_FAIL
@@ -328,6 +393,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_named_templates, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(test_files_before_config, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(test_refusals, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(test_odd_folders, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(test_template_files, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(test_every_allocation_may_fail, make_dir, remove_dir),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -430,7 +430,12 @@ static void test_broken_json(void **state)
     static const char *const cases[][2] = {{"", "a value is missing"}, {"[1,]", "column 4"}, {"{\"a\" 1}", "expected ':'"},
         {"{\"a\":1,}", "a comma before '}'"}, {"[01]", "not a value"}, {"[1.]", "point"}, {"[\"\\ud800\"]", "surrogate"},
         {"[\"a\nb\"]", "control character"}, {"[1] x", "text after"}, {"\"\xff\"", "not valid UTF-8"}, {"[nul]", "not a value"},
-        {"{\"a\":\n tru}", "line 2"}, {"[\"\\x\"]", "escape"}, {"[-]", "not a value"}, {"[1e]", "exponent"}};
+        {"{\"a\":\n tru}", "line 2"}, {"[\"\\x\"]", "escape"}, {"[-]", "not a value"}, {"[1e]", "exponent"}, {"[1e+]", "exponent"},
+        {"[1.e5]", "point"}, {"[\"\\u12\"]", "hexadecimal"}, {"[\"\\u12g4\"]", "hexadecimal"}, {"[\"\\u", "hexadecimal"}, {"[\"\\udc00\"]", "surrogate"},
+        {"[\"\\ud800\\u0041\"]", "surrogate"}, {"[\"\\ud800\\n12345\"]", "surrogate"}, {"[\"\\ud800x12345\"]", "surrogate"}, {"[\"\\ud800\\u12g4\"]", "surrogate"},
+        {"[\"\\ud800\\uffff\"]", "surrogate"}, {"[\"a", "without end"}, {"[\"a\\", "escape"}, {"{\"a\"", "expected ':'"}, {"{1:2}", "expected a key"}, {"{", "expected a key"},
+        {"{\"a\":1", "expected ',' or '}'"}, {"{\"a\":1 \"b\"", "expected ',' or '}'"}, {"{\"a\":1,", "expected a key"}, {"[1", "expected ',' or ']'"}, {"[1 2]", "expected ',' or ']'"},
+        {"[", "a value is missing"}, {"[1,", "a value is missing"}, {"{\"a\":", "a value is missing"}, {"tru", "not a value"}, {"fals", "not a value"}, {"nul", "not a value"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         jinja_var v = {.name = "messages", .text = cases[i][0], .len = strlen(cases[i][0]), .json = true};
         outcome x = render("{{ messages }}", 14, NULL, &v, 1, NULL);
@@ -443,6 +448,106 @@ static void test_broken_json(void **state)
     outcome x = render("{{ messages }}", 14, NULL, &v, 1, NULL);
     assert_null(x.text);
     free(deep);
+}
+
+static void test_json_as_python_reads_it(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {" [ ] ", "[]"}, {"{ }", "{}"}, {"null", "None"}, {"[true, false]", "[True, False]"}, {"{\"a\": 1, \"a\": 2}", "{'a': 2}"},
+        {"\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\u00E9\\ud83d\\ude00\\u0041\"", "\"\\/\b\f\n\r\t\xc3\xa9\xc3\xa9\xf0\x9f\x98\x80" "A"},
+        {"[0, -0, -0.0, 1e3, 1E-3, 1.5e+3, 10]", "[0, 0, -0.0, 1000.0, 0.001, 1500.0, 10]"},
+        {"[9223372036854775807, -9223372036854775808, 9223372036854775808, -9223372036854775809]",
+         "[9223372036854775807, -9223372036854775808, 9223372036854775808, -9223372036854775809]"},
+        {"1e999", "inf"}, {"123456789012345678901234567890.5", "1.2345678901234568e+29"}, {"[[], [[]], {\"a\": {}}]", "[[], [[]], {'a': {}}]"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        jinja_var v = {.name = "v", .text = cases[i][0], .len = strlen(cases[i][0]), .json = true};
+        outcome x = render("{{ v }}", 7, NULL, &v, 1, NULL);
+        if (!x.text) fail_msg("%s: %s", cases[i][0], x.e.msg);
+        assert_string_equal(x.text, cases[i][1]);
+        free(x.text);
+    }
+}
+
+/* Methods that change their object: only where the run is asked to do as minja; then as Python. */
+static void test_changing_methods(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"{% set l = [1, 2, 3] %}{{ l.append(4) }}{{ l.pop() }}{{ l.pop(0) }}{{ l.pop(-2) }}{{ l }}", "None412[3]"},
+        {"{% set d = {'a': 1, 'b': 2} %}{{ d.pop('a') }}{{ d.pop('x', 7) }}{{ d }}", "17{'b': 2}"},
+        {"{% set ns = namespace(d={}) %}{% for i in range(40) %}{% set _ = ns.d.update %}{% endfor %}{{ ns.d }}", "{}"},
+        {"{% set d = dict(a=1,b=2,c=3,d=4,e=5,f=6,g=7,h=8,i=9,j=10,k=11,l=12,m=13,n=14,o=15,p=16,q=17,r=18) %}{{ d.pop('c') }}{{ d.r }}{{ 'c' in d }}{{ d | length }}", "318False17"},
+        {"{{ [].pop() }}", "IndexError: pop from empty list"}, {"{{ [1].pop(5) }}", "IndexError: pop index out of range"}, {"{{ [1].pop('x') }}", "TypeError"},
+        {"{{ {}.pop('x') }}", "KeyError"}, {"{{ [1].pop(1, 2) }}", "TypeError"}, {"{{ {}.pop() }}", "TypeError"}, {"{{ [].append() }}", "TypeError"},
+        {"{{ [1].insert(0, 1) }}", "SecurityError"}, {"{{ none | trim }}|{{ none | upper }}", "|"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        outcome x = render(cases[i][0], strlen(cases[i][0]), NULL, NULL, 0, &(jinja_options){.flags = JINJA_MINJA});
+        if (x.text ? strcmp(x.text, cases[i][1]) != 0 : !strstr(x.e.msg, cases[i][1])) fail_msg("%s: \"%s\"", cases[i][0], x.text ? x.text : x.e.msg);
+        free(x.text);
+    }
+    expect_error("{{ [1].pop() }}", "SecurityError: access to attribute 'pop' of 'list' object is unsafe.");
+}
+
+/* The value model of huggingface.js. */
+static void test_javascript_values(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"{{ true }}{{ none }}{{ [1, 'a', undef] }}{{ {'a': none} }}{{ 1.5 }}", "truenull[1, \"a\", undefined]{\"a\": null}1.5"},
+        {"{{ 'a' + 1 }}{{ 1 + 'a' }}{{ none + 'a' }}{{ 1 + 1 }}", "a11anulla2"}, {"{{ 1 == true }}{{ true == true }}", "falsetrue"},
+        {"{{ [1, 2] | map('string') }}{{ {'a': 1}.items() }}{{ null is none }}", "[\"1\", \"2\"][[\"a\", 1]]true"}, {"{{ undef in 'abc' }}", "false"},
+        {"{{ [] + 1 }}", "TypeError"}, {"{{ 'a' + undef }}", "UndefinedError"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        outcome x = render(cases[i][0], strlen(cases[i][0]), NULL, NULL, 0, &(jinja_options){.flags = JINJA_JAVASCRIPT});
+        if (x.text ? strcmp(x.text, cases[i][1]) != 0 : !strstr(x.e.msg, cases[i][1])) fail_msg("%s: \"%s\"", cases[i][0], x.text ? x.text : x.e.msg);
+        free(x.text);
+    }
+}
+
+/* A number beyond 64 bits in the input prints as it was written, and no more. */
+static void test_beyond_64_bits(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"{{ a }}{{ a is number }}{{ a is integer }}{{ a is odd }}", "TypeError"}, {"{{ a | int }}{{ a | string }}{{ a == a }}{{ a == b }}{{ {a: 1}[a] }}", "99999999999999999999" "99999999999999999999TrueFalse1"},
+        {"{{ a | float }}", "1e+20"}, {"{{ a + 1 }}", "OverflowError"}, {"{{ 1 + a }}", "OverflowError"}, {"{{ -a }}", "TypeError"}, {"{{ a < b }}", "TypeError"},
+        {"{{ {a: a} | tojson }}{{ '%s' % a }}", "{\"99999999999999999999\": 99999999999999999999}99999999999999999999"}, {"{{ '%d' % 1e20 }}", "OverflowError"}, {"{{ '%d' % a }}", "TypeError"},
+        {"{{ '1e30' | int }}", "OverflowError"}, {"{{ '99999999999999999999' | int }}", "OverflowError"}, {"{{ '-9223372036854775808' | int }}", "-9223372036854775808"}, {"{{ 1e19 | int }}", "OverflowError"},
+        {"{{ '{:0400,}'.format(1.0) }}", "ValueError"}, {"{{ '{:09,}'.format(1) }}", "0,000,001"}, {"{{ '%.301d' % 1 }}", "ValueError"}, {"{{ 1 is filter }}", "is not supported"},
+        {"{{ -(-9223372036854775807 - 1) }}", "OverflowError"}, {"{{ (-9223372036854775807 - 1) | abs }}", "OverflowError"}, {"{{ (-8.5) ** 0.5 }}", "complex"},
+        {"{{ (1 - 2) | round(0, 'ceil') }}{{ 10 | round(400, 'ceil') }}", "OverflowError"}, {"{{ 10 | round(18, 'floor') }}", "OverflowError"},
+        {"{{ '\\ud83d\\ude00' }}", "\xf0\x9f\x98\x80"}, {"{{ '\\ud83d' }}", "a broken"}, {"{{ '\\ud83dx12345' }}", "a broken"}, {"{{ '\\ud83d\\n12345' }}", "a broken"},
+        {"{{ '\\ud83d\\u0041' }}", "a broken"}, {"{{ '\\ud83d\\u12' }}", "a broken"}, {"{{ '\\ud83d\\uffff' }}", "a broken"}, {"{{ '\\ud83d\\uzzzz' }}", "a broken"}, {"{{ '\\ude00' }}", "a broken"},
+        {"{{ '{:c}'.format(55296) }}", "is no character"}, {"{{ strftime_now('%q') }}", "%q is not supported"},
+    };
+    static const char text[] = "{\"a\": 99999999999999999999, \"b\": 99999999999999999998}";
+    jinja_var v = {.text = text, .len = sizeof text - 1, .json = true};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        outcome x = render(cases[i][0], strlen(cases[i][0]), NULL, &v, 1, &(jinja_options){.now = &july});
+        if (x.text ? strcmp(x.text, cases[i][1]) != 0 : !strstr(x.e.msg, cases[i][1])) fail_msg("%s: \"%s\"", cases[i][0], x.text ? x.text : x.e.msg);
+        free(x.text);
+    }
+}
+
+/* Dates, by Python's own calendar. */
+static void test_dates(void **state)
+{
+    (void)state;
+    static const struct {
+        jinja_date now;
+        const char *want;
+    } cases[] = {{{2024, 2, 29, 0, 5, 7}, "060 AM 12 Thu 4"}, {{2023, 3, 1, 11, 0, 0}, "060 AM 11 Wed 3"}, {{2024, 3, 1, 12, 0, 0}, "061 PM 12 Fri 5"},
+                 {{2000, 12, 31, 23, 0, 0}, "366 PM 11 Sun 7"}, {{1900, 3, 1, 13, 0, 0}, "060 PM 01 Thu 4"}, {{2100, 1, 1, 1, 0, 0}, "001 AM 01 Fri 5"}};
+    const char *source = "{{ strftime_now('%j %p %I %a %u') }}";
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        outcome x = render(source, strlen(source), NULL, NULL, 0, &(jinja_options){.now = &cases[i].now});
+        assert_string_equal(x.text, cases[i].want);
+        free(x.text);
+    }
 }
 
 /* Every limit of memory from nothing to enough: an error each time, then the text. */
@@ -475,6 +580,8 @@ int main(void)
         cmocka_unit_test(test_endless_templates_stop), cmocka_unit_test(test_deep_nesting_stops),
         cmocka_unit_test(test_limits_can_be_set), cmocka_unit_test(test_long_text_is_linear), cmocka_unit_test(test_foreign_bytes),
         cmocka_unit_test(test_big_numbers_stay), cmocka_unit_test(test_broken_json), cmocka_unit_test(test_memory_runs_out_anywhere),
+        cmocka_unit_test(test_json_as_python_reads_it), cmocka_unit_test(test_changing_methods), cmocka_unit_test(test_javascript_values),
+        cmocka_unit_test(test_beyond_64_bits), cmocka_unit_test(test_dates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -172,11 +172,37 @@ static void test_raw_items(void **state)
     assert_string_equal(out, "");
 }
 
+/* A text that is cut anywhere, in memory that ends there: what comes before the cut is found, and no byte behind it is read. */
+static void test_raw_cut(void **state)
+{
+    (void)state;
+    const char *members = " { \"id\" : 12 , \"a\\\"b\":\"x,}\\\"\",\"n\":{\"q\":[1]} } ", *items = " [ 12 ,{\"a\":\"]\"} , [1,[2]],\"x\\\"\" ] ";
+    for (int of = 0; of < 2; of++) {
+        const char *t = of ? items : members, *const first = of ? "=12;" : "id=12;";
+        size_t n = strlen(t), whole = (size_t)(strstr(t, "12 ,") - t) + 4;
+        for (size_t i = 0; i <= n; i++) {
+            char out[512] = "", *cut = malloc(i ? i : 1);
+            assert_non_null(cut);
+            memcpy(cut, t, i);
+            if (of) json_raw_items(cut, i, collect, out);
+            else json_raw_members(cut, i, collect, out);
+            if (i >= whole && strncmp(out, first, strlen(first))) fail_msg("%.*s: %s", (int)i, t, out);
+            free(cut);
+        }
+    }
+    char out[512] = "";
+    json_raw_members("{\"a\":1,x}", 9, collect, out);
+    assert_string_equal(out, "a=1;");
+    json_raw_members("12", 2, collect, out);
+    json_raw_items("12", 2, collect, out);
+    assert_string_equal(out, "a=1;");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parse_errors), cmocka_unit_test(test_getters_name_the_path), cmocka_unit_test(test_optional),
-        cmocka_unit_test(test_put),          cmocka_unit_test(test_raw_members), cmocka_unit_test(test_raw_items),
+        cmocka_unit_test(test_put),          cmocka_unit_test(test_raw_members), cmocka_unit_test(test_raw_items), cmocka_unit_test(test_raw_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

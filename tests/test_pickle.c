@@ -488,12 +488,54 @@ static void test_mutations(void **state)
     bytes_free(&b);
 }
 
+/* The kinds of things that stand where another must. */
+static void test_wrong_kinds(void **state)
+{
+    (void)state;
+#define DICT "ccollections\nOrderedDict\n"
+#define TYPED "ctorch._tensor\n_rebuild_from_type_v2\n("
+#define V2 "ctorch._utils\n_rebuild_tensor_v2\n"
+    pickle_free(READ(DICT "]K\1K\2\x86" "a\x85R."));
+    REFUSED(DICT "]]K\1aa\x85R.", "expected a key and a value, found a list");
+    REFUSED(DICT "]K\1\x85" "a\x85R.", "expected a key and a value, found a tuple");
+    REFUSED(DICT "]](K\1K\2K\3ea\x85R.", "expected a key and a value, found a list");
+    REFUSED(DICT "]]K\1\x86" "a\x85R.", "key of an OrderedDict: expected a string, found a list");
+    REFUSED(DICT "]}K\1\x86" "a\x85R.", "key of an OrderedDict: expected a string, found a dict");
+    REFUSED(DICT "]\x8fK\1\x86" "a\x85R.", "key of an OrderedDict: expected a string, found a set");
+    REFUSED(DICT "]]\x86R.", "something else than one list");
+    REFUSED("ctorch\nSize\nK\1\x85R.", "torch.Size of something else than a tuple");
+    REFUSED("ctorch\nSize\n))\x86R.", "torch.Size of something else than a tuple");
+    REFUSED(TYPED "NtR.", "1 arguments, expected 4");
+    REFUSED(TYPED "ctorch\nSize\nNNNtR.", "expected a function that rebuilds tensors");
+    REFUSED(TYPED V2 "NNNtR.", "expected torch.Tensor or Parameter, found None");
+    REFUSED(TYPED V2 "ctorch\nSize\nNNtR.", "expected torch.Tensor or Parameter");
+    REFUSED(TYPED V2 "ctorch\nTensor\nNNtR.", "arguments of a call: expected a tuple, found None");
+    REFUSED(DICT ")R}U\011__class__K\1sb.", "checkpoint wants to set the attribute __class__: refused");
+    REFUSED(DICT ")R}K\1K\1sb.", "name of an attribute: expected a string, found a whole number");
+    REFUSED(DICT ")R]b.", "attributes of a dict: expected a dict, found a list");
+    REFUSED("]}b.", "a state for a list");
+    pickle_free(READ(DICT ")R}(U\1aK\1U\2_bK\2ub."));
+#define STORAGE(type, key, device, n) "(U\7storage" type key device n "tQ."
+    REFUSED(STORAGE("N", "U\0010", "U\3cpu", "K\1"), "type of the storage: expected one with a known dtype, found None");
+    REFUSED(STORAGE("ctorch\nSize\n", "U\0010", "U\3cpu", "K\1"), "type of the storage: expected one with a known dtype");
+    REFUSED(STORAGE("ctorch\nFloatStorage\n", "K\1", "U\3cpu", "K\1"), "key of the storage: expected a string");
+    REFUSED(STORAGE("ctorch\nFloatStorage\n", "U\0010", "N", "K\1"), "device of the storage: expected a string");
+    REFUSED(STORAGE("ctorch\nFloatStorage\n", "U\0010", "U\3cpu", "N"), "number of elements: expected a whole number of 0 or more");
+    REFUSED(STORAGE("ctorch\nFloatStorage\n", "U\0010", "U\3cpu", "J\377\377\377\377"), "number of elements: expected a whole number of 0 or more");
+    REFUSED(STORAGE("ctorch\nFloatStorage\n", "U\0010", "U\3cpu", "\x8a\x08\377\377\377\377\377\377\377\177"), "over 2^64 bytes");
+    REFUSED("NQ.", "persistent id: expected a tuple, found None");
+    REFUSED(")Q.", "0 parts, expected 5");
+    REFUSED("(U\6moduleNNNNtQ.", "pickled module");
+    REFUSED("(NNNNNtQ.", "persistent id: expected a storage");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_scalars), cmocka_unit_test(test_memo), cmocka_unit_test(test_big_memo), cmocka_unit_test(test_deep), cmocka_unit_test(test_refused),
         cmocka_unit_test(test_opcodes), cmocka_unit_test(test_names), cmocka_unit_test(test_tensor), cmocka_unit_test(test_tensor_refused), cmocka_unit_test(test_metadata),
         cmocka_unit_test(test_parameters), cmocka_unit_test(test_rank), cmocka_unit_test(test_mutations),
+        cmocka_unit_test(test_wrong_kinds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

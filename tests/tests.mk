@@ -28,20 +28,19 @@ tests: $(TESTS) $(BUILD)/tests/faults.so $(BUILD)/tests/breakout.so $(BUILD)/tes
 empty :=
 space := $(empty) $(empty)
 PARSER_TESTS := $(addprefix test_,header safetensors torch torch_golden zip pickle scan sniff shards json jtext csv chunks tokenizer \
-  tokenizer_files tokenizer_golden bpe bpe_golden spm unicode normalize jinja chat convert_config convert_plan manifest verify prompts http)
+  tokenizer_files tokenizer_golden tokenizer_members bpe bpe_golden spm unicode normalize regex charsmap jinja chat settings parsers_nomem convert_config \
+  convert_plan manifest verify prompts http)
 ASAN := CFLAGS="-O1 -g -fno-omit-frame-pointer" SAN="-fsanitize=address,undefined -fno-sanitize-recover=all"
 SUBMAKE := $(MAKE) --no-print-directory
 parallel = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(or $(JOBS),$(shell nproc)))
 test:
 	@tools/deps.sh build test
 	@$(SUBMAKE) $(parallel) check
-# Branches of the parsers that the stored tests take. Bars on time and memory are not for this build: what fails there is told.
+# Branches of the parsers that the stored tests take; V=1 names those that none does.
 coverage:
 	@$(SUBMAKE) $(parallel) all BUILD=build
-	@find build/coverage -name '*.gcda' -delete 2>/dev/null || true
-	@$(SUBMAKE) $(parallel) BUILD=build/coverage KERNELS=build CFLAGS="-O0 -g" SAN="--coverage -fprofile-update=atomic" build/coverage/pith $(PARSER_TESTS:%=build/coverage/tests/%)
-	@BUILD=build/coverage PITH=build/coverage/pith TEST_TAIL=5 tests/run.sh '^($(subst $(space),|,$(PARSER_TESTS))|corpus_.*|bounds.sh|cli_(hostile|tokenize|template|batch|options).*)$$$$' || true
-	@$(PYTHON) tests/coverage.py build/coverage $(if $(V),-v)
+	@$(SUBMAKE) $(parallel) BUILD=build/coverage KERNELS=build CFLAGS="-O0 -g" SAN="--coverage -fprofile-update=atomic" build/coverage/pith tests fuzzers
+	@tools/coverage.sh build/coverage $(PYTHON) $(if $(V),-v)
 # Everything; hours. LONG=1 runs tests/long too, among it the sanitizers over every test (asan.sh, tsan.sh).
 test-long:
 	@tools/deps.sh build test tsan long

@@ -4,8 +4,7 @@
  *
  * Not made to fail, and not counted, are allocations by
  *   - the dynamic linker: a thread's first use of a library's thread-local storage. It ends the process when that fails;
- *   - libgomp: before main. It ends the process, too;
- *   - libseccomp 2.5.4: it frees twice or reads through NULL when it has no memory (the server's filter at its start).
+ *   - libgomp: before main. It ends the process, too.
  * No caller can prevent these. All else may fail: libc's own on the program's behalf (fopen, getline, pthread_create, ...),
  * and those of every other library.
  * Writes to 0, 1 and 2 by write(2) go through; streams' output fails where the program asks whether it did: fflush, fclose. */
@@ -51,7 +50,7 @@ static int add_module(struct dl_phdr_info *info, size_t size, void *ctx)
         if (p->p_type != PT_LOAD || !(p->p_flags & PF_X)) continue;
         uintptr_t begin = info->dlpi_addr + p->p_vaddr;
         int own = (uintptr_t)add_module >= begin && (uintptr_t)add_module < begin + p->p_memsz;
-        int spared = own || !strncmp(name, "ld-", 3) || !strncmp(name, "libgomp", 7) || !strncmp(name, "libomp", 6) || !strncmp(name, "libseccomp", 10);
+        int spared = own || !strncmp(name, "ld-", 3) || !strncmp(name, "libgomp", 7) || !strncmp(name, "libomp", 6);
         modules[n_modules++] = (module){info->dlpi_addr, begin, begin + p->p_memsz, *name ? name : "pith", spared};
     }
     return 0;

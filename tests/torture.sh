@@ -1,10 +1,11 @@
 #!/bin/bash
 # Every call that can fail does: memory, mappings, files, threads (tests/torture.c), in every verb that reads or writes, once
 # and from there on. Here the first of each and then one in many; with LONG=1 (tests/long/torture.sh) every one. Speaks TAP.
+# usage: [EVERY=k] tests/torture.sh [regex of names]: one in k instead
 cd "$(dirname "$0")/.." || exit 1
 load() { . "tests/$1.bash"; }
 load cli
-long=${LONG:-} root=$PWD
+long=${LONG:-} root=$PWD only=${1:-}
 library=$(realpath -m "${BUILD:-build}/tests/torture.so")
 work=$(mktemp -d) failed=0 n=0
 trap 'rm -rf "$work"' EXIT
@@ -17,12 +18,13 @@ grep -q '^# memory: ' "$work/probe" || skip "no library can be preloaded here"
 torture() {
     local name=$1 on rc=0
     shift
+    [[ -z $only || $name =~ $only ]] || return 0
     n=$((n + 1))
     : >"$work/log"
     for on in "" 1; do
         if [ -z "$long" ]; then
             # Once, and from there on, where it is cheap: what fails from there on fails early.
-            export TORTURE_FIRST=${FIRST:-60} TORTURE_STRIDE=${STRIDE:-23}
+            export TORTURE_FIRST=${FIRST:-60} TORTURE_STRIDE=${EVERY:-${STRIDE:-23}}
             [ -z "$on" ] || TORTURE_FIRST=20 TORTURE_STRIDE=$((TORTURE_STRIDE * 7))
         fi
         TORTURE_ON=$on LD_PRELOAD=$library TORTURE=all "$@" >>"$work/log" 2>&1 || rc=1

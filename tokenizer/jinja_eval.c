@@ -79,9 +79,7 @@ static jval binary(jrun *r, int op, jval a, jval b)
     if (op == T_ADD) return jinja_eval_add(r, a, b);
     if (jinja_number_is(a) && jinja_number_is(b)) return jinja_number_binary(r, op, a, b);
     if (op == T_MOD && a.type == J_STR) {
-        jval v = jinja_format_percent(r, a.u.s, b);
-        v.markup = a.markup;
-        return v;
+        return jinja_format_percent(r, a, b);
     }
     if (op == T_MUL && repeats(a) && jinja_number_as_int(b, &n)) return repeat(r, a, n);
     if (op == T_MUL && repeats(b) && jinja_number_as_int(a, &n)) return repeat(r, b, n);
@@ -132,6 +130,7 @@ static jval attribute(jrun *r, jval obj, const jstr *name)
         return v ? *v : (jval){.type = J_MISSING};
     }
     if (obj.type == J_LOOP) return jinja_exec_loop_attr(r, obj.u.loop, name);
+    if (obj.type == J_MACRO && jis(name, "name")) return jstrv(jinja_mem_lit(r, obj.u.macro->name));
     return jinja_method_find(r, obj, name);
 }
 

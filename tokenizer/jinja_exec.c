@@ -256,6 +256,7 @@ static void run_loop(jrun *r, const jnode *n, jlist *items, size_t depth)
         r->jump = 0;
         if (jump == JUMP_BREAK) break;
     }
+    if (l->i && l->i == items->n) l->i--; /* who kept `loop` finds it at the last item */
     r->scope = outer;
     if (items->n == 0 && n->n > 1 && !r->failed) exec_inner(r, n->v[1], NULL);
 }
@@ -326,7 +327,7 @@ jval jinja_exec_loop_attr(jrun *r, jloop *l, const jstr *name)
     if (jis(name, "depth")) return jint((int64_t)l->depth + 1);
     if (jis(name, "depth0")) return jint((int64_t)l->depth);
     if (jis(name, "previtem"))
-        return l->i > 0 && l->i <= n ? l->items->v[l->i - 1] : jinja_value_undefined(r, "there is no previous item");
+        return l->i > 0 ? l->items->v[l->i - 1] : jinja_value_undefined(r, "there is no previous item");
     if (jis(name, "nextitem"))
         return l->i + 1 < n ? l->items->v[l->i + 1] : jinja_value_undefined(r, "there is no next item");
     if (jis(name, "cycle")) return bound(r, "cycle", loop_cycle, self);

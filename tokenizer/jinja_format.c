@@ -40,52 +40,89 @@ static void put_padded(jbuf *b, const char *prefix, const char *digits, const sp
 
 static const char *sign_of(bool minus, const spec *s) { return minus ? "-" : s->sign == '+' ? "+" : s->sign == ' ' ? " " : ""; }
 
-/* 1234567 -> 1,234,567; only the digits before the point. */
-static void group(char *text, size_t cap)
+/* A double has 309 digits before the point and here 300 behind it; with commas and a sign they are less than TEXT_MOST. */
+enum { TEXT_MOST = 720, GROUPED_MOST = 300 };
+
+/* Do zeros fill up what is too narrow, behind the sign? */
+static bool zero_filled(const spec *s) { return s->fill ? s->fill == '0' && s->align == '=' : s->zero && (!s->align || s->align == '='); }
+
+/* 1234567 -> 1,234,567; only the digits before the point. Zeros that fill up are grouped too. */
+static void group(jrun *r, char text[TEXT_MOST], const char *prefix, const spec *s)
 {
-    char out[512];
-    size_t whole = strspn(text, "0123456789"), k = 0, n = strlen(text);
-    for (size_t i = 0; i < n && k + 2 < sizeof out; i++) {
-        if (i && i < whole && (whole - i) % 3 == 0) out[k++] = ',';
-        out[k++] = text[i];
+    char out[TEXT_MOST];
+    size_t whole = strspn(text, "0123456789"), rest = strlen(text) - whole, k = sizeof out;
+    int64_t least = zero_filled(s) ? s->width - (int64_t)strlen(prefix) - (int64_t)rest - (s->type == '%') : 0;
+    if (least > GROUPED_MOST) {
+        jinja_mem_fail(r, "ValueError", "width %lld is beyond %d with ','", (long long)s->width, GROUPED_MOST);
+        return;
     }
-    out[k] = 0;
-    snprintf(text, cap, "%s", out);
+    for (size_t n = 0; whole && (n < whole || (int64_t)(sizeof out - k) < least); n++) {
+        if (n && n % 3 == 0) out[--k] = ',';
+        out[--k] = n < whole ? text[whole - 1 - n] : '0';
+    }
+    memmove(text + (sizeof out - k), text + whole, rest + 1);
+    memcpy(text, out + k, sizeof out - k);
 }
 
 static void put_int(jbuf *b, int64_t i, const spec *s)
 {
-    char text[100], prefix[8];
+    char text[TEXT_MOST], prefix[8];
     uint64_t v = i < 0 ? 0 - (uint64_t)i : (uint64_t)i;
     int base = s->type == 'x' || s->type == 'X' ? 16 : s->type == 'o' ? 8 : s->type == 'b' ? 2 : 10;
-    size_t at = sizeof text - 1;
+    size_t at = GROUPED_MOST + 1;
+    if (s->precision > GROUPED_MOST) {
+        jinja_mem_fail(b->r, "ValueError", "precision %lld is beyond %d", (long long)s->precision, GROUPED_MOST);
+        return;
+    }
     text[at] = 0;
     do text[--at] = (s->type == 'X' ? "0123456789ABCDEF" : "0123456789abcdef")[v % (uint64_t)base];
     while (v /= (uint64_t)base);
-    while (s->precision > (int64_t)(sizeof text - 1 - at) && at > 1) text[--at] = '0'; /* %.5d */
-    memmove(text, text + at, sizeof text - at);
-    if (s->comma) group(text, sizeof text);
+    while (s->precision > (int64_t)(GROUPED_MOST + 1 - at)) text[--at] = '0'; /* %.5d */
+    memmove(text, text + at, GROUPED_MOST + 2 - at);
     snprintf(prefix, sizeof prefix, "%s%s", sign_of(i < 0, s),
              !s->alternate || base == 10 ? "" : base == 16 ? (s->type == 'X' ? "0X" : "0x") : base == 8 ? "0o" : "0b");
+    if (s->comma) group(b->r, text, prefix, s);
     put_padded(b, prefix, text, s);
+}
+
+/* No type but a precision: as 'g', but one digit stays behind the point, and an exponent comes a digit earlier. */
+static void plain_float(double d, int precision, bool alternate, char *text)
+{
+    if (precision < 1) precision = 1;
+    jinja_number_fixed(d, precision, 'g', alternate, text, TEXT_MOST - 2);
+    if (!isfinite(d) || strchr(text, 'e')) return;
+    size_t whole = strspn(text, "0123456789");
+    if (whole < (size_t)precision || d == 0) {
+        if (!text[whole]) strcat(text, ".0");
+        return;
+    }
+    jinja_number_fixed(d, precision - 1, 'e', alternate, text, TEXT_MOST - 2);
+    char *e = strchr(text, 'e'), *end = e;
+    if (!alternate && memchr(text, '.', (size_t)(e - text))) {
+        while (end[-1] == '0') end--;
+        if (end[-1] == '.') end--;
+    }
+    memmove(end, e, strlen(e) + 1);
 }
 
 static void put_float(jbuf *b, double d, const spec *s)
 {
-    char text[720], kind = s->type ? (char)(s->type | 0x20) : 'g';
+    char text[TEXT_MOST], kind = s->type == 'n' ? 'g' : (char)(s->type | 0x20);
     int64_t precision = s->precision < 0 ? 6 : s->precision;
+    const char *prefix = sign_of(signbit(d) && !isnan(d), s);
     if (precision > 300) {
         jinja_mem_fail(b->r, "ValueError", "precision %lld is beyond 300", (long long)precision);
         return;
     }
     if (s->type == '%') d *= 100, kind = 'f';
     if (!s->type && s->precision < 0) jinja_number_repr(fabs(d), text);
-    else if (!jinja_number_fixed(fabs(d), (int)precision, kind, text, sizeof text - 2)) text[0] = 0;
+    else if (!s->type) plain_float(fabs(d), (int)precision, s->alternate, text);
+    else if (!jinja_number_fixed(fabs(d), (int)precision, kind, s->alternate, text, sizeof text - 2)) text[0] = 0;
     if (s->type == 'E' || s->type == 'G')
         for (char *p = text; *p; p++) *p = *p == 'e' ? 'E' : *p;
-    if (s->comma) group(text, sizeof text);
+    if (s->comma) group(b->r, text, prefix, s);
     if (s->type == '%') strcat(text, "%");
-    put_padded(b, sign_of(signbit(d) && !isnan(d), s), text, s);
+    put_padded(b, prefix, text, s);
 }
 
 static void put_text(jbuf *b, const jstr *t, const spec *s)
@@ -96,10 +133,25 @@ static void put_text(jbuf *b, const jstr *t, const spec *s)
     jinja_mem_putstr(b, jinja_method_pad(r, t, s->width, s->fill ? s->fill : ' ', side, JOURS));
 }
 
+/* The character of a number. */
+static void put_char(jbuf *b, jval v, const spec *s)
+{
+    jrun *r = b->r;
+    jbuf t = {.r = r};
+    int64_t i;
+    if (!jinja_number_as_int(v, &i)) wrong_type(r, 'c', v);
+    else if (i < 0 || i > 0x10ffff || (i >= 0xd800 && i < 0xe000)) jinja_mem_fail(r, "OverflowError", "%lld is no character", (long long)i);
+    else jinja_mem_putc(&t, (uint32_t)i, JOURS);
+    spec right = *s;
+    if (!right.align) right.align = '>';
+    if (!r->failed) put_text(b, jinja_mem_done(&t), &right);
+}
+
 /* ---- % ---- */
 
 typedef struct percent {
     jval args;
+    bool markup;
     const jdict *d;
     size_t used;
 } percent;
@@ -133,22 +185,34 @@ static int64_t star_or_number(jrun *r, const jstr *f, size_t *at, percent *p)
     return r->failed ? 0 : v;
 }
 
-static void put_percent(jbuf *b, jval v, spec *s)
+static const jstr *escaped(jrun *r, const jstr *s)
+{
+    jbuf b = {.r = r};
+    jinja_text_escape(&b, s);
+    return jinja_mem_done(&b);
+}
+
+static void put_percent(jbuf *b, jval v, spec *s, bool markup)
 {
     jrun *r = b->r;
     int64_t i;
     if (s->type == 's') {
-        put_text(b, jinja_text_str(r, v), s);
+        const jstr *text = jinja_text_str(r, v);
+        put_text(b, markup && !v.markup ? escaped(r, text) : text, s);
     } else if (s->type == 'r' || s->type == 'a') {
         jbuf t = {.r = r};
         jinja_text_repr(&t, v);
-        put_text(b, jinja_mem_done(&t), s);
+        put_text(b, markup ? escaped(r, jinja_mem_done(&t)) : jinja_mem_done(&t), s);
     } else if (s->type == 'd' || s->type == 'i' || s->type == 'u' || s->type == 'x' || s->type == 'X' || s->type == 'o') {
         if (v.type == J_FLOAT && fabs(v.u.f) < 9e18 && s->type != 'x' && s->type != 'X' && s->type != 'o') v = jint((int64_t)v.u.f);
-        if (!jinja_number_as_int(v, &i)) wrong_type(r, s->type, v);
-        else put_int(b, i, s);
-    } else if (s->type == 'c' && v.type == J_STR && jinja_value_chars(r, v.u.s) == 1) {
-        put_text(b, v.u.s, s);
+        if (jinja_number_as_int(v, &i)) put_int(b, i, s);
+        else if (v.type == J_FLOAT && isfinite(v.u.f) && v.u.f == floor(v.u.f))
+            jinja_mem_fail(r, "OverflowError", "a whole number beyond 64 bits: templates here compute with -2^63 .. 2^63-1");
+        else wrong_type(r, s->type, v);
+    } else if (s->type == 'c') {
+        s->precision = -1;
+        if (v.type == J_STR && jinja_value_chars(r, v.u.s) == 1) put_text(b, v.u.s, s);
+        else put_char(b, v, s);
     } else if (s->type && strchr("eEfFgG", s->type)) {
         if (!jinja_number_is(v)) wrong_type(r, s->type, v);
         else put_float(b, jinja_number_double(v), s);
@@ -163,6 +227,10 @@ static size_t conversion(jbuf *b, const jstr *f, size_t at, percent *p)
     jrun *r = b->r;
     spec s = {.precision = -1};
     jval v = {.type = J_MISSING};
+    if (at < f->n && f->p[at] == '%') {
+        jinja_mem_puts(b, "%");
+        return at + 1;
+    }
     if (at < f->n && f->p[at] == '(') {
         const char *close = memchr(f->p + at, ')', f->n - at);
         if (!close || !p->d) {
@@ -195,23 +263,18 @@ static size_t conversion(jbuf *b, const jstr *f, size_t at, percent *p)
         return f->n;
     }
     s.type = f->p[at++];
-    if (s.type == '%') {
-        jinja_mem_puts(b, "%");
-        return at;
-    }
     if (s.align == '<') s.zero = false;
     if (v.type == J_MISSING) v = next_arg(r, p);
-    if (s.type == 's' || s.type == 'r') {
-        if (!s.align) s.align = '>';
-    }
-    if (!r->failed) put_percent(b, v, &s);
+    if (!s.align && strchr("srac", s.type)) s.align = '>';
+    if (!r->failed) put_percent(b, v, &s, p->markup);
     return at;
 }
 
-jval jinja_format_percent(jrun *r, const jstr *f, jval args)
+jval jinja_format_percent(jrun *r, jval format, jval args)
 {
+    const jstr *f = format.u.s;
     jbuf b = {.r = r};
-    percent p = {.args = args, .d = args.type == J_DICT ? args.u.d : NULL};
+    percent p = {.args = args, .markup = format.markup, .d = args.type == J_DICT ? args.u.d : NULL};
     size_t at = 0;
     while (at < f->n && !r->failed) {
         const char *hit = memchr(f->p + at, '%', f->n - at);
@@ -223,14 +286,14 @@ jval jinja_format_percent(jrun *r, const jstr *f, jval args)
     bool all = args.type == J_TUPLE ? p.used == args.u.l->n
                                     : p.used || p.d || args.type == J_LIST || args.type == J_RANGE || args.type == J_UNDEFINED;
     if (!all) jinja_mem_fail(r, "TypeError", "not all arguments converted during string formatting");
-    return jstrv(jinja_mem_done(&b));
+    return (jval){.type = J_STR, .markup = format.markup, .u.s = jinja_mem_done(&b)};
 }
 
 /* ---- {} ---- */
 
 static spec parse_spec(jrun *r, const jstr *f)
 {
-    spec s = {.precision = -1, .sign = '-'};
+    spec s = {.precision = -1};
     size_t at = 0, len = 0;
     uint32_t c = f->n ? unicode_decode(f->p, &len) : 0;
     if (len < f->n && f->p[len] && strchr("<>=^", f->p[len])) {
@@ -254,24 +317,36 @@ static spec parse_spec(jrun *r, const jstr *f)
     return s;
 }
 
+/* As Python: a text has no sign, no # and no comma, and nothing behind a sign; a character neither; only decimals have commas. */
+static void check_spec(jrun *r, jval v, const spec *s)
+{
+    bool text = v.type == J_STR, bare = text || s->type == 'c';
+    if (bare && (s->sign || s->alternate)) jinja_mem_fail(r, "ValueError", "%s not allowed in a format of a text or character", s->sign ? "Sign" : "Alternate form (#)");
+    if (text && s->align == '=') jinja_mem_fail(r, "ValueError", "'=' alignment not allowed in string format specifier");
+    if (s->comma && (text || (s->type && strchr("bcnoxXs", s->type)))) jinja_mem_fail(r, "ValueError", "Cannot specify ',' with '%c'.", s->type ? s->type : 's');
+}
+
 static void put_spec(jbuf *b, jval v, const jstr *f)
 {
     jrun *r = b->r;
     int64_t i;
     spec s = parse_spec(r, f);
+    check_spec(r, v, &s);
     if (r->failed) return;
     if (f->n == 0) jinja_text_put(b, v);
     else if (v.type == J_STR && (!s.type || s.type == 's')) {
         if (s.zero && !s.fill) s.fill = '0';
         put_text(b, v.u.s, &s);
     } else if (jinja_number_is(v) && s.type && strchr("eEfFgG%", s.type)) put_float(b, jinja_number_double(v), &s);
-    else if (v.type == J_FLOAT && !s.type) put_float(b, v.u.f, &s);
+    else if (v.type == J_FLOAT && (!s.type || s.type == 'n')) put_float(b, v.u.f, &s);
+    else if (s.type == 'c' && s.precision < 0) put_char(b, v, &s);
     else if (jinja_number_as_int(v, &i) && s.precision < 0 && (!s.type || strchr("dxXobn", s.type))) put_int(b, i, &s);
     else wrong_type(r, s.type ? s.type : ' ', v);
 }
 
 typedef struct braces {
     const jargs *a;
+    bool markup;
     size_t next;   /* of {} */
     bool numbered; /* {0} was seen */
 } braces;
@@ -306,8 +381,9 @@ static jval field(jrun *r, const jstr *f, braces *x)
         size_t begin = at, digits = at;
         while (at < f->n && (item ? f->p[at] != ']' : f->p[at] != '.' && f->p[at] != '[')) at++;
         int64_t i = number_at(f, &digits);
+        if (at == begin || (item && at >= f->n)) jinja_mem_fail(r, "ValueError", at == begin ? "Empty attribute in format string" : "Missing ']' in format string");
         const jstr *name = jinja_mem_slice(r, f, begin, at);
-        v = item ? jinja_eval_item(r, v, digits == at && at > begin ? jint(i) : jstrv(name)) : jinja_eval_attr(r, v, jstrv(name));
+        v = item ? jinja_eval_item(r, v, digits == at ? jint(i) : jstrv(name)) : jinja_eval_attr(r, v, jstrv(name));
         if (item) at++;
     }
     return v;
@@ -335,7 +411,9 @@ static size_t replacement(jbuf *b, const jstr *f, size_t at, braces *x)
         else jinja_mem_fail(r, "ValueError", "Unknown conversion specifier");
         v = jstrv(jinja_mem_done(&t));
     }
-    put_spec(b, v, jinja_mem_slice(r, f, colon < end ? colon + 1 : end, end));
+    jbuf part = {.r = r};
+    put_spec(x->markup && !v.markup ? &part : b, v, jinja_mem_slice(r, f, colon < end ? colon + 1 : end, end));
+    jinja_text_escape(b, jinja_mem_done(&part));
     return end + 1;
 }
 
@@ -343,7 +421,7 @@ jval jinja_format_braces(jrun *r, jval self, const jargs *a)
 {
     const jstr *f = self.u.s;
     jbuf b = {.r = r};
-    braces x = {.a = a};
+    braces x = {.a = a, .markup = self.markup};
     for (size_t at = 0; at < f->n && !r->failed;) {
         char c = f->p[at];
         size_t end = at;

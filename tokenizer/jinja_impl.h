@@ -242,7 +242,8 @@ static inline bool jis(const jstr *s, const char *lit)
 
 /* ---- jinja_number ---- */
 size_t jinja_number_repr(double f, char out[32]);                        /* Python's repr */
-size_t jinja_number_fixed(double f, int digits, char kind, char *out, size_t cap); /* %f %e %g with a point */
+/* %f %e %g with a point; alternate: as # has it. */
+size_t jinja_number_fixed(double f, int digits, char kind, bool alternate, char *out, size_t cap);
 bool jinja_number_parse(const char *p, size_t n, double *out);           /* digits [. digits] [e digits], no sign */
 bool jinja_number_float(const jstr *s, double *out);                     /* Python's float(text) */
 bool jinja_number_int(const jstr *s, int base, int64_t *out, bool *big); /* Python's int(text, base) */
@@ -396,7 +397,8 @@ const jstr *jinja_method_replace(jrun *r, const jstr *s, const jstr *old, const 
 jlist *jinja_method_lines(jrun *r, const jstr *s, bool keep_ends);
 const jstr *jinja_method_pad(jrun *r, const jstr *s, int64_t width, uint32_t fill, char side, int source);
 const char *jinja_method_find_bytes(jrun *r, const char *p, size_t n, const char *what, size_t m);
-jval jinja_format_percent(jrun *r, const jstr *format, jval args);
+/* What is put into a format that is html-safe is escaped. */
+jval jinja_format_percent(jrun *r, jval format, jval args);
 jval jinja_format_braces(jrun *r, jval self, const jargs *a);
 
 #endif

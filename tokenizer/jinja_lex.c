@@ -191,7 +191,7 @@ static size_t integer_end(const lexer *x, size_t at)
 static void number(lexer *x)
 {
     size_t end = float_end(x, x->at);
-    char buf[64];
+    char buf[1024];
     double d;
     int64_t i;
     bool big = false;

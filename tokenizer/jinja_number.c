@@ -64,12 +64,12 @@ size_t jinja_number_repr(double f, char out[32])
     return (size_t)snprintf(out, 32, "%s%.*s.%.*s", sign, e + 1, d, n - e - 1, d + e + 1);
 }
 
-size_t jinja_number_fixed(double f, int digits, char kind, char *out, size_t cap)
+size_t jinja_number_fixed(double f, int digits, char kind, bool alternate, char *out, size_t cap)
 {
     if (isnan(f) || isinf(f)) return jinja_number_repr(f, out);
-    int n = kind == 'f'   ? snprintf(out, cap, "%.*f", digits, f)
-            : kind == 'e' ? snprintf(out, cap, "%.*e", digits, f)
-                          : snprintf(out, cap, "%.*g", digits, f);
+    int n = kind == 'f'   ? snprintf(out, cap, alternate ? "%#.*f" : "%.*f", digits, f)
+            : kind == 'e' ? snprintf(out, cap, alternate ? "%#.*e" : "%.*e", digits, f)
+                          : snprintf(out, cap, alternate ? "%#.*g" : "%.*g", digits, f);
     if (n < 0 || (size_t)n >= cap) return 0;
     /* The point may be any character here, of any length. */
     size_t k = 0;
@@ -312,7 +312,7 @@ jval jinja_number_round(jrun *r, jval v, int64_t digits)
         double unit = from_digits("1", (long)-digits);
         return jfloat(nearbyint(v.u.f / unit) * unit);
     }
-    size_t n = jinja_number_fixed(fabs(v.u.f), (int)digits, 'f', text, sizeof text);
+    size_t n = jinja_number_fixed(fabs(v.u.f), (int)digits, 'f', false, text, sizeof text);
     if (!n || !jinja_number_parse(text, n, &d)) return v;
     return jfloat(copysign(d, v.u.f));
 }

@@ -138,6 +138,8 @@ static void signature(jparser *p, jnode *of)
         jnode *name = name_target(p), *n = name ? jinja_parse_node(p, N_PARAM, name->line) : NULL;
         if (!n) return;
         n->name = name->name;
+        for (size_t i = 0; i < of->n; i++)
+            if (of->v[i]->name == n->name) jinja_parse_fail(p, n->line, "duplicate argument '%.*s'", (int)(n->name->n > 60 ? 60 : n->name->n), n->name->p);
         if (jinja_parse_skip(p, T_ASSIGN)) {
             n->a = jinja_parse_child(p, n, jinja_parse_expr(p, true));
             defaults = true;
@@ -158,6 +160,8 @@ static void macro_body(jparser *p, jnode *n, const char *end)
     p->in_loop = in_loop;
     n->op = (uint8_t)((p->callers > callers ? MACRO_CALLER : 0) | (p->kwargs > kwargs ? MACRO_KWARGS : 0) |
                       (p->varargs > varargs ? MACRO_VARARGS : 0));
+    for (size_t i = 0; (n->op & MACRO_CALLER) && i < n->n; i++)
+        if (!n->v[i]->a && jis(n->v[i]->name, "caller")) jinja_parse_fail(p, n->line, "the argument 'caller' must have a default");
     p->at += !p->r->failed;
 }
 

@@ -186,7 +186,7 @@ static jval format(jrun *r, jval self, const jargs *a)
     for (size_t i = 1; i < a->n; i++) jinja_value_push(r, with.u.l, a->v[i]);
     if (a->n_kw) with = jdictv(jinja_value_dict(r));
     for (size_t i = 0; i < a->n_kw; i++) jinja_value_put(r, with.u.d, jstrv(a->kw_name[i]), a->kw[i]);
-    return r->failed ? nothing() : jinja_format_percent(r, text_of(r, a->v[0]), with);
+    return r->failed ? nothing() : jinja_format_percent(r, like(a->v[0], text_of(r, a->v[0])), with);
 }
 
 /* ---- numbers ---- */
@@ -212,16 +212,17 @@ static jval int_(jrun *r, jval self, const jargs *a)
     bool big = false;
     (void)self;
     if (!jinja_eval_bind(r, a, "value default base", 1, v)) return nothing();
-    int64_t base = whole(r, v[2], 10, "int");
+    int64_t base = 10;
     jval otherwise = v[1].type == J_MISSING ? jint(0) : v[1];
-    if (base != 0 && (base < 2 || base > 36)) return otherwise;
+    bool known = v[2].type == J_MISSING || (jinja_number_as_int(v[2], &base) && (base == 0 || (base >= 2 && base <= 36)));
     if (v[0].type == J_UNDEFINED) jinja_value_undef_fail(r, v[0]);
     if (v[0].type == J_BIGINT) return v[0];
     if (jinja_number_as_int(v[0], &i)) return jint(i);
     if (v[0].type == J_FLOAT) return int_of_float(r, v[0].u.f, otherwise);
     if (v[0].type != J_STR) return otherwise;
-    if (jinja_number_int(v[0].u.s, (int)base, &i, &big)) return big ? too_big(r) : jint(i);
-    return jinja_number_float(v[0].u.s, &d) ? int_of_float(r, d, otherwise) : otherwise;
+    if (known && jinja_number_int(v[0].u.s, (int)base, &i, &big)) return big ? too_big(r) : jint(i);
+    /* As in jinja2, what is no whole number in that base may be a float. */
+    return jinja_number_float(v[0].u.s, &d) && !isinf(d) ? int_of_float(r, d, otherwise) : otherwise;
 }
 
 static jval float_(jrun *r, jval self, const jargs *a)
@@ -292,7 +293,7 @@ static jval filesizeformat(jrun *r, jval self, const jargs *a)
     size_t i = 0;
     for (; i < 7 && d >= unit; i++) unit *= base;
     jbuf b = {.r = r};
-    jinja_mem_put(&b, text, jinja_number_fixed(base * d / unit, 1, 'f', text, sizeof text), JOURS);
+    jinja_mem_put(&b, text, jinja_number_fixed(base * d / unit, 1, 'f', false, text, sizeof text), JOURS);
     jinja_mem_puts(&b, " ");
     jinja_mem_puts(&b, two ? binary[i] : decimal[i]);
     return jstrv(jinja_mem_done(&b));

@@ -37,7 +37,7 @@ static int plain(jrun *r, const jstr *name, jval v)
     if (jis(name, "upper")) return cased(r, v, "isupper");
     if (jis(name, "odd") || jis(name, "even")) {
         bool odd = name->n == 3;
-        if (v.type == J_FLOAT && !isinf(v.u.f)) return (fmod(fabs(v.u.f), 2) == 1) == odd && v.u.f == floor(v.u.f);
+        if (v.type == J_FLOAT) return !isinf(v.u.f) && (fmod(fabs(v.u.f), 2) == 1) == odd && v.u.f == floor(v.u.f);
         if (v.type == J_UNDEFINED) jinja_value_undef_fail(r, v);
         if (!jinja_number_as_int(v, &i))
             return jinja_mem_fail(r, "TypeError", "is %s wants a number, not %s", odd ? "odd" : "even", jinja_value_type(v)), 0;

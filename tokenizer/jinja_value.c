@@ -508,8 +508,8 @@ jval jinja_value_index(jrun *r, jval obj, int64_t i)
     return jstrv(jinja_mem_slice(r, s, at, at + len));
 }
 
-/* Python's rules for a slice of n items: the first index and how many are taken. */
-static bool slice_bounds(jrun *r, const jval bound[3], int64_t n, int64_t *start, int64_t *step, int64_t *count)
+/* Python's rules for a slice of n items: the first index, the one before which it ends, and how many are taken. */
+static bool slice_bounds(jrun *r, const jval bound[3], int64_t n, int64_t *start, int64_t *stop, int64_t *step, int64_t *count)
 {
     int64_t v[3];
     bool given[3];
@@ -537,6 +537,7 @@ static bool slice_bounds(jrun *r, const jval bound[3], int64_t n, int64_t *start
     int64_t span = st > 0 ? ends[1] - ends[0] : ends[0] - ends[1];
     uint64_t stride = st > 0 ? (uint64_t)st : 0 - (uint64_t)st;
     *start = ends[0];
+    *stop = ends[1];
     *step = st;
     *count = span <= 0 ? 0 : (int64_t)(((uint64_t)span - 1) / stride) + 1;
     return true;
@@ -558,7 +559,7 @@ static jval slice_str(jrun *r, const jstr *s, int64_t start, int64_t step, int64
 
 jval jinja_value_slice(jrun *r, jval obj, const jval bound[3])
 {
-    int64_t start, step, count;
+    int64_t start, stop, step, count;
     if (obj.type == J_UNDEFINED) {
         jinja_value_undef_fail(r, obj);
         return obj;
@@ -567,7 +568,7 @@ jval jinja_value_slice(jrun *r, jval obj, const jval bound[3])
         jinja_mem_fail(r, "TypeError", "'%s' object is not subscriptable", jinja_value_type(obj));
         return jnone();
     }
-    if (!slice_bounds(r, bound, jinja_value_len(r, obj), &start, &step, &count) || r->failed) return jnone();
+    if (!slice_bounds(r, bound, jinja_value_len(r, obj), &start, &stop, &step, &count) || r->failed) return jnone();
     if (obj.type == J_STR) {
         jval v = slice_str(r, obj.u.s, start, step, count);
         v.markup = obj.markup;
@@ -577,11 +578,9 @@ jval jinja_value_slice(jrun *r, jval obj, const jval bound[3])
         struct jrange *g = jinja_mem_take(r, 1, sizeof *g);
         if (!g) return jnone();
         const struct jrange *of = obj.u.range;
-        /* A step past the end of a one-element slice may not fit; it does not matter then. */
-        int64_t by = of->step, at = of->start;
-        if (count > 1) by *= step;
-        if (count > 0) at += start * of->step;
-        *g = (struct jrange){at, (int64_t)((uint64_t)at + (uint64_t)count * (uint64_t)by), by, (uint64_t)count};
+        /* What does not fit lies past the ends, which only its text shows. */
+        uint64_t first = (uint64_t)of->start, each = (uint64_t)of->step;
+        *g = (struct jrange){(int64_t)(first + (uint64_t)start * each), (int64_t)(first + (uint64_t)stop * each), (int64_t)(each * (uint64_t)step), (uint64_t)count};
         return (jval){.type = J_RANGE, .u.range = g};
     }
     jlist *l = jinja_value_list(r, (size_t)count);

@@ -37,8 +37,8 @@ void csv_finish(csv *r) { r->finished = 1; }
 
 static int end_field(csv *r, pith_err *e)
 {
-    if (grow((void **)&r->ends, &r->ends_cap, r->n_ends + 1, sizeof *r->ends, e)) return -1;
-    r->ends[r->n_ends++] = r->rec_len;
+    if (grow((void **)&r->field, &r->field_cap, r->n_ends + 1, sizeof *r->field, e)) return -1;
+    r->field[r->n_ends++].len = r->rec_len; /* where it ends, until its record does */
     r->state = START;
     return 0;
 }
@@ -47,11 +47,11 @@ static int end_field(csv *r, pith_err *e)
 static int end_record(csv *r, pith_err *e)
 {
     if (end_field(r, e)) return -1;
-    if (grow((void **)&r->field, &r->field_cap, r->n_ends, sizeof *r->field, e)) return -1;
     size_t from = 0;
     for (size_t i = 0; i < r->n_ends; i++) {
-        r->field[i] = (csv_field){r->rec ? r->rec + from : "", r->ends[i] - from};
-        from = r->ends[i];
+        size_t end = r->field[i].len;
+        r->field[i] = (csv_field){r->rec ? r->rec + from : "", end - from};
+        from = end;
     }
     r->fields = r->field;
     r->n = r->n_ends;
@@ -152,7 +152,6 @@ void csv_free(csv *r)
     mem_free(r->in);
     mem_free(r->rec);
     mem_free(r->field);
-    mem_free(r->ends);
     *r = (csv){.sep = r->sep, .quoting = r->quoting};
 }
 

@@ -32,8 +32,7 @@ typedef struct csv {
     char *rec;      /* the record's bytes without quotes */
     size_t rec_len, rec_cap;
     csv_field *field;
-    size_t *ends;
-    size_t n_ends, ends_cap, field_cap;
+    size_t n_ends, field_cap;
     uint64_t at, at_line; /* of in[pos] */
     int state, finished, bom_done, done;
 } csv;

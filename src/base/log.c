@@ -1,8 +1,6 @@
-#define _POSIX_C_SOURCE 200809L
 #include "base/log.h"
 #include <stdarg.h>
 #include <stdio.h>
-#include <time.h>
 
 /* Written by log_set alone. */
 static pith_log_fn *hears;
@@ -27,9 +25,3 @@ void log_tell(pith_log_level level, const char *fmt, ...)
     hears(hears_ctx, level, line);
 }
 
-uint64_t log_clock(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}

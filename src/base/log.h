@@ -10,7 +10,5 @@ void log_set(pith_log_fn *fn, void *ctx);
 __attribute__((format(printf, 2, 3)))
 #endif
 void log_tell(pith_log_level level, const char *fmt, ...);
-/* Milliseconds of a clock that only goes forward. */
-uint64_t log_clock(void);
 
 #endif

@@ -1,12 +1,12 @@
 #define _POSIX_C_SOURCE 200809L
 #include "base/par.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/platform.h"
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <time.h>
 #ifdef _OPENMP
 #include <omp.h>
 #endif
@@ -76,22 +76,15 @@ static void relax(void)
 
 static int is_empty(gate *g) { return atomic_load(&g->items) == 0; }
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static void gate_wait(team *t, gate *g, int empty)
 {
-    double start = now();
+    double start = clock_now();
     do {
         for (int i = 0; i < 20; i++) {
             if (is_empty(g) == empty) return;
             relax();
         }
-    } while (now() - start < PATIENCE);
+    } while (clock_now() - start < PATIENCE);
     pthread_mutex_lock(&t->lock);
     atomic_fetch_add(&g->sleepers, 1);
     while (is_empty(g) != empty) pthread_cond_wait(&g->changed, &t->lock);
@@ -273,7 +266,7 @@ static team *team_new(int threads)
     if (hosted) gate_wait(t, &t->unfinished, 1);
     else t->workers = 0;
     if (t->workers < threads - 1) {
-        t->asked = now();
+        t->asked = clock_now();
         log_tell(PITH_LOG_WARNING, "%d threads were asked for, the system gives %d", threads, t->workers + 1);
     }
     return t;
@@ -294,7 +287,7 @@ static void prepare(void)
 /* A team that is short asks again, but not for each job. */
 static team *find_team(int threads)
 {
-    if (mine && mine->threads == threads && (mine->workers == threads - 1 || now() - mine->asked < 1)) return mine;
+    if (mine && mine->threads == threads && (mine->workers == threads - 1 || clock_now() - mine->asked < 1)) return mine;
     pthread_once(&once, prepare);
     team_free(mine);
     mine = team_new(threads);

@@ -1,5 +1,6 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/batch.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include <stdlib.h>
 #include <string.h>
@@ -142,9 +143,9 @@ static int compute_slots(batch *b, slot *s, size_t n, pith_err *e)
         at[k++] = &s[i];
     }
     if (bad) err_nomem(e, n * sizeof *texts, "a round of rows");
-    double start = cli_now();
+    double start = clock_now();
     if (!bad) bad = compute(b, at, k, texts, results, e);
-    b->seconds += cli_now() - start;
+    b->seconds += clock_now() - start;
     free(at);
     free(texts);
     free(results);
@@ -201,7 +202,7 @@ static int rounds(batch *b, slot *s, pith_err *e)
     for (int end = 0; !end;) {
         size_t n;
         pith_err late = {{0}}; /* what ends the work after the rows that were still read */
-        double start = cli_now();
+        double start = clock_now();
         int broken = gather(b, s, b->chunk, &n, &end, &late), bad = 0;
         if (n && compute_slots(b, s, n, e)) bad = -1;
         progress_clear(&b->progress);
@@ -214,7 +215,7 @@ static int rounds(batch *b, slot *s, pith_err *e)
         if (broken && !bad) bad = err_set(e, "%s", late.msg);
         if (bad) return -1;
         progress_update(&b->progress, b->n_rows, rows_done(b->rows));
-        double took = cli_now() - start;
+        double took = clock_now() - start;
         if (n == b->chunk && took < 0.25 && b->chunk < MOST_ROWS) b->chunk *= 2;
         else if (took > 1 && b->chunk > FEWEST_ROWS) b->chunk /= 2;
     }

@@ -5,7 +5,6 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 static const char *verb_name = "";
@@ -118,13 +117,6 @@ const char *cli_bytes(uint64_t n, char *buf)
     for (; v >= 999.95 && u < 6; u++) v /= 1000;
     snprintf(buf, 32, u ? "%.1f %s" : "%.0f %s", v, unit[u]);
     return buf;
-}
-
-double cli_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 int cli_colour(FILE *f)

@@ -125,7 +125,6 @@ void cli_put_text(FILE *f, const char *s, size_t len, size_t limit);
 const char *cli_count(uint64_t n, char *buf);
 /* 8366760 -> "8.4 MB"; buf >= 32. */
 const char *cli_bytes(uint64_t n, char *buf);
-double cli_now(void); /* seconds, monotonic */
 /* f is a terminal that takes colour: NO_COLOR and TERM=dumb say no. */
 int cli_colour(FILE *f);
 

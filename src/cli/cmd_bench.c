@@ -4,6 +4,7 @@
 #include "cli/limits.h"
 #include "cli/load.h"
 #include "cli/shapes.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/json.h"
 #include "base/path.h"
@@ -163,9 +164,9 @@ typedef double run_fn(bench *b, figure *f, int round, pith_err *e);
 
 static int repeat(bench *b, figure *f, run_fn *run, pith_err *e)
 {
-    double t[RUNS_MAX], end = cli_now() + b->v->seconds;
+    double t[RUNS_MAX], end = clock_now() + b->v->seconds;
     if (run(b, f, 0, e) < 0) return -1; /* memory is touched, caches and clocks are warm */
-    for (f->runs = 0; f->runs < RUNS_MAX && (f->runs < 3 || cli_now() < end); f->runs++)
+    for (f->runs = 0; f->runs < RUNS_MAX && (f->runs < 3 || clock_now() < end); f->runs++)
         if ((t[f->runs] = run(b, f, (int)f->runs + 1, e)) < 0) return -1;
     qsort(t, f->runs, sizeof *t, by_value);
     f->seconds[0] = t[0], f->seconds[1] = t[f->runs / 2], f->seconds[2] = t[f->runs - 1];
@@ -194,8 +195,8 @@ static double run_encoder(bench *b, figure *f, int round, pith_err *e)
     double t = -1;
     if (ids && seqs && out) {
         for (size_t i = 0; i < f->sequences; i++) seqs[i] = (pith_seq){.ids = ids + i * f->length, .n = f->length};
-        t = cli_now();
-        t = pith_run(b->l.session, seqs, f->sequences, labels ? out : NULL, labels ? NULL : out, e) ? -1 : cli_now() - t;
+        t = clock_now();
+        t = pith_run(b->l.session, seqs, f->sequences, labels ? out : NULL, labels ? NULL : out, e) ? -1 : clock_now() - t;
     }
     free(ids), free(seqs), free(out);
     return t;
@@ -220,10 +221,10 @@ static double run_decoder(bench *b, figure *f, int round, pith_err *e)
         bad = !ids || pith_generator_add(g, &r, e);
         free(ids);
     }
-    double t = cli_now();
+    double t = clock_now();
     int more = bad ? -1 : 1;
     while (more > 0) more = pith_generator_step(g, e);
-    t = cli_now() - t;
+    t = clock_now() - t;
     pith_generator_stats s = {0};
     if (!more) s = pith_generator_statistics(g);
     pith_generator_free(g);

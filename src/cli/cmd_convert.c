@@ -5,6 +5,7 @@
 #include "cli/convert_out.h"
 #include "cli/convert_write.h"
 #include "cli/guard.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/json.h"
 #include <stdlib.h>
@@ -200,7 +201,7 @@ static int carry_out(job *j, pith_err *e)
     convert_write_end(c);
     if (!status && guard_interrupted()) status = 1;
     if (status) return status;
-    double start = c->progress.start, compared = cli_now();
+    double start = c->progress.start, compared = clock_now();
     status = convert_out_commit(&j->out, j->v->force, &j->files, e);
     if (!status) tell_speed(j, compared - start);
     if (status == 1) cli_note("%s", e->msg);

@@ -6,6 +6,7 @@
 #include "cli/input.h"
 #include "cli/jtext.h"
 #include "cli/progress.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/json.h"
 #include <math.h>
@@ -132,13 +133,13 @@ static int measure(const values *v, const load *l, const text *t, pith_err *e)
     float *logprobs = malloc(t->n * sizeof *logprobs);
     if (!logprobs) return err_nomem(e, t->n * sizeof *logprobs, "results"), CLI_FAILED;
     pith_score_options o = {.window = (size_t)v->window, .stride = (size_t)v->stride, .on_progress = on_progress, .ctx = &w};
-    double start = cli_now();
+    double start = clock_now();
     progress_start(&w.p, "tokens", 0);
     guard_catch(GUARD_CATCH);
     int k = pith_score(l->session, t->ids, t->n, &o, logprobs, e);
     guard_catch(GUARD_END);
     progress_clear(&w.p);
-    double seconds = cli_now() - start;
+    double seconds = clock_now() - start;
     if (k == 0) {
         print(v, t, logprobs);
         cli_detail("%zu tokens in %.1f s, %.1f tokens/s", t->n, seconds, (double)t->n / seconds);

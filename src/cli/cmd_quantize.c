@@ -3,6 +3,7 @@
 #include "cli/cmd.h"
 #include "cli/convert_out.h"
 #include "cli/guard.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/path.h"
 #include <stdlib.h>
@@ -95,7 +96,7 @@ static int run_quantize(void *opts, int argc, char **argv)
     pith_err why = {{0}};
     uint64_t before, after;
     int unknown = weights_size(j.src, &before, &why); /* a source that is at fault is told by quantize */
-    double start = cli_now();
+    double start = clock_now();
     int status = quantize(&j, v, &e);
     if (status < 0) convert_out_say(&j.out, &e);
     guard_mapped(NULL, NULL, NULL);
@@ -109,7 +110,7 @@ static int run_quantize(void *opts, int argc, char **argv)
     putchar('\n');
     struct rusage use;
     getrusage(RUSAGE_SELF, &use);
-    cli_detail("packed, written and opened in %.3f s; peak memory %s", cli_now() - start, cli_bytes((uint64_t)use.ru_maxrss * 1024, a));
+    cli_detail("packed, written and opened in %.3f s; peak memory %s", clock_now() - start, cli_bytes((uint64_t)use.ru_maxrss * 1024, a));
     return CLI_OK;
 }
 

@@ -58,6 +58,8 @@ static const char notes[] =
     "and text-embeddings-inference (/predict, /embed, /rerank, /tokenize, /decode, /info); a page to try the models is at /;\n"
     "/health and /ready need no key. Requests choose a model by NAME, else its directory's. The first SIGTERM or Ctrl-C lets requests end, the second\n"
     "ends them. Once ready the process cannot open files, make connections or start programs (Linux: seccomp); --no-sandbox lifts it.\n"
+    "A model's weights are mapped: give a new version a name of its own, or its old name by renaming. One that is cut short while it is\n"
+    "served ends the server, with a message and status 1; --no-mmap reads the weights instead.\n"
     "\n"
     "  pith serve\n"
     "  pith serve -m path/to/model --port 8000 --api-key-file key.txt\n"
@@ -136,11 +138,16 @@ typedef struct life {
     const char *unix_path;
 } life;
 
+static const char *mapped_at(void *s, const void *addr) { return server_mapped_at(s, addr); }
+
 /* While models load a signal ends the program as it does elsewhere; a server that is ready is drained. */
-static void on_note(void *ctx, server_event what, const char *line)
+static void on_note(void *ctx, server *s, server_event what, const char *line)
 {
     life *l = ctx;
-    if (what == SERVER_LISTENS) guard_temp(l->unix_path);
+    if (what == SERVER_LISTENS) {
+        guard_temp(l->unix_path);
+        guard_mapped_by(mapped_at, s);
+    }
     if (what == SERVER_READY) guard_count(&l->stop);
     cli_note("%s", line);
 }
@@ -173,6 +180,7 @@ static int serve(const values *v, const server_model *models, size_t n, const ch
         .ctx = &l,
     };
     int rc = server_run(&o, &l.stop, e);
+    guard_mapped_by(NULL, NULL);
     guard_temp(NULL);
     guard_count(NULL);
     return rc;

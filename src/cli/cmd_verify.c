@@ -5,6 +5,7 @@
 #include "cli/guard.h"
 #include "cli/output.h"
 #include "cli/progress.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include <math.h>
 #include <stdlib.h>
@@ -292,11 +293,11 @@ static int verify(job *j, pith_err *e)
 {
     output out = {0};
     int status = j->v->record ? output_open(&out, j->v->record, 0, e) : 0;
-    double start = cli_now(), checked;
+    double start = clock_now(), checked;
     if (!status) status = check_files(j, e);
-    checked = cli_now();
+    checked = clock_now();
     if (!status) status = check_forward(j, out.f, e);
-    if (!status) figures(j, checked - start, cli_now() - checked);
+    if (!status) figures(j, checked - start, clock_now() - checked);
     if (!status && j->found.no_memory) status = err_nomem(e, 0, "findings");
     if (!status) reasons(j);
     /* What a model computes that fails here is nothing to hold others against. */

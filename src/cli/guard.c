@@ -1,13 +1,17 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/guard.h"
 #include "cli/cli.h"
+#include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
 static const char *volatile mapped_path;
 static const pith_model *volatile mapped_model;
 static const pith_weights *volatile mapped_weights, *volatile mapped_too;
+static volatile guard_finder mapped_by;
+static void *volatile mapped_by_ctx;
 static const char *volatile temp_path;
 static volatile int append_fd = -1;
 static volatile off_t append_complete;
@@ -32,17 +36,26 @@ static void tidy(void)
     if (append_fd >= 0 && ftruncate(append_fd, append_complete)) put("pith: the output may end in half a row\n");
 }
 
+static const char *mapped_at(const void *addr)
+{
+    const char *file = mapped_path;
+    if (mapped_by) return mapped_by(mapped_by_ctx, addr);
+    if (mapped_model) file = pith_model_mapped_at(mapped_model, addr);
+    else if (mapped_weights) file = pith_weights_mapped_at(mapped_weights, addr);
+    return !file && mapped_too ? pith_weights_mapped_at(mapped_too, addr) : file;
+}
+
 static void on_bus(int sig, siginfo_t *info, void *context)
 {
+    static atomic_flag told = ATOMIC_FLAG_INIT;
     (void)context;
-    const char *file = mapped_path;
-    if (mapped_model) file = pith_model_mapped_at(mapped_model, info->si_addr);
-    else if (mapped_weights) file = pith_weights_mapped_at(mapped_weights, info->si_addr);
-    if (!file && mapped_too) file = pith_weights_mapped_at(mapped_too, info->si_addr);
+    const char *file = mapped_at(info->si_addr);
     if (!file) { /* not ours: die as if there were no handler */
         signal(sig, SIG_DFL);
         return;
     }
+    /* Of threads that compute together several come by. One speaks, and ends them all. */
+    while (atomic_flag_test_and_set(&told)) poll(NULL, 0, -1);
     put("pith: ");
     put(file);
     put(": the file changed or shrank while it was mapped (a download still running, or replaced in place?); "
@@ -95,6 +108,12 @@ void guard_mapped(const char *path, const pith_model *m, const pith_weights *w)
     mapped_model = m;
     mapped_weights = w;
     mapped_too = NULL;
+}
+
+void guard_mapped_by(guard_finder at, void *ctx)
+{
+    if (at) mapped_by_ctx = ctx;
+    mapped_by = at;
 }
 
 void guard_mapped_too(const pith_weights *w) { mapped_too = w; }

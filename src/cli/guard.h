@@ -8,6 +8,9 @@
 void guard_install(void);
 /* Whose mapped files a fault may lie in: path names them until (or unless) m or w can say which file it is. */
 void guard_mapped(const char *path, const pith_model *m, const pith_weights *w);
+/* In place of those: asked, in the signal handler, for the file that is mapped at an address; NULL: none. */
+typedef const char *(*guard_finder)(void *ctx, const void *addr);
+void guard_mapped_by(guard_finder at, void *ctx); /* at NULL: no longer */
 /* Beside those: the second of two that are read together, until the next guard_mapped. */
 void guard_mapped_too(const pith_weights *w);
 /* A temporary file to remove; NULL: none any more. The string must outlive its use here. */

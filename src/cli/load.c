@@ -1,5 +1,6 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/load.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/platform.h"
 #include "cli/guard.h"
@@ -149,7 +150,7 @@ int load_open(load *l, const cli_model_opts *o, pith_err *e)
 {
     char a[32], b[32];
     *l = (load){0};
-    double start = cli_now();
+    double start = clock_now();
     l->path = load_path(o->model, e);
     if (!l->path) return -1;
     static const char *const types[] = {NULL, "q8", "q4"};
@@ -162,7 +163,7 @@ int load_open(load *l, const cli_model_opts *o, pith_err *e)
     for (size_t i = 0; i < pith_model_warnings(l->model); i++) cli_note("warning: %s", pith_model_warning(l->model, i));
     l->session = pith_session_new(l->model, e);
     if (!l->session) return -1;
-    l->seconds = cli_now() - start;
+    l->seconds = clock_now() - start;
     cli_detail("%s (%s): %s parameters, %s packed, kernels %s, %d thread%s, loaded in %.0f ms", l->path,
                pith_model_type(l->model), cli_count(pith_model_parameters(l->model), a),
                cli_bytes(pith_model_weight_bytes(l->model), b), pith_model_kernels(l->model),

@@ -1,5 +1,6 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/progress.h"
+#include "base/clock.h"
 #include "cli/cli.h"
 #include <stdlib.h>
 #include <string.h>
@@ -8,14 +9,14 @@
 void progress_start(progress *p, const char *unit, int results_on_terminal)
 {
     const char *term = getenv("TERM");
-    *p = (progress){.unit = unit, .start = cli_now()};
+    *p = (progress){.unit = unit, .start = clock_now()};
     p->on = !cli_quiet() && !results_on_terminal && isatty(STDERR_FILENO) && !(term && strcmp(term, "dumb") == 0);
 }
 
 void progress_update(progress *p, uint64_t count, double share)
 {
     if (!p->on) return;
-    double now = cli_now(), spent = now - p->start;
+    double now = clock_now(), spent = now - p->start;
     if (spent < 1 || now - p->last < 0.1) return;
     p->last = now;
     p->shown = 1;

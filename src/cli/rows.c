@@ -69,18 +69,27 @@ static char *copy(const char *s, size_t len)
     return p;
 }
 
+/* A column's name, with its NUL: the header's, or "column_3". Returns its size; to may be NULL. */
+static size_t column_name(const rows *r, size_t i, char *to)
+{
+    char number[32];
+    csv_field f = r->csv.fields[i];
+    if (r->spec.no_header || !f.len) f = (csv_field){number, (size_t)snprintf(number, sizeof number, "column_%zu", i + 1)};
+    if (to) memcpy(to, f.s, f.len), to[f.len] = 0;
+    return f.len + 1;
+}
+
+/* In one piece of memory: there may be very many. */
 static int name_columns(rows *r, pith_err *e)
 {
-    r->columns = calloc(r->csv.n, sizeof *r->columns);
-    if (!r->columns) return err_nomem(e, r->csv.n * sizeof *r->columns, "columns");
-    r->n_columns = r->csv.n;
-    for (size_t i = 0; i < r->csv.n; i++) {
-        char number[32];
-        snprintf(number, sizeof number, "column_%zu", i + 1);
-        const csv_field *f = &r->csv.fields[i];
-        int own = !r->spec.no_header && f->len;
-        r->columns[i] = own ? copy(f->s, f->len) : copy(number, strlen(number));
-        if (!r->columns[i]) return err_nomem(e, f->len, "columns");
+    size_t n = r->csv.n, bytes = n * sizeof *r->columns;
+    for (size_t i = 0; i < n; i++) bytes += column_name(r, i, NULL);
+    r->columns = malloc(bytes);
+    if (!r->columns) return err_nomem(e, bytes, "columns");
+    char *p = (char *)(r->columns + n);
+    for (r->n_columns = 0; r->n_columns < n; r->n_columns++) {
+        r->columns[r->n_columns] = p;
+        p += column_name(r, r->n_columns, p);
     }
     return 0;
 }
@@ -157,7 +166,6 @@ void rows_close(rows *r)
 {
     input_close(&r->in);
     csv_free(&r->csv);
-    for (size_t i = 0; i < r->n_columns; i++) free(r->columns[i]);
     free(r->columns);
     r->columns = NULL;
     r->n_columns = 0;
@@ -264,16 +272,16 @@ static int from_json(rows *r, row *x, const char *line, size_t len, pith_err *e)
 {
     pith_err why = {{0}};
     size_t unused;
-    x->own[0] = copy(line, len);
-    if (!x->own[0]) return err_nomem(e, len, "a row");
     if (jtext_check(line, len, &why)) return rows_refuse(x, why.msg, e);
-    size_t at = strspn(x->own[0], " \t\r");
+    size_t at = 0;
+    while (line[at] == ' ' || line[at] == '\t' || line[at] == '\r') at++; /* to the value, which is there */
     if (line[at] != '{') {
         char msg[80];
         snprintf(msg, sizeof msg, "expected an object, found %s", jtext_kind(line + at, len - at));
         return rows_refuse(x, msg, e);
     }
-    x->raw = x->own[0];
+    x->raw = x->own[0] = copy(line, len); /* only now: what is refused may be very long */
+    if (!x->own[0]) return err_nomem(e, len, "a row");
     x->raw_len = len;
     wanted w = {.name = {r->spec.text ? r->spec.text : "text", r->spec.pair_name, r->spec.label}};
     json_raw_members(x->raw, len, member, &w);

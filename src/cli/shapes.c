@@ -1,6 +1,7 @@
 #include "cli/shapes.h"
 #include "base/err.h"
 #include "base/path.h"
+#include "cli/output.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -138,24 +139,24 @@ static int put_random(pith_writer *w, size_t i, const pith_tensor *t, uint64_t *
 static int put_config(const shape *s, const char *dtype, const char *dir, pith_err *e)
 {
     char *path = path_join(dir, "config.json", e);
-    FILE *f = path ? fopen(path, "w") : NULL;
-    int bad = !f;
-    if (f && !strcmp(s->family, "distilbert"))
-        fprintf(f, "{\"model_type\":\"distilbert\",\"architectures\":[\"DistilBertForSequenceClassification\"],\"activation\":\"gelu\","
+    output o = {0};
+    int bad = !path || output_open(&o, path, 0, e);
+    if (!bad && !strcmp(s->family, "distilbert"))
+        fprintf(o.f, "{\"model_type\":\"distilbert\",\"architectures\":[\"DistilBertForSequenceClassification\"],\"activation\":\"gelu\","
                    "\"dim\":%llu,\"hidden_dim\":%llu,\"n_heads\":%llu,\"n_layers\":%llu,\"max_position_embeddings\":%llu,"
                    "\"vocab_size\":%llu,\"torch_dtype\":\"float32\"%s}\n",
                 (unsigned long long)s->hidden, (unsigned long long)s->inter, (unsigned long long)s->heads,
                 (unsigned long long)s->layers, (unsigned long long)s->positions, (unsigned long long)s->vocab, s->more);
-    else if (f)
-        fprintf(f, "{\"model_type\":\"llama\",\"architectures\":[\"LlamaForCausalLM\"],\"hidden_act\":\"silu\",\"hidden_size\":%llu,"
+    else if (!bad)
+        fprintf(o.f, "{\"model_type\":\"llama\",\"architectures\":[\"LlamaForCausalLM\"],\"hidden_act\":\"silu\",\"hidden_size\":%llu,"
                    "\"intermediate_size\":%llu,\"num_attention_heads\":%llu,\"num_key_value_heads\":%llu,"
                    "\"num_hidden_layers\":%llu,\"max_position_embeddings\":%llu,\"vocab_size\":%llu,\"rms_norm_eps\":1e-5,"
                    "\"tie_word_embeddings\":%s,\"torch_dtype\":\"%s\"%s}\n",
                 (unsigned long long)s->hidden, (unsigned long long)s->inter, (unsigned long long)s->heads,
                 (unsigned long long)s->kv_heads, (unsigned long long)s->layers, (unsigned long long)s->positions,
                 (unsigned long long)s->vocab, s->tied ? "true" : "false", strcmp(dtype, "F32") ? "bfloat16" : "float32", s->more);
-    if (f) bad = ferror(f) | fclose(f);
-    if (bad && path) err_set(e, "%s: cannot be written", path);
+    if (!bad) bad = output_finish(&o, e);
+    output_abort(&o);
     free(path);
     return bad ? -1 : 0;
 }

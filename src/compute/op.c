@@ -306,13 +306,21 @@ kernel_rows op_quantize(const op_ctx *c, const float *x, size_t m, size_t k)
     return j.a.x;
 }
 
+/* Fills j for y = w . the rows in c->rows; the number of its items. */
+static size_t plan_rows(rows_job *j, const op_ctx *c, const op_weight *w, size_t m, float *y, op_act act)
+{
+    *j = (rows_job){.c = c, .m = m, .k = w->k, .act = act, .panels = kernel_ceil_div(w->n, KERNEL_PANEL)};
+    j->a = (kernel_quant){.x = op_rows_for(c, m, w->k), .m = m, .n = w->n, .w = w->panels, .type = w->type, .bias = w->bias, .y = y, .ldy = w->n};
+    size_t items = (m <= STREAM_ROWS ? 4 : 16) * (size_t)c->threads;
+    j->panel_group = kernel_ceil_div(kernel_ceil_div(j->panels, items), STREAM_PANELS) * STREAM_PANELS;
+    return kernel_ceil_div(j->panels, j->panel_group);
+}
+
 void op_linear_rows(const op_ctx *c, const op_weight *w, size_t m, float *y, op_act act)
 {
-    rows_job j = {.c = c, .m = m, .k = w->k, .act = act, .panels = kernel_ceil_div(w->n, KERNEL_PANEL)};
-    j.a = (kernel_quant){.x = op_rows_for(c, m, w->k), .m = m, .n = w->n, .w = w->panels, .type = w->type, .bias = w->bias, .y = y, .ldy = w->n};
-    size_t items = (m <= STREAM_ROWS ? 4 : 16) * (size_t)c->threads;
-    j.panel_group = kernel_ceil_div(kernel_ceil_div(j.panels, items), STREAM_PANELS) * STREAM_PANELS;
-    par_for(op_threads(c, m, w->n, w->k), kernel_ceil_div(j.panels, j.panel_group), linear_quant_item, &j);
+    rows_job j;
+    size_t items = plan_rows(&j, c, w, m, y, act);
+    par_for(op_threads(c, m, w->n, w->k), items, linear_quant_item, &j);
 }
 
 size_t op_rows_most(const op_ctx *c) { return c->weights ? ROW_BLOCK_QUANT : ROW_BLOCK; }
@@ -374,42 +382,65 @@ size_t op_rows_scratch(const op_ctx *c, size_t m)
 
 int op_is_quantised(const op_weight *w) { return w->type == DT_Q8 || w->type == DT_Q4; }
 
+/* The same for x as it is. */
+static size_t plan_floats(linear_job *j, const op_ctx *c, const op_weight *w, const float *x, size_t m, float *y, op_act act)
+{
+    const size_t threads = (size_t)c->threads, least = m <= STREAM_ROWS ? STREAM_PANELS : PANEL_GROUP;
+    *j = (linear_job){.c = c, .act = act, .panels = kernel_ceil_div(w->n, KERNEL_PANEL)};
+    j->a = (kernel_linear){.x = x, .ldx = w->k, .m = m, .k = w->k, .n = w->n, .w = w->panels, .type = w->type,
+                           .bias = w->bias, .y = y, .ldy = w->n};
+    j->row_block = m <= ROW_BLOCK ? m : kernel_ceil_div(m, kernel_ceil_div(m, ROW_BLOCK));
+    j->row_items = kernel_ceil_div(m, j->row_block);
+    /* Enough items that no worker waits long for the last one. */
+    size_t groups = threads > 1 ? kernel_ceil_div(4 * threads, j->row_items) : 1, hot = kernel_ceil_div(j->panels, PANELS_HOT);
+    if (act != OP_ACT_NONE && m > STREAM_ROWS && groups < hot) groups = hot;
+    j->panel_group = kernel_ceil_div(j->panels, kernel_min(groups, kernel_ceil_div(j->panels, least)));
+    if (m <= STREAM_ROWS) j->panel_group = kernel_ceil_div(j->panel_group, STREAM_PANELS) * STREAM_PANELS;
+    return j->row_items * kernel_ceil_div(j->panels, j->panel_group);
+}
+
+typedef struct linears_job {
+    struct {
+        int quantised;
+        union {
+            rows_job rows;
+            linear_job floats;
+        } as;
+        size_t end; /* items of it and of those before it */
+    } of[OP_LINEARS];
+} linears_job;
+
+static void linears_item(void *ctx, size_t i, int tid)
+{
+    linears_job *j = ctx;
+    size_t w = 0, first = 0;
+    while (i >= j->of[w].end) first = j->of[w++].end;
+    if (j->of[w].quantised) linear_quant_item(&j->of[w].as.rows, i - first, tid);
+    else linear_item(&j->of[w].as.floats, i - first, tid);
+}
+
 void op_linears(const op_ctx *c, const op_into *to, size_t n, const float *x, size_t m)
 {
-    size_t k = 0; /* that c->rows holds */
+    linears_job j;
+    size_t items = 0, outputs = 0;
+    int ready = 0; /* x in 8 bits */
     for (size_t i = 0; i < n; i++) {
         const op_weight *w = to[i].w;
-        if (!m || !w->n || !op_is_quantised(w)) {
-            op_linear(c, w, x, m, to[i].y, to[i].act);
-            continue;
-        }
-        if (w->k != k) op_quantize(c, x, m, k = w->k);
-        op_linear_rows(c, w, m, to[i].y, to[i].act);
+        j.of[i].quantised = op_is_quantised(w);
+        if (m && w->n && j.of[i].quantised) {
+            if (!ready++) op_quantize(c, x, m, w->k);
+            items += plan_rows(&j.of[i].as.rows, c, w, m, to[i].y, to[i].act);
+        } else if (m && w->n)
+            items += plan_floats(&j.of[i].as.floats, c, w, x, m, to[i].y, to[i].act);
+        j.of[i].end = items;
+        outputs += w->n;
     }
+    if (items) par_for(op_threads(c, m, outputs, to[0].w->k), items, linears_item, &j);
 }
 
 void op_linear(const op_ctx *c, const op_weight *w, const float *x, size_t m, float *y, op_act act)
 {
-    linear_job j = {.c = c, .act = act, .panels = kernel_ceil_div(w->n, KERNEL_PANEL)};
-    if (!m || !w->n) return;
-    if (op_is_quantised(w)) {
-        op_quantize(c, x, m, w->k);
-        op_linear_rows(c, w, m, y, act);
-        return;
-    }
-    j.a = (kernel_linear){.x = x, .ldx = w->k, .m = m, .k = w->k, .n = w->n, .w = w->panels, .type = w->type,
-                          .bias = w->bias, .y = y, .ldy = w->n};
-    size_t threads = (size_t)c->threads;
-    j.row_block = m <= ROW_BLOCK ? m : kernel_ceil_div(m, kernel_ceil_div(m, ROW_BLOCK));
-    j.row_items = kernel_ceil_div(m, j.row_block);
-    /* Enough items that no worker waits long for the last one. */
-    size_t groups = threads > 1 ? kernel_ceil_div(4 * threads, j.row_items) : 1, hot = kernel_ceil_div(j.panels, PANELS_HOT);
-    if (act != OP_ACT_NONE && m > STREAM_ROWS && groups < hot) groups = hot;
-    size_t least = m <= STREAM_ROWS ? STREAM_PANELS : PANEL_GROUP;
-    j.panel_group = kernel_ceil_div(j.panels, kernel_min(groups, kernel_ceil_div(j.panels, least)));
-    if (m <= STREAM_ROWS) j.panel_group = kernel_ceil_div(j.panel_group, STREAM_PANELS) * STREAM_PANELS;
-    size_t items = j.row_items * kernel_ceil_div(j.panels, j.panel_group);
-    par_for(op_threads(c, m, w->n, w->k), items, linear_item, &j);
+    op_linears(c, &(op_into){w, y, act}, 1, x, m);
 }
 
 /* ---- rows ---- */

@@ -62,7 +62,8 @@ size_t op_rows_scratch(const op_ctx *c, size_t m);
 size_t op_rows_most(const op_ctx *c);
 /* Y[m][n] = act(X[m][k] . W^T + bias) */
 void op_linear(const op_ctx *c, const op_weight *w, const float *x, size_t m, float *y, op_act act);
-/* The same of several weights and one x, which is quantised only once. */
+/* The same of up to OP_LINEARS weights and one x, which is quantised only once; threads wait for each other only at the end. */
+enum { OP_LINEARS = 3 };
 typedef struct op_into {
     const op_weight *w;
     float *y;

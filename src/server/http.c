@@ -11,6 +11,7 @@
  * a line without a name, after which it reads the rest of the head as the next request. */
 #define _GNU_SOURCE
 #include "server/http.h"
+#include "base/clock.h"
 #include "server/head.h"
 #include "server/linger.h"
 #include "server/listen.h"
@@ -28,7 +29,6 @@
 #include <strings.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -88,13 +88,6 @@ struct http_exchange {
     atomic_llong asked; /* nanoseconds: when the socket was last looked at */
     atomic_ullong tokens_in, tokens_out;
 };
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static void release(http_exchange *x)
 {
@@ -296,7 +289,7 @@ const char *http_body(const http_exchange *x, size_t *len)
 int http_gone(http_exchange *x)
 {
     if (atomic_load(&x->gone)) return 1;
-    long long t = (long long)(1e9 * now());
+    long long t = (long long)(1e9 * clock_now());
     if (t - atomic_load(&x->asked) < 1000000) return 0;
     atomic_store(&x->asked, t);
     pthread_mutex_lock(&x->lock);
@@ -337,7 +330,7 @@ static void *on_line(void *ctx, const char *uri, struct MHD_Connection *c)
     x->c = c;
     atomic_init(&x->refs, 1);
     x->fd = x->lingers = -1;
-    x->began = now();
+    x->began = clock_now();
     snprintf(x->id, sizeof x->id, "%08x%08x", (unsigned)h->salt, (unsigned)h->n_ids++);
     x->target = strdup(uri ? uri : "");
     return x;
@@ -445,7 +438,7 @@ static enum MHD_Result on_piece(http_exchange *x, const char *data, size_t n)
 {
     http *h = x->h;
     size_t len = x->body_len + n;
-    if (now() - x->began > h->o.timeout + (double)len / SLOWEST) return MHD_NO;
+    if (clock_now() - x->began > h->o.timeout + (double)len / SLOWEST) return MHD_NO;
     if (x->refusal) {
         x->body_len = len;
         return len > SKIP_BYTES ? MHD_NO : MHD_YES;
@@ -561,7 +554,7 @@ static void on_over(void *ctx, struct MHD_Connection *c, void **mine, enum MHD_R
     }
     http_record r = {.id = x->id, .method = x->method, .path = x->path ? x->path : x->target ? x->target : "", .peer = x->peer,
                      .status = (int)x->status, .gone = atomic_load(&x->gone), .received = x->body_len, .sent = x->sent,
-                     .tokens_in = atomic_load(&x->tokens_in), .tokens_out = atomic_load(&x->tokens_out), .seconds = now() - x->began};
+                     .tokens_in = atomic_load(&x->tokens_in), .tokens_out = atomic_load(&x->tokens_out), .seconds = clock_now() - x->began};
     pthread_mutex_unlock(&x->lock);
     if (unsaid) MHD_destroy_response(unsaid);
     if (h->o.on_record) h->o.on_record(h->o.ctx, &r);

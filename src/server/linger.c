@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "server/linger.h"
+#include "base/clock.h"
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -7,7 +8,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -37,13 +37,6 @@ struct linger_room {
     char scratch[SCRATCH];
 };
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* 1: over. */
 static int drink(linger_room *r, guest *g)
 {
@@ -59,7 +52,7 @@ static int let_in(linger_room *r)
     pthread_mutex_lock(&r->lock);
     for (int i = 0; i < r->n_arrived; i++) {
         if (r->n == SEATS) close(r->arrived[i]);
-        else r->guests[r->n++] = (guest){r->arrived[i], now() + LONGEST, 0};
+        else r->guests[r->n++] = (guest){r->arrived[i], clock_now() + LONGEST, 0};
     }
     r->n_arrived = 0;
     int closing = r->closing;
@@ -70,18 +63,18 @@ static int let_in(linger_room *r)
 static void *run(void *ctx)
 {
     linger_room *r = ctx;
-    double next = now() + 1;
+    double next = clock_now() + 1;
     while (!let_in(r)) {
-        if (now() >= next) {
+        if (clock_now() >= next) {
             r->each_second(r->ctx);
-            next = now() + 1;
+            next = clock_now() + 1;
         }
         struct pollfd p[SEATS + 1] = {{.fd = r->wake, .events = POLLIN}};
         for (int i = 0; i < r->n; i++) p[i + 1] = (struct pollfd){.fd = r->guests[i].fd, .events = POLLIN};
         if (poll(p, (nfds_t)r->n + 1, r->n ? 200 : 1000) < 0) continue;
         uint64_t ignored;
         if (p[0].revents && read(r->wake, &ignored, sizeof ignored) < 0) continue;
-        double t = now();
+        double t = clock_now();
         for (int i = r->n; i-- > 0;) {
             if (!(p[i + 1].revents && drink(r, &r->guests[i])) && t < r->guests[i].end) continue;
             close(r->guests[i].fd);

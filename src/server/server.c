@@ -2,6 +2,7 @@
  * as tokens, and wait for nothing); one of each model's worker; and server_run's own, which watches over their lives. */
 #define _GNU_SOURCE
 #include "server/server.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "server/api.h"
 #include "server/hosts.h"
@@ -40,6 +41,7 @@ struct server {
     http *door;
     metrics *metrics;
     _Atomic(worker *) *workers; /* [n_models]; NULL: not loaded */
+    _Atomic(const char *) loading; /* the folder of the model that is; NULL: none */
     atomic_int ready, draining;
     atomic_size_t n_dropped; /* lines of the log */
     double started;
@@ -58,17 +60,20 @@ metrics *server_metrics(const server *s) { return s->metrics; }
 const server_options *server_settings(const server *s) { return &s->o; }
 double server_started(const server *s) { return s->started; }
 
+const char *server_mapped_at(const server *s, const void *addr)
+{
+    const char *file = NULL;
+    for (size_t i = 0; i < s->o.n_models && !file; i++) {
+        const worker *w = server_worker(s, i);
+        if (w) file = pith_model_mapped_at(worker_model(w), addr);
+    }
+    return file ? file : atomic_load(&s->loading);
+}
+
 int server_knows(const server *s, const char *host)
 {
     const server_options *o = &s->o;
     return o->api_key || !http_local(s->door) || hosts_allowed(host, &o->host, 1) || hosts_allowed(host, o->names, o->n_names);
-}
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 static void nap(int milliseconds)
@@ -77,14 +82,14 @@ static void nap(int milliseconds)
     nanosleep(&t, NULL);
 }
 
-__attribute__((format(printf, 3, 4))) static void tell(const server *s, server_event what, const char *fmt, ...)
+__attribute__((format(printf, 3, 4))) static void tell(server *s, server_event what, const char *fmt, ...)
 {
     char line[1024];
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(line, sizeof line, fmt, ap);
     va_end(ap);
-    if (s->o.note) s->o.note(s->o.ctx, what, line);
+    if (s->o.note) s->o.note(s->o.ctx, s, what, line);
 }
 
 /* ---- requests ---- */
@@ -245,15 +250,17 @@ static int load(server *s, size_t i, pith_err *e)
                         .max_queue = s->o.max_queue,
                         .metrics = s->metrics,
                         .index = i};
-    double start = now();
+    double start = clock_now();
+    atomic_store(&s->loading, m->dir);
     worker *k = worker_open(&w, e);
     if (!k) return -1;
     atomic_store(&s->workers[i], k);
+    atomic_store(&s->loading, NULL);
     const pith_model *p = worker_model(k);
     for (size_t j = 0; j < pith_model_warnings(p); j++) tell(s, SERVER_NOTE, "%s: warning: %s", m->name, pith_model_warning(p, j));
     tell(s, SERVER_NOTE, "model %s: %s, %s, %.0f MB, loaded in %.1f s", m->name, pith_model_type(p),
          worker_writes(k) ? "writes" : pith_model_n_labels(p) ? "classifies and embeds" : "embeds",
-         (double)pith_model_weight_bytes(p) / 1e6, now() - start);
+         (double)pith_model_weight_bytes(p) / 1e6, clock_now() - start);
     return 0;
 }
 
@@ -269,11 +276,11 @@ static int shut_in(server *s, pith_err *e)
 /* Waits until what was begun is done, the grace is over, or a second signal comes. */
 static void drain(server *s, const volatile int *stop)
 {
-    double end = now() + s->o.grace;
+    double end = clock_now() + s->o.grace;
     atomic_store(&s->draining, 1);
     http_drain(s->door);
     if (http_running(s->door)) tell(s, SERVER_NOTE, "draining: %zu requests", http_running(s->door));
-    while (http_running(s->door) && *stop < 2 && now() < end) nap(20);
+    while (http_running(s->door) && *stop < 2 && clock_now() < end) nap(20);
     size_t left = http_running(s->door);
     if (left) tell(s, SERVER_NOTE, "ending %zu requests that are not done", left);
     else tell(s, SERVER_NOTE, "drained");
@@ -288,7 +295,7 @@ static void end(server *s)
     pthread_cond_broadcast(&s->change);
     pthread_mutex_unlock(&s->mutex);
     for (int i = 0; i < s->n_threads; i++) pthread_join(s->threads[i], NULL);
-    for (size_t i = 0; s->workers && i < s->o.n_models; i++) worker_close(server_worker(s, i));
+    for (size_t i = 0; s->workers && i < s->o.n_models; i++) worker_close(atomic_exchange(&s->workers[i], NULL));
     if (s->door) {
         for (int i = 0; i < LAST_ANSWERS / 10 && http_running(s->door); i++) nap(10);
         http_close(s->door);

@@ -33,7 +33,8 @@ typedef struct server_options {
     double grace;              /* seconds that draining may take */
     int no_sandbox, must_sandbox; /* must: -1 where the kernel cannot */
     int access_log; /* the log: a JSON object a line, on stderr */
-    void (*note)(void *ctx, server_event what, const char *line); /* what the operator should know; on server_run's thread */
+    /* What the operator should know; on server_run's thread. s lives until server_run returns. */
+    void (*note)(void *ctx, server *s, server_event what, const char *line);
     void *ctx;
 } server_options;
 
@@ -47,6 +48,8 @@ int server_ready(const server *s);
 metrics *server_metrics(const server *s);
 /* Runs it on a thread that serves requests, soon; at once if those have ended. */
 void server_later(server *s, void (*run)(void *ctx), void *ctx);
+/* The file of a model that is mapped at addr, or the folder of one that is being loaded; NULL: neither. Async-signal-safe. */
+const char *server_mapped_at(const server *s, const void *addr);
 const server_options *server_settings(const server *s);
 /* May it be asked under this Host? Only a server that nothing else protects looks at it: one of this machine alone, without
  * a key. */

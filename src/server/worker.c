@@ -1,22 +1,15 @@
 /* worker: the thread of a model, its queue, and the turns that several of them take. What a step computes is
  * worker_write.c's and worker_texts.c's. */
 #define _POSIX_C_SOURCE 200809L
+#include "base/clock.h"
 #include "base/err.h"
 #include "server/worker_parts.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { WARM_TOKENS = 64, BATCH_TOKENS = 2048, QUEUE = 256 };
-
-double worker_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- turns: a step uses all processors, so only one worker computes at a time; first come, first served ---- */
 
@@ -99,7 +92,7 @@ void worker_start(worker *w, job *j)
     if (j->started) return;
     j->started = 1;
     no_longer_waits(w);
-    worker_see(w, METRICS_QUEUE_SECONDS, worker_now() - j->queued);
+    worker_see(w, METRICS_QUEUE_SECONDS, clock_now() - j->queued);
 }
 
 void worker_done(job *j) { j->over = 1; }
@@ -147,8 +140,8 @@ static void sweep(worker *w, const char *why)
         if (!j->over && (j->kind == JOB_WRITE) != worker_writes(w))
             worker_fail(j, 400, "%s %s", w->o.name, worker_writes(w) ? "is a model that writes; it classifies and embeds nothing" : "writes no text");
         if (!j->over && why) worker_fail(j, 503, "%s", why);
-        if (!j->over && !j->started && j->deadline > 0 && worker_now() > j->deadline)
-            worker_fail(j, 503, "the request waited %.1f s for its turn, and its time is over; try again later", worker_now() - j->queued);
+        if (!j->over && !j->started && j->deadline > 0 && clock_now() > j->deadline)
+            worker_fail(j, 503, "the request waited %.1f s for its turn, and its time is over; try again later", clock_now() - j->queued);
         if (j->over) leave(w, at);
         else at = &j->next;
     }
@@ -301,7 +294,7 @@ int worker_put(worker *w, job *j)
     int full = w->closing || w->draining || w->n_waiting >= w->o.max_queue;
     if (!full) {
         j->next = NULL;
-        j->queued = worker_now();
+        j->queued = clock_now();
         if (!(j->arrived > 0)) j->arrived = j->queued;
         j->started = j->over = j->status = 0;
         j->error = NULL;

@@ -28,7 +28,6 @@ struct worker {
     double ratio;              /* tokens a byte of text, as seen */
 };
 
-double worker_now(void);
 /* Do other workers wait for this one's turn to end? Then it should be short. */
 int worker_crowded(void);
 /* Is the worker to end at once? */

@@ -1,5 +1,6 @@
 /* worker_write: jobs that write. Answers take sequences of the generator as they come free: first those of jobs that have
  * none running, then further ones of jobs that want several. */
+#include "base/clock.h"
 #include "base/err.h"
 #include "server/worker_parts.h"
 #include <stdlib.h>
@@ -69,7 +70,7 @@ static void end_answer(answer *a)
 
 static void measure(answer *a, const pith_token *t)
 {
-    double now = worker_now();
+    double now = clock_now();
     writing *x = a->j->state;
     int first = 1;
     for (size_t i = 0; i < x->begun; i++) first &= !(x->answers[i].last > 0);

@@ -8,6 +8,7 @@ export BATS_TEST_TMPDIR
 BATS_TEST_TMPDIR=$(mktemp -d)
 load cli
 load faults
+load writers
 DEBRIS='.*pith-*'
 SEED=${SEED:-$RANDOM} KILLS=${KILLS:-60} n=0 failed=0
 RANDOM=$SEED
@@ -114,10 +115,9 @@ w = csv.writer(open("in.csv", "w", newline="")); w.writerow(["id", "text"])
 for i in range(3000): w.writerow([i, "a \"good\" film" + ("\nin two lines" if i % 3 == 0 else "")])
 with open("in.txt", "w") as f:
     for i in range(3000): f.write("a good film" + " and the plot" * (i % 5) + "\n")
-with open("eval.csv", "w") as f: f.write("text,label\n" + "good,POSITIVE\nbad,NEGATIVE\n" * 600)
 P
-cp -r "$GOLDEN/models/llama-odd" gen
-cp gen/config.json old.json && echo old >old.txt
+echo old >old.txt
+writers_prepare
 "$PITH" convert -q m oldm --dtype bf16 >/dev/null
 
 for model in m mid; do
@@ -132,11 +132,7 @@ for model in m mid; do
     "$PITH" convert -q $model d/t --force --dtype f16 >/dev/null && "$PITH" verify -q d/t >/dev/null
     result $? "what convert makes of $model verifies"
 done
-killed "classify --output" d/t.jsonl old.txt "$PITH" classify -q -m m -t 1 -f in.jsonl -o d/t.jsonl
-killed "embed --output" d/t.npy old.txt "$PITH" embed -q -m m -t 1 -f in.txt -o d/t.npy
-killed "generate --output" d/t.jsonl old.txt "$PITH" generate -q -m gen -t 1 -n 60 --temp 0 --ids 1,2,3 -o d/t.jsonl
-killed "logits --output" d/t.npy old.txt "$PITH" logits -q -m mid -t 1 --ids 1,2,3,4,5,6,7,8 -o d/t.npy
-killed "eval --output" d/t.jsonl old.txt "$PITH" eval -q -m m -t 1 -f eval.csv -o d/t.jsonl
+writers killed
 resumed "--resume of jsonl" in.jsonl o.jsonl
 resumed "--resume of csv" in.csv o.csv
 resumed "--resume of csv in jsonl" in.csv o.jsonl

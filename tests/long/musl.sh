@@ -9,7 +9,7 @@ what=${1:-musl}
 skip() { echo "ok - $what # skip: $*"; exit 0; }
 bad() { echo "not ok - $what: $*"; rc=1; }
 [[ ${BUILD:-build} == build && -x ${PITH:-./pith} ]] || skip "only beside the release build"
-off="SERVE=0 SECCOMP=0 EDIT=0" rc=0 more=
+off="SERVE=0 EDIT=0" rc=0 more=
 if [[ $what == musl ]]; then
     export CC=musl-gcc AR=ar RANLIB=ranlib
     off+=" OPENMP=0" # musl has no libgomp
