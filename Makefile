@@ -8,11 +8,12 @@ VERSION := $(shell sed -n 's/.*PITH_VERSION "\(.*\)"/\1/p' src/pith.h)
 SOVERSION := 0
 PKGS := libcjson libutf8proc libxxhash libpcre2-8 zlib nettle
 # 0: built without `pith serve` (libmicrohttpd), without the sandbox's filter of system calls (libseccomp makes it), without editing
-# of lines in `pith chat` (libedit), with threads of its own in place of OpenMP's.
+# of lines in `pith chat` (libedit), with threads of its own in place of OpenMP's (as for clang, whose OpenMP wants a file in
+# /dev/shm at its first use: the sandbox is there before).
 SERVE ?= 1
 SECCOMP ?= 1
 EDIT ?= 1
-OPENMP ?= 1
+OPENMP ?= $(if $(findstring clang,$(CC)),0,1)
 on = $(filter-out 0,$(1))
 SERVER_PKGS := $(if $(call on,$(SERVE)),libmicrohttpd)
 CLI_PKGS := $(strip $(if $(call on,$(EDIT)),libedit) $(SERVER_PKGS))

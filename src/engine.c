@@ -291,6 +291,7 @@ typedef struct buffers {
 static buffers layout(const pith_session *s, const model_extent *x, arena *a)
 {
     buffers b = {.op = s->m->op};
+    op_room_layout(&b.op, x->n_tok, a);
     op_rows_layout(&b.op, x->n_tok, s->m->widest, a);
     b.ids = arena_take(a, x->n_tok, sizeof *b.ids);
     b.type_ids = arena_take(a, x->n_tok, sizeof *b.type_ids);

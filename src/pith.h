@@ -14,8 +14,8 @@
  *
  * A model is immutable and may be shared by threads; a session belongs to one thread at a time. The library never
  * prints, exits, aborts or installs a signal handler. Results are the same bits for any batch, number of threads and
- * exact kernel set. Strings are UTF-8. C11 and C++. Two settings are the whole process's, and made before anything else:
- * pith_set_memory and pith_set_log. */
+ * exact kernel set. Strings are UTF-8. C11 and C++17. A call takes less than 100 KB of its thread's stack. Two settings are
+ * the whole process's, and made before anything else: pith_set_memory and pith_set_log. */
 #ifndef PITH_H
 #define PITH_H
 #include <stddef.h>

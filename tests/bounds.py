@@ -4,7 +4,7 @@ import os, resource, sys, time
 
 folder, pith = sys.argv[1:]
 sanitized = b"__asan_init" in open(pith, "rb").read() or b"__tsan_init" in open(pith, "rb").read()
-SECONDS, BYTES, STACK, PATIENCE = 1.0, 64e6, 256 << 10, 60
+SECONDS, BYTES, STACK, PATIENCE = 1.0, 64e6, 128 << 10, 60
 
 def run(d, words):
     """status, processor seconds, peak bytes, stderr"""

@@ -411,6 +411,40 @@ P
     [ "$status" = 0 ]
 }
 
+@test "chat on a terminal: the last question by a key, where lines are edited; Ctrl-D ends it" {
+    run timeout 60 /usr/bin/python3 - "$PITH" "$M" "$BATS_TEST_TMPDIR/said.json" <<'P'
+import json, os, pty, select, sys, time
+pith, model, said = sys.argv[1:]
+edits = b"libedit.so" in open(pith, "rb").read()
+os.chdir(os.path.dirname(said)) # chat writes beneath it
+pid, fd = pty.fork()
+if pid == 0:
+    os.environ["TERM"] = "xterm"
+    os.execv(pith, [pith, "chat", "-m", model, "-n", "3", "-t", "1"])
+def until(what, seconds=20):
+    seen, end = b"", time.time() + seconds
+    while what not in seen:
+        assert time.time() < end, (what, seen[-300:])
+        if select.select([fd], [], [], 0.2)[0]: seen += os.read(fd, 65536)
+    return seen
+until(b"> ")
+for line in b"w1 w2", b"\x1b[A", b"/save said.json":
+    os.write(fd, line + b"\n")
+    until(b"\n> ")
+os.write(fd, b"\x04")
+while True:
+    try:
+        if not os.read(fd, 65536): break
+    except OSError: break
+status = os.waitpid(pid, 0)[1]
+assert status == 0, status
+questions = [m["content"] for m in json.load(open(said)) if m["role"] == "user"]
+assert questions == ["w1 w2", "w1 w2" if edits else "\x1b[A"], questions
+P
+    echo "$output"
+    [ "$status" = 0 ]
+}
+
 # ---- perplexity ----
 
 @test "perplexity agrees with the logits, window by window" {

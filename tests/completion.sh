@@ -9,11 +9,11 @@ export PITH_DATA=$PWD/models/bundled
 ln -s "$pith" "$dir/pith"
 PATH=$dir:$PATH
 mkdir "$dir/work" "$dir/work/folder"
-touch "$dir/work/file.csv"
+touch "$dir/work/file.csv" "$dir/work/two words.csv"
 cd "$dir/work" || exit 1
 
-in_bash() { # line
-    bash --norc -c 'eval "$(pith completion bash)"; read -ra COMP_WORDS <<<"$1"; [[ $1 == *" " ]] && COMP_WORDS+=("")
+in_bash() { # line; = is a word of its own, as on a command line
+    bash --norc -c 'eval "$(pith completion bash)"; read -ra COMP_WORDS <<<"${1//=/ = }"; [[ $1 == *" " ]] && COMP_WORDS+=("")
         COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _pith; printf "%s\n" "${COMPREPLY[@]}"' _ "$1"
 }
 in_fish() { XDG_CONFIG_HOME=$dir XDG_DATA_HOME=$dir fish --no-config -c 'pith completion fish | source; complete -C $argv[1]' "$1" | cut -f1; }
@@ -27,9 +27,10 @@ in_zsh() {
     cat "$dir/got" 2>/dev/null
     rm -f "$dir/got" "$dir/ready"
 }
-gives() { # shell, line, words that must be there, words that must not
+gives() { # shell, line, words that must be there, words that must not; + is a blank in one
     local got missing=
-    got=$("in_$1" "$2" | sed 's/ *$//')
+    # Shells differ in how they write a folder, a blank, and what follows --option=.
+    got=$("in_$1" "$2" | sed -E 's/ *$//; s,/$,,; s/^--[a-z-]+=//; s/\\? /+/g')
     for w in $3; do grep -qxF -- "$w" <<<"$got" || missing+=" no:$w"; done
     for w in ${4-}; do ! grep -qxF -- "$w" <<<"$got" || missing+=" too much:$w"; done
     if [[ -z $missing ]]; then echo "ok - $1: $2"; else
@@ -51,8 +52,26 @@ for shell in bash zsh fish; do
     gives $shell 'pith classify -m ' 'sentiment reviews'
     gives $shell 'pith serve --model ' 'sentiment reviews'
     gives $shell 'pith completion ' 'bash zsh fish'
+    gives $shell 'pith convert --dtype b' 'bf16' 'f16 file.csv'
+    gives $shell 'pith classify --input f' 'file.csv folder' 'sentiment --json two+words.csv'
+    gives $shell 'pith classify --input=f' 'file.csv' 'sentiment'
+    gives $shell 'pith classify --long=w' 'window' 'file.csv'
+    gives $shell 'pith verify f' 'file.csv folder' '--json'
+    gives $shell 'pith classify -m fo' 'folder' 'file.csv sentiment'
+    gives $shell 'pith classify -f tw' 'two+words.csv' 'file.csv'
 done
-# How a shell writes a file's name differs.
-[[ $(in_bash 'pith classify --input f') == $'file.csv\nfolder' || $(in_bash 'pith classify --input f') == $'folder\nfile.csv' ]] && echo "ok - bash: files" || { echo "not ok - bash: files"; failed=1; }
-[[ $(in_bash 'pith convert --dtype b') == bf16 ]] && echo "ok - bash: a choice begun" || { echo "not ok - bash: a choice begun"; failed=1; }
+# The scripts have the options of --help, and no other.
+options() { sed -nE 's/^  (-[a-zA-Z], |    )(--[a-z0-9-]+).*/\2/p' | sort; }
+declare -A of=(
+    [bash]='in_bash "pith $verb --" | sort'
+    [zsh]='pith completion zsh | sed -n "/^    $verb)/,/;;\$/p" | grep -oE -- "[{,*'"'"']--[a-z0-9-]+" | sed "s/^.//" | sort'
+    [fish]='pith completion fish | sed -nE "s/^complete .*_from $verb'"'"' -l ([a-z0-9-]+).*/--\\1/p" | sort'
+)
+for shell in bash zsh fish; do
+    if ! command -v $shell >/dev/null; then echo "ok - $shell: the options of --help # skip: no $shell"; continue; fi
+    differ=$(for verb in $(pith help | sed -n 's/^  \([a-z]*\)  *[^ ].*/\1/p' | grep -vxE 'help|pith|completion'); do
+        diff <(pith "$verb" --help | options) <(eval "${of[$shell]}") | sed -n "s/^[<>]/$verb: &/p"
+    done)
+    if [[ -z $differ ]]; then echo "ok - $shell: the options of --help, and no other"; else echo "not ok - $shell: the options of --help, and no other"; sed 's/^/#   /' <<<"$differ" | head -20; failed=1; fi
+done
 exit $failed

@@ -39,15 +39,15 @@ export PKG_CONFIG_PATH=$dir/usr/lib/pkgconfig LD_LIBRARY_PATH=$dir/usr/lib
 } >"$dir/example.c"
 cp "$dir/example.c" "$dir/example.cpp"
 flags=$(pkg-config --cflags --libs pith)
-check "the header's example builds as C11" cc -std=c11 -Wall -Wextra -Wpedantic -Werror "$dir/example.c" -o "$dir/example" $flags
-check "and says what the command says" bash -c '[[ $("$1/example" "$1/usr/share/pith/sentiment") == POSITIVE* ]]' _ "$dir"
+for how in "gcc c11 c" "clang c11 c" "g++ c++17 cpp -Wno-missing-field-initializers" "clang++ c++17 cpp -Wno-missing-field-initializers"; do
+    read -r compiler standard suffix more <<<"$how"
+    if ! command -v "$compiler" >/dev/null; then echo "ok - the header's example as $standard # skip: no $compiler"; continue; fi
+    check "the header's example builds with $compiler as $standard" "$compiler" -std=$standard -Wall -Wextra -Wpedantic -Wshadow -Werror $more "$dir/example.$suffix" -o "$dir/example" $flags
+    check "and says what the command says" bash -c '[[ $("$1/example" "$1/usr/share/pith/sentiment") == POSITIVE* ]]' _ "$dir"
+    rm -f "$dir/example"
+done
 check "it links statically too" cc -std=c11 "$dir/example.c" -o "$dir/static" $(pkg-config --cflags pith) "$dir/usr/lib/libpith.a" \
     $(pkg-config --libs --static pith | sed 's/-lpith//') -fopenmp
-if command -v c++ >/dev/null; then
-    check "and as C++" c++ -Wall -Wpedantic -Werror "$dir/example.cpp" -o "$dir/example++" $flags
-else
-    echo "ok - and as C++ # skip: no C++ compiler"
-fi
 classify() { # what the command says from another folder; its path, assignments of the environment...
     (cd / && [[ $(env "${@:2}" "$1" classify "A wonderful film.") == POSITIVE* ]])
 }

@@ -32,7 +32,10 @@ static void test_parse_errors(void **state)
     assert_string_equal(none.msg, "");
     char deep[100000];
     memset(deep, '[', sizeof deep);
-    expect_bad(deep, sizeof deep, "not valid JSON");
+    expect_bad(deep, sizeof deep, "line 1, column 257: nested more than 256 values deep");
+    memset(deep + 256, ']', 256);
+    json_free(json_parse("doc.json", deep, 512, &none));
+    assert_string_equal(none.msg, "");
 }
 
 typedef int getter(json obj, pith_err *e);

@@ -112,8 +112,8 @@ static void test_deep(void **state)
         pith_err e = {{0}};
         FILE *f = open_memstream(&text, &len);
         fprintf(f, "{\"model\":{\"type\":\"WordLevel\",\"unk_token\":\"a\",\"vocab\":{\"a\":0}},\"%s\":", stages[k][0]);
-        for (int i = 0; i < 200; i++) fprintf(f, "{\"type\":\"Sequence\",\"%s\":[", stages[k][1]);
-        for (int i = 0; i < 200; i++) fputs("]}", f);
+        for (int i = 0; i < 100; i++) fprintf(f, "{\"type\":\"Sequence\",\"%s\":[", stages[k][1]);
+        for (int i = 0; i < 100; i++) fputs("]}", f);
         fputs("}", f);
         fclose(f);
         assert_null(tokenizer_from_json("t", text, len, &e));

@@ -11,16 +11,17 @@ $(BUILD)/tests/test_safetensors $(BUILD)/tests/test_torch: override LDFLAGS += $
 .SECONDARY:
 $(BUILD)/tests/test_writer: override LDFLAGS += $(foreach f,malloc calloc realloc,-Wl,--wrap=$(f))
 $(BUILD)/tests/test_par: override LDFLAGS += -Wl,--wrap=pthread_create
-# Preloaded by the tests that make a disk fail or break out of the sandbox; never with a sanitizer in them.
+# Preloaded by the tests that make a disk fail or break out of the sandbox; never with a sanitizer in them, nor with FORTIFY, which
+# defines in its own way what these define.
 $(BUILD)/tests/faults.so $(BUILD)/tests/breakout.so: $(BUILD)/tests/%.so: tests/%.c
 	@mkdir -p $(@D)
 	$(call say,LD)
-	$(Q)$(CC) $(filter-out $(SAN),$(FLAGS)) -shared -o $@ $< -ldl
+	$(Q)$(CC) $(filter-out $(SAN),$(FLAGS)) -U_FORTIFY_SOURCE -shared -o $@ $< -ldl
 # Preloaded too: runs a command again and again, each time with another call failing.
 $(BUILD)/tests/torture.so: tests/torture.c tests/torture_runs.c tests/torture.h
 	@mkdir -p $(@D)
 	$(call say,LD)
-	$(Q)$(CC) $(filter-out $(SAN) -MMD -MP,$(FLAGS)) -shared -o $@ $(filter %.c,$^) -ldl -pthread
+	$(Q)$(CC) $(filter-out $(SAN) -MMD -MP,$(FLAGS)) -U_FORTIFY_SOURCE -shared -o $@ $(filter %.c,$^) -ldl -pthread
 tests: $(TESTS) $(BUILD)/tests/faults.so $(BUILD)/tests/breakout.so $(BUILD)/tests/torture.so
 
 # Those that read what strangers wrote; `make test` runs them in a sanitizer build too.
@@ -60,7 +61,7 @@ asan-parsers: all
 tsan:
 	@tools/deps.sh build test tsan
 	@$(call sanitized,tsan); export TSAN_OPTIONS=ignore_noninstrumented_modules=1:$$said OMP_TOOL_LIBRARIES=$$(ls /usr/lib/llvm-*/lib/libarcher.so | tail -1); \
-	  PITH_TEST_QUICK=1 $(SUBMAKE) $(parallel) check BUILD=build/tsan CC=clang CFLAGS="-O1 -g" SAN=-fsanitize=thread
+	  PITH_TEST_QUICK=1 $(SUBMAKE) $(parallel) check BUILD=build/tsan CC=clang OPENMP=1 CFLAGS="-O1 -g" SAN=-fsanitize=thread
 
 neon:
 	@tools/deps.sh build test

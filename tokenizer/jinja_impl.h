@@ -176,7 +176,7 @@ struct jrun {
 
 enum { JUMP_BREAK = 1, JUMP_CONTINUE };
 /* Deepest nesting: of evaluation, and of a value that is read, printed or compared. */
-enum { JINJA_DEPTH = 600 }; /* of calls and values: they fit in a stack of 256 KB */
+enum { JINJA_DEPTH = 160 }; /* of calls and values: they fit in 80 KB of stack */
 
 /* ---- jinja_mem ---- */
 void *jinja_mem_take(jrun *r, size_t n, size_t size); /* zeroed; NULL: failed */

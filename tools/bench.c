@@ -111,13 +111,14 @@ typedef struct gemm {
     const kernel_set *set;
     kernel_linear a;
     size_t parts;
+    float *room; /* of two threads */
 } gemm;
 
 static void gemm_part(void *ctx, size_t i, int tid)
 {
-    (void)tid;
     const gemm *g = ctx;
     kernel_linear a = g->a;
+    a.room = g->room + (size_t)tid * KERNEL_ROOM;
     size_t panels = (a.n + KERNEL_PANEL - 1) / KERNEL_PANEL;
     a.p0 = panels * i / g->parts;
     a.p1 = panels * (i + 1) / g->parts;
@@ -187,7 +188,7 @@ static void gemm_table(void)
     for (size_t t = 0; t < 2; t++)
         for (size_t s = 0; s < 3; s++) {
             size_t n = shapes[s][0], k = shapes[s][1], size = types[t].type == DT_F32 ? 4 : 2;
-            float *x = random_floats(512 * k), *w = random_floats(n * k), *y = memory(512 * n * sizeof *y);
+            float *x = random_floats(512 * k), *w = random_floats(n * k), *y = memory(512 * n * sizeof *y), *room = memory(2 * KERNEL_ROOM * sizeof *room);
             if (size == 2) /* the upper halves of floats are BF16; packing only moves them */
                 for (size_t i = 0; i < n * k; i++) memcpy((char *)w + 2 * i, (char *)(w + i) + 2, 2);
             void *panels = memory(n * k * size);
@@ -196,10 +197,10 @@ static void gemm_table(void)
             const kernel_set *set;
             for (size_t m = 0; m < 3; m++)
                 for (size_t i = 0; (set = kernel_at(i)); i++) {
-                    gemm g = {.a = {x, k, ms[m], k, n, panels, types[t].type, 0, 0, NULL, y, n, 0, 0}};
+                    gemm g = {.a = {x, k, ms[m], k, n, panels, types[t].type, 0, 0, NULL, y, n, 0, 0, NULL}, .room = room};
                     gemm_row(set, &g, types[t].name);
                 }
-            free(x), free(w), free(y), free(panels);
+            free(x), free(w), free(y), free(panels), free(room);
         }
 }
 

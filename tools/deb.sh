@@ -1,5 +1,6 @@
 #!/bin/bash
-# Debian's packages out of a build for PREFIX=/usr: pith (the command, its models, manual, unit), libpith0, libpith-dev.
+# Debian's packages out of a build for PREFIX=/usr: pith (the command, its models, manual, unit), libpith0, libpith-dev, and
+# what debuggers want of the first two, found by build id: pith-dbgsym, libpith0-dbgsym.
 # The same source and SOURCE_DATE_EPOCH (the last commit's time unless set) give the same bytes.
 # usage: tools/deb.sh BUILD FOLDER   (`make deb` does both)
 set -euo pipefail
@@ -25,7 +26,20 @@ ${MAKE:-make} -s BUILD="$build" PREFIX=/usr LIBDIR="$lib" DESTDIR="$stage" insta
 install -D -m 644 tools/pith.service "$stage/lib/systemd/system/pith.service"
 sed -i -e 's|/usr/local/bin/|/usr/bin/|' -e '1s|: copy to .*|; as installed it does not run: `systemctl enable --now pith`.|' "$stage/lib/systemd/system/pith.service"
 chmod 644 "$stage$lib/libpith.so.$version"
-strip --strip-unneeded -R .comment -R .note "$stage/usr/bin/pith" "$stage$lib/libpith.so.$version"
+declare -A build_id
+detach() { # package file: takes what a debugger wants out of the file, into the package's dbgsym
+    local id its
+    id=$(readelf -n "$2" | sed -n 's/^ *Build ID: //p')
+    [[ $id == ???* ]] || { echo "deb.sh: $2 has no build id" >&2; exit 1; }
+    its=$tmp/$1-dbgsym/usr/lib/debug/.build-id/${id:0:2}/${id:2}.debug
+    mkdir -p "$(dirname "$its")"
+    objcopy --only-keep-debug --compress-debug-sections "$2" "$its"
+    chmod 644 "$its"
+    strip --strip-unneeded -R .comment -R .note "$2"
+    build_id[$1]=$id
+}
+detach pith "$stage/usr/bin/pith"
+detach libpith0 "$stage$lib/libpith.so.$version"
 strip --strip-debug --enable-deterministic-archives "$stage$lib/libpith.a"
 gzip -n9 "$stage"/usr/share/man/man*/*
 
@@ -57,9 +71,14 @@ pack() { # package section multi-arch depends description path...; the control f
         mkdir -p "$root/$(dirname "$path")"
         mv "$stage/$path" "$root/$path"
     done
-    mkdir -p "$root/usr/share/doc/$name" "$root/DEBIAN"
-    copyright >"$root/usr/share/doc/$name/copyright"
-    changelog | gzip -n9 >"$root/usr/share/doc/$name/changelog.Debian.gz"
+    mkdir -p "$root/usr/share/doc" "$root/DEBIAN"
+    if [[ $name == *-dbgsym ]]; then
+        ln -s "${name%-dbgsym}" "$root/usr/share/doc/$name"
+    else
+        mkdir "$root/usr/share/doc/$name"
+        copyright >"$root/usr/share/doc/$name/copyright"
+        changelog | gzip -n9 >"$root/usr/share/doc/$name/changelog.Debian.gz"
+    fi
     (cd "$root" && find . -type f ! -path './DEBIAN/*' -printf '%P\0' | sort -z | xargs -0 md5sum) >"$root/DEBIAN/md5sums"
     local size
     size=$(find "$root" -path "$root/DEBIAN" -prune -o -type f -printf '%s\n' -o -printf '1\n' | awk '{ n += int(($1 + 1023) / 1024) } END { print n }')
@@ -68,7 +87,7 @@ pack() { # package section multi-arch depends description path...; the control f
         [[ $name == pith ]] || echo "Source: pith"
         printf '%s\n' "Version: $debian" "Architecture: $arch" "Maintainer: $maintainer" "Installed-Size: $size" "Depends: $depends"
         cat
-        printf '%s\n' "Section: $section" "Priority: optional" "Multi-Arch: $multi" "Description: $text"
+        printf '%s\n' "Section: $section" "Priority: optional" ${multi:+"Multi-Arch: $multi"} "Description: $text"
     } >"$root/DEBIAN/control"
     if [[ $name == libpith0 ]]; then
         echo "libpith 0 libpith0 (>= $version)" >"$root/DEBIAN/shlibs"
@@ -97,5 +116,11 @@ ${about}
  .
  This package has the command, its HTTP server and two small models of
  English sentences: sentiment and reviews." usr/bin usr/share lib/systemd <<<"Suggests: libopenblas0"
+debug() { # package multi-arch
+    pack "$1-dbgsym" debug "$2" "$1 (= $debian)" "debug symbols for $1" <<<"Auto-Built-Package: debug-symbols
+Build-Ids: ${build_id[$1]}"
+}
+debug pith ""
+debug libpith0 same
 left=$(find "$stage" -type f -o -type l)
 [[ -z $left ]] || { echo "deb.sh: in no package: $left" >&2; exit 1; }

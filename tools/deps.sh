@@ -5,7 +5,7 @@
 # On other systems it names what is missing and leaves the installing to you.
 set -eu
 build="gcc:gcc libc6-dev:/usr/include/stdio.h pkg-config:pkg-config libcjson-dev:pc=libcjson libutf8proc-dev:pc=libutf8proc libxxhash-dev:pc=libxxhash libpcre2-dev:pc=libpcre2-8 libedit-dev:pc=libedit zlib1g-dev:pc=zlib nettle-dev:pc=nettle libmicrohttpd-dev:pc=libmicrohttpd libseccomp-dev:pc=libseccomp"
-test="curl:curl libcmocka-dev:pc=cmocka bats:bats python3:python3 libopenblas0-pthread:lib=libopenblas.so.0 gcc-aarch64-linux-gnu:aarch64-linux-gnu-gcc libc6-dev-arm64-cross:/usr/aarch64-linux-gnu/include/stdio.h qemu-user-static:qemu-aarch64-static scdoc:scdoc man-db:man zsh:zsh fish:fish abigail-tools:abidiff parallel:parallel"
+test="curl:curl g++:g++ libcmocka-dev:pc=cmocka bats:bats python3:python3 libopenblas0-pthread:lib=libopenblas.so.0 gcc-aarch64-linux-gnu:aarch64-linux-gnu-gcc libc6-dev-arm64-cross:/usr/aarch64-linux-gnu/include/stdio.h qemu-user-static:qemu-aarch64-static scdoc:scdoc man-db:man zsh:zsh fish:fish abigail-tools:abidiff parallel:parallel"
 tsan="clang:clang libomp-dev:lib=libarcher.so libclang-rt-14-dev:lib=libclang_rt.tsan-x86_64.a"
 deb="dpkg-dev:dpkg-shlibdeps binutils:strip scdoc:scdoc"
 static="dpkg-dev:dpkg-source binutils:strip patch:patch"

@@ -41,10 +41,10 @@ uninstall:
 	for f in $(MODELS); do rm -f $(DESTDIR)$(DATADIR)/pith/$$f; done
 	[ ! -d $(DESTDIR)$(DATADIR)/pith ] || find $(DESTDIR)$(DATADIR)/pith -depth -type d -empty -delete
 
-# Debian's packages, built for /usr in a folder of its own: build/*.deb.
+# Debian's packages, built for /usr in a folder of its own: build/*.deb. Their debuggers look by build id.
 deb:
 	@tools/deps.sh build deb
-	@$(MAKE) --no-print-directory BUILD=$(BUILD)/deb PREFIX=/usr all man
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/deb PREFIX=/usr LDFLAGS="$(LDFLAGS) -Wl,--build-id=sha1" all man
 	@MAKE="$(MAKE)" tools/deb.sh $(BUILD)/deb $(BUILD)
 
 # One program for any Linux of this architecture: build/pith-static. Without `serve` and the editing of lines, whose libraries

@@ -28,7 +28,10 @@ fetch() {
         -o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts="$apt/sources"
     apt-get "$@" update
     # shellcheck disable=SC2086
-    (cd "$apt" && apt-get "$@" --only-source source $packages)
+    (cd "$apt" && for p in $packages; do
+        # Mirrors may tell of a newer source than they have: then the one that the release came with.
+        apt-get "$@" --only-source source "$p" || apt-get "$@" --only-source source "$p/$(. /etc/os-release && echo "$VERSION_CODENAME")" || exit 1
+    done)
     for p in $packages; do mv "$apt/$p"-*/ "$sources/$p"; done
     rm -rf "$apt"
 }

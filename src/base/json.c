@@ -37,11 +37,14 @@ static void line_column(const char *text, size_t at, size_t *line, size_t *col)
 
 static int is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
+/* Values inside values. cJSON calls itself for each, and threads of musl have 128 KB of stack. */
+enum { DEPTH = 256 };
+
 void json_use_mem(void) { cJSON_InitHooks(&(cJSON_Hooks){mem_alloc, mem_free}); }
 
 json_doc *json_parse(const char *name, const char *text, size_t len, pith_err *e)
 {
-    size_t line, col, bad = 0;
+    size_t line, col, bad = 0, depth = 0;
     int quoted = 0;
     while (bad < len) {
         size_t n = utf8_valid((const unsigned char *)text + bad, len - bad);
@@ -64,6 +67,12 @@ json_doc *json_parse(const char *name, const char *text, size_t len, pith_err *e
             return NULL;
         }
         quoted ^= text[bad] == '"';
+        if (!quoted && (text[bad] == '[' || text[bad] == '{') && ++depth > DEPTH) {
+            line_column(text, bad, &line, &col);
+            err_set(e, "%s: line %zu, column %zu: nested more than %d values deep", name, line, col, DEPTH);
+            return NULL;
+        }
+        if (!quoted && depth && (text[bad] == ']' || text[bad] == '}')) depth--;
         bad += text[bad] == '\\' && bad + 1 < len && (unsigned char)text[bad + 1] < 0x80 ? 2 : n;
     }
     json_doc *d = mem_zero(1, sizeof *d);

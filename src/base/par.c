@@ -142,7 +142,7 @@ static void publish(team *t, par_fn *fn, void *ctx, size_t n)
     gate_wake(t, &t->left);
 }
 
-/* Kernels want 190 KB of stack: more than some systems give a thread that does not ask. */
+/* Kernels want 70 KB of stack, and some systems give a thread that does not ask 128: more than enough is better. */
 static int start(pthread_t *t, void *(*run)(void *), void *arg)
 {
     enum { STACK = 1 << 20 };

@@ -43,10 +43,14 @@ static const char commands[] =
     "  /exit         the end; so is Ctrl-D\n";
 
 static const char notes[] =
+    "The model has to have a chat template. The bundled ones have none: name one with -m.\n"
     "Commands in the chat:\n"
     "  /help /reset /system TEXT /regen /save FILE /load FILE /exit\n"
     "A line that ends in a backslash goes on in the next. Ctrl-C stops an answer; what was said of it stays.\n"
-    "Questions can come on stdin, one a line; then only the answers are printed.\n";
+    "Questions can come on stdin, one a line; then only the answers are printed.\n"
+    "\n"
+    "  pith chat -m path/to/model --system \"Answer briefly.\"\n"
+    "  pith chat -m path/to/model < questions.txt > answers.txt\n";
 
 typedef struct session {
     const values *v;

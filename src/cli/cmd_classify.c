@@ -36,7 +36,8 @@ static const cli_opt options[] = {
 
 static const char notes[] =
     "A row's own fields and columns are kept; one called like a result is kept as input_NAME.\n"
-    "Exit status: 0, or 1 if any row failed.\n"
+    "Exit status: 0, or 1 if any row failed. In a task of a Slurm array (SLURM_ARRAY_TASK_ID, SLURM_ARRAY_TASK_COUNT)\n"
+    "--shard is that task's part.\n"
     "\n"
     "  pith classify \"A wonderful, moving film.\"\n"
     "  pith classify --json < reviews.txt\n"

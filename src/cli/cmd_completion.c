@@ -27,13 +27,13 @@ static int takes_many(const cli_opt *o) { return o->kind == CLI_LIST || o->kind 
 static void bash_argument(const cli_opt *o)
 {
     if (takes_model(o)) {
-        puts("COMPREPLY=($(compgen -d -- \"$cur\") $(compgen -W \"$(pith completion models 2>/dev/null)\" -- \"$cur\")) ;;");
+        puts("_pith_take -d -W \"$(pith completion models 2>/dev/null)\" ;;");
     } else if (takes_file(o)) {
-        puts("COMPREPLY=($(compgen -f -- \"$cur\")) ;;");
+        puts("_pith_take -f ;;");
     } else if (o->kind == CLI_CHOICE) {
-        fputs("COMPREPLY=($(compgen -W \"", stdout);
+        fputs("_pith_take -W '", stdout);
         choices(o->arg, " ");
-        puts("\" -- \"$cur\")) ;;");
+        puts("' ;;");
     } else {
         puts("COMPREPLY=() ;;");
     }
@@ -58,17 +58,18 @@ static void bash_verb(const cli_verb *v)
 static void bash(void)
 {
     puts("# bash completion for pith, by `pith completion bash`\n"
+         "_pith_take() { mapfile -t COMPREPLY < <(compgen \"$@\" -- \"$cur\"); } # a line each: names may have blanks\n"
          "_pith_words() { # options; anything else is a file\n"
-         "    if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W \"$1\" -- \"$cur\")); else COMPREPLY=($(compgen -f -- \"$cur\")); fi\n"
+         "    if [[ $cur == -* ]]; then _pith_take -W \"$1\"; else _pith_take -f; fi\n"
          "}\n"
          "_pith() {\n"
          "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} verb=${COMP_WORDS[1]}\n"
          "    # --option=value comes as three words.\n"
          "    if [[ $cur == = ]]; then cur=; elif [[ $prev == = ]]; then prev=${COMP_WORDS[COMP_CWORD-2]}; fi\n"
          "    COMPREPLY=()");
-    fputs("    if ((COMP_CWORD == 1)) || [[ $verb == help ]]; then COMPREPLY=($(compgen -W 'help", stdout);
+    fputs("    if ((COMP_CWORD == 1)) || [[ $verb == help ]]; then _pith_take -W 'help", stdout);
     for (size_t i = 0; verbs_at(i); i++) printf(" %s", verbs_at(i)->name);
-    puts("' -- \"$cur\")); return; fi\n    case $verb in\n    completion) COMPREPLY=($(compgen -W 'bash zsh fish' -- \"$cur\")) ;;");
+    puts("'; return; fi\n    case $verb in\n    completion) _pith_take -W 'bash zsh fish' ;;");
     for (size_t i = 0; verbs_at(i); i++)
         if (verbs_at(i) != &cmd_completion) bash_verb(verbs_at(i));
     puts("    esac\n}\ncomplete -o filenames -F _pith pith");
@@ -89,9 +90,10 @@ static void zsh_text(const char *s)
 static void zsh_option(const cli_opt *o)
 {
     int many = takes_many(o);
-    if (o->letter && many) printf("            '*'{-%c,--%s}'[", o->letter, o->name);
-    else if (o->letter) printf("            '(-%c --%s)'{-%c,--%s}'[", o->letter, o->name, o->letter, o->name);
-    else printf("            '%s--%s[", many ? "*" : "", o->name);
+    const char *equals = o->arg ? "=" : ""; /* the argument may stand behind one */
+    if (o->letter && many) printf("            '*'{-%c,--%s%s}'[", o->letter, o->name, equals);
+    else if (o->letter) printf("            '(-%c --%s)'{-%c,--%s%s}'[", o->letter, o->name, o->letter, o->name, equals);
+    else printf("            '%s--%s%s[", many ? "*" : "", o->name, equals);
     zsh_text(o->help);
     putchar(']');
     if (o->arg) {

@@ -44,7 +44,10 @@ static const cli_opt options[] = {
 static const char notes[] =
     "JSON: {\"shape\":[..],\"logits\":[..]}, or \"hidden\" in place of \"logits\"; row-major; every number reads back as\n"
     "the same float. Shapes: [labels] for one sequence, [sequences, labels] for --ids-file; a causal model [tokens, vocabulary]; hidden [tokens, width],\n"
-    "the sequences end to end.\n";
+    "the sequences end to end.\n"
+    "\n"
+    "  pith logits --text \"A wonderful film.\" --hash\n"
+    "  pith logits -m path/to/model --ids-file ids.jsonl -o logits.npy\n";
 
 /* The sequences of the call and what they point into. */
 typedef struct sequences {

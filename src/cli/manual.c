@@ -57,20 +57,35 @@ static void option(FILE *f, const cli_opt *o)
     putc('\n', f);
 }
 
-/* The notes: lines of prose; those that begin with two blanks stand as they are. */
-static void notes(FILE *f, const char *p)
+/* The notes are lines of prose; those that begin with two blanks stand as they are. */
+static int is_literal(const char *line) { return line[0] == ' ' && line[1] == ' '; }
+
+/* Literal lines whose first one calls pith are examples. */
+static int is_example(const char *line)
 {
-    int literal = 0;
+    const char *call = strstr(line, "pith ");
+    return is_literal(line) && call && call < line + strcspn(line, "\n");
+}
+
+/* The examples of the notes, or all else, under a title if there is any. */
+static void notes(FILE *f, const char *p, int examples, const char *title)
+{
+    int literal = 0, shown = !examples, any = 0;
     for (size_t len; *p; p += len + (p[len] == '\n')) {
         len = strcspn(p, "\n");
-        int blank = len > 1 && p[0] == ' ' && p[1] == ' ';
-        if (blank != literal) fputs(blank ? "\n```\n" : "```\n\n", f);
-        literal = blank;
+        if (is_literal(p) != literal) {
+            if (literal && shown) fputs("```\n\n", f);
+            literal = !literal;
+            shown = is_example(p) == examples;
+            if (literal && shown) fprintf(f, "%s\n```\n", any ? "" : title), any = 1;
+        }
+        if (!shown) continue;
+        if (!any && len) fputs(title, f), any = 1;
         for (size_t i = 0; i < len && literal; i++) fprintf(f, "%s%c", p[i] == '\\' ? "\\" : "", p[i]);
         if (!literal) plain(f, p, len);
-        putc('\n', f);
+        if (any) putc('\n', f);
     }
-    if (literal) fputs("```\n", f);
+    if (literal && shown) fputs("```\n", f);
 }
 
 void manual_verb(const cli_verb *v, FILE *f)
@@ -79,10 +94,7 @@ void manual_verb(const cli_verb *v, FILE *f)
     words(f, v->summary);
     fputs("\n\n# SYNOPSIS\n\n", f);
     synopsis(f, v);
-    if (v->notes) {
-        fputs("\n# DESCRIPTION\n\n", f);
-        notes(f, v->notes);
-    }
+    if (v->notes) notes(f, v->notes, 0, "\n# DESCRIPTION\n\n");
     fputs("\n# OPTIONS\n", f);
     for (const cli_opt *o = v->opts; o->kind != CLI_END; o++) {
         if (o->kind != CLI_TITLE) option(f, o);
@@ -99,7 +111,9 @@ void manual_verb(const cli_verb *v, FILE *f)
     }
     fputs("\n*PITH\\_DATA*\n\ta folder with bundled models\n\n*NO\\_COLOR*\n\tif set, no colour\n\n# EXIT STATUS\n\n"
           "*0*\n\tall is well\n\n*1*\n\tfailed; one line on stderr says what, where, why, and what to do\n\n*2*\n\twrong usage\n\n"
-          "*130*\n\tinterrupted\n\n# SEE ALSO\n\n*pith*(1), *pith*(3), *pith-formats*(5)\n", f);
+          "*130*\n\tinterrupted\n", f);
+    if (v->notes) notes(f, v->notes, 1, "\n# EXAMPLES\n");
+    fputs("\n# SEE ALSO\n\n*pith*(1), *pith*(3), *pith-formats*(5)\n", f);
 }
 
 void manual_verbs(FILE *f)

@@ -24,6 +24,9 @@ static inline size_t kernel_pad(size_t n) { return kernel_ceil_div(n, KERNEL_PAN
 enum { KERNEL_FIGHTS = 512 };
 /* How far apart rows of n floats are better. */
 static inline size_t kernel_stride(size_t n) { return n % KERNEL_FIGHTS ? n : n + KERNEL_PANEL; }
+/* Floats of work memory with which linear copies as many rows at once as pay best. Without, it takes KERNEL_OWN rows at a
+ * time on the stack, which may be a small one: a thread of musl has 128 KB. */
+enum { KERNEL_ROOM = 140 * (KERNEL_KB + 16), KERNEL_OWN = 28 };
 
 /* Y[m][n] = X[m][k] . W[n][k]^T + bias[n], for the panels p0 <= p < p1 of W (outputs 32*p0 .. min(n, 32*p1)).
  * W is packed: F32 [ceil(n/32)][k][32]; F16 and BF16 the same with lane order 0,16,1,17,...,15,31, so that one
@@ -40,6 +43,7 @@ typedef struct kernel_linear {
     size_t ldy;
     int chain;  /* one chain over all of k (attention's P.V), instead of blocks of 256 */
     int resume; /* with chain: it goes on from what y holds */
+    float *room; /* [KERNEL_ROOM], 64-byte aligned, nobody else's meanwhile; or NULL */
 } kernel_linear;
 
 /* Rows of activations in 8 bits (quant.h): of block b of k, row r is number kernel_rows_at(x, r, b), so that the rows that a
@@ -70,10 +74,10 @@ typedef struct kernel_set {
     const char *name;
     int exact; /* returns generic's bits */
     int (*open)(pith_err *e); /* what must happen once before the first use, or NULL; idempotent, thread-safe */
-    void (*linear)(const kernel_linear *a); /* takes up to 200 KB of stack */
+    void (*linear)(const kernel_linear *a); /* takes up to 70 KB of stack */
     /* x [m][ldx] to rows 0 .. m of 8 bits; groups are k's. */
     void (*quantize)(const float *x, size_t ldx, size_t m, size_t k, const kernel_rows *out);
-    void (*linear_quant)(const kernel_quant *a); /* takes up to 100 KB of stack */
+    void (*linear_quant)(const kernel_quant *a); /* takes up to 50 KB of stack */
     /* One block of so many groups of weights as DT_Q8 or DT_Q4, from x [32 outputs][ldx]. -1: one of them cannot be (quant.h). */
     int (*pack_block)(void *block, dtype type, size_t groups, const float *x, size_t ldx);
     /* y[i] = fma((x[i] - mean) * (1/sqrtf(var + eps)), gamma[i], beta[i]); mean over n, then the mean of the squares of

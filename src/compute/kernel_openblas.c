@@ -73,15 +73,17 @@ static int open_library(pith_err *e)
     return trouble[0] ? err_set(e, "kernel set 'openblas': %s", trouble) : 0;
 }
 
-enum { GROUP = 4, WIDTH = GROUP * KERNEL_PANEL };
+/* Panels at once, where there is room for their floats. */
+enum { GROUP = 4 };
+_Static_assert(KERNEL_KB * GROUP * KERNEL_PANEL <= KERNEL_ROOM, "the floats of a group");
 
-/* k rows k0 .. k0 + kk of panels p .. p + panels as one float matrix [kk][WIDTH]. */
+/* k rows k0 .. k0 + kk of panels p .. p + panels as one float matrix [kk][panels * 32]. */
 static void unpack(const kernel_linear *a, size_t p, size_t panels, size_t k0, size_t kk, float *out)
 {
     for (size_t g = 0; g < panels; g++)
         for (size_t k = 0; k < kk; k++) {
             size_t at = ((p + g) * a->k + k0 + k) * KERNEL_PANEL;
-            float *o = out + k * WIDTH + g * KERNEL_PANEL;
+            float *o = out + (k * panels + g) * KERNEL_PANEL;
             const uint16_t *h = (const uint16_t *)a->w + at;
             if (a->type == DT_F32)
                 memcpy(o, (const float *)a->w + at, KERNEL_PANEL * sizeof *o);
@@ -94,14 +96,14 @@ static void unpack(const kernel_linear *a, size_t p, size_t panels, size_t k0, s
 /* Rows i .. i + m of panels p .. p + panels. */
 static void linear_group(const kernel_linear *a, size_t i, size_t m, size_t p, size_t panels)
 {
-    float w[KERNEL_KB * WIDTH];
+    float own[KERNEL_KB * KERNEL_PANEL], *w = panels > 1 ? a->room : own;
     size_t col = p * KERNEL_PANEL, n = a->n - col < panels * KERNEL_PANEL ? a->n - col : panels * KERNEL_PANEL;
     float *y = a->y + i * a->ldy + col;
     for (size_t k0 = 0; k0 < a->k; k0 += KERNEL_KB) {
         size_t kk = a->k - k0 < KERNEL_KB ? a->k - k0 : KERNEL_KB;
         unpack(a, p, panels, k0, kk, w);
         sgemm(CBLAS_ROW_MAJOR, CBLAS_NO_TRANS, CBLAS_NO_TRANS, (int)m, (int)n, (int)kk, 1.0f, a->x + i * a->ldx + k0,
-              (int)a->ldx, w, WIDTH, k0 || a->resume ? 1.0f : 0.0f, y, (int)a->ldy);
+              (int)a->ldx, w, (int)(panels * KERNEL_PANEL), k0 || a->resume ? 1.0f : 0.0f, y, (int)a->ldy);
     }
     for (size_t r = 0; r < m; r++, y += a->ldy) {
         if (a->k == 0 && !a->resume) memset(y, 0, n * sizeof *y);
@@ -112,11 +114,11 @@ static void linear_group(const kernel_linear *a, size_t i, size_t m, size_t p, s
 static void linear(const kernel_linear *a)
 {
     assert(a->ldx <= INT_MAX && a->ldy <= INT_MAX);
-    const size_t rows = 1 << 20;
+    const size_t rows = 1 << 20, group = a->room ? GROUP : 1;
     size_t end = (a->n + KERNEL_PANEL - 1) / KERNEL_PANEL, p1 = a->p1 < end ? a->p1 : end;
     for (size_t i = 0; i < a->m; i += rows)
-        for (size_t p = a->p0; p < p1; p += GROUP)
-            linear_group(a, i, a->m - i < rows ? a->m - i : rows, p, p1 - p < GROUP ? p1 - p : GROUP);
+        for (size_t p = a->p0; p < p1; p += group)
+            linear_group(a, i, a->m - i < rows ? a->m - i : rows, p, p1 - p < group ? p1 - p : group);
 }
 
 static void quantize(const float *x, size_t ldx, size_t m, size_t k, const kernel_rows *out) { rest->quantize(x, ldx, m, k, out); }

@@ -197,16 +197,20 @@ static size_t first_key(const kv_attention *a, size_t position)
     return a->window && position + 1 > a->window ? position + 1 - a->window : 0;
 }
 
+static float *scores_of(const job *j, int tid) { return j->w->scores + (size_t)tid * j->w->rows * j->w->ld; }
+
 /* Rows of one head for tokens at positions pos .. pos + m - 1. Keys that all rows see are multiplied for all rows at
  * once; the ragged ends, where one row sees a key and another does not, row by row. The chain is the same. */
 static void attend_head(const job *j, const kv_cache *c, size_t kv_head, size_t head, size_t token, size_t pos, size_t m,
-                        float *scores)
+                        int tid)
 {
     const kv_attention *a = j->a;
     size_t d = j->head_dim, ld = j->w->ld, stride = a->n_head * d, at = token * stride + head * d;
     size_t first = first_key(a, pos) / KERNEL_PANEL, end = pos + m;
+    float *scores = scores_of(j, tid);
     kernel_linear qk = {.x = a->q + at, .ldx = stride, .m = m, .k = d, .n = end, .w = key_head(c, a->layer, kv_head),
-                        .type = type_of(c), .p0 = first, .p1 = kernel_ceil_div(end, KERNEL_PANEL), .y = scores, .ldy = ld};
+                        .type = type_of(c), .p0 = first, .p1 = kernel_ceil_div(end, KERNEL_PANEL), .y = scores, .ldy = ld,
+                        .room = op_room(j->c, tid)};
     j->c->kernels->linear(&qk);
     size_t common = first_key(a, pos + m - 1), shared_end = pos + 1;
     const char *values = value_head(c, a->layer, kv_head);
@@ -325,12 +329,11 @@ static void attend_item(void *ctx, size_t i, int tid)
     size_t tile = i / j->n_kv_head, h = i % j->n_kv_head, lo = tile_sequence(j, tile);
     size_t skip = (tile - j->w->first_tile[lo]) * TILE_TOKENS, token = a->start[lo] + skip;
     size_t m = kernel_min(TILE_TOKENS, a->start[lo + 1] - token), pos = a->cache[lo]->n + skip;
-    float *scores = j->w->scores + (size_t)tid * j->w->rows * j->w->ld;
     if (m == 1) {
-        attend_group(j, a->cache[lo], h, token, pos, scores);
+        attend_group(j, a->cache[lo], h, token, pos, scores_of(j, tid));
         return;
     }
-    for (size_t g = 0; g < j->group; g++) attend_head(j, a->cache[lo], h, h * j->group + g, token, pos, m, scores);
+    for (size_t g = 0; g < j->group; g++) attend_head(j, a->cache[lo], h, h * j->group + g, token, pos, m, tid);
 }
 
 void kv_attend(const op_ctx *c, const kv_work *w, const kv_attention *a)

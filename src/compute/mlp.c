@@ -26,7 +26,7 @@ typedef struct job {
 } job;
 
 /* y [m][ld] = columns col .. col + n of the product with x, rows `first` and on. */
-static void product(const job *j, const op_weight *w, size_t first, size_t m, size_t col, size_t n, float *y, size_t ld)
+static void product(const job *j, const op_weight *w, size_t first, size_t m, size_t col, size_t n, float *y, size_t ld, int tid)
 {
     const kernel_set *k = j->r->op->kernels;
     const float *bias = w->bias ? w->bias + col : NULL;
@@ -38,7 +38,8 @@ static void product(const job *j, const op_weight *w, size_t first, size_t m, si
                                         .p1 = kernel_ceil_div(n, KERNEL_PANEL), .bias = bias, .y = y, .ldy = ld});
     else
         k->linear(&(kernel_linear){.x = j->x + first * w->k, .ldx = w->k, .m = m, .k = w->k, .n = n, .w = panels, .type = w->type,
-                                   .p1 = kernel_ceil_div(n, KERNEL_PANEL), .bias = bias, .y = y, .ldy = ld});
+                                   .p1 = kernel_ceil_div(n, KERNEL_PANEL), .bias = bias, .y = y, .ldy = ld,
+                                   .room = op_room(j->r->op, tid)});
 }
 
 /* A chunk of columns of some of the rows. */
@@ -51,8 +52,8 @@ static void item(void *ctx, size_t i, int tid)
     const size_t col = i / j->parts * j->cols, n = kernel_min(j->cols, wide - col);
     const size_t own = (j->r->scratch + (size_t)tid * j->rows) * HOT_STRIDE, ld = j->z ? wide : HOT_STRIDE;
     float *gate = j->work->gate + own, *up = j->z ? j->z + first * wide + col : j->work->up + own;
-    if (w->gate) product(j, w->gate, first, m, col, n, gate, HOT_STRIDE);
-    product(j, w->up, first, m, col, n, up, ld);
+    if (w->gate) product(j, w->gate, first, m, col, n, gate, HOT_STRIDE, tid);
+    product(j, w->up, first, m, col, n, up, ld, tid);
     for (size_t r = 0; r < m; r++) {
         op_activate(c, w->act, w->gate ? gate + r * HOT_STRIDE : up + r * ld, n);
         if (w->gate) c->kernels->mul(gate + r * HOT_STRIDE, up + r * ld, n);

@@ -138,9 +138,8 @@ static void product_item(void *ctx, size_t i, int tid)
     const job *j = ctx;
     size_t e = j->w->hit[i / j->groups], first = j->w->first[e];
     const op_weight *w = &j->weights[e];
-    (void)tid;
     kernel_linear a = {.x = j->in + first * w->k, .ldx = w->k, .m = j->w->first[e + 1] - first, .k = w->k, .n = w->n,
-                       .w = w->panels, .type = w->type, .bias = w->bias, .y = j->out + first * w->n, .ldy = w->n};
+                       .w = w->panels, .type = w->type, .bias = w->bias, .y = j->out + first * w->n, .ldy = w->n, .room = op_room(j->c, tid)};
     a.p0 = i % j->groups * j->panel_group;
     a.p1 = kernel_min(kernel_ceil_div(w->n, KERNEL_PANEL), a.p0 + j->panel_group);
     j->c->kernels->linear(&a);

@@ -228,12 +228,19 @@ static void activate_panels(const op_ctx *c, op_act act, float *y, size_t m, siz
     for (size_t r = 0; r < m; r++) op_activate(c, act, y + r * n + first, last - first);
 }
 
+void op_room_layout(op_ctx *c, size_t m, arena *a)
+{
+    if (m > KERNEL_OWN) c->room = arena_take(a, (size_t)c->threads, KERNEL_ROOM * sizeof *c->room);
+}
+
+float *op_room(const op_ctx *c, int tid) { return c->room ? c->room + (size_t)tid * KERNEL_ROOM : NULL; }
+
 static void linear_item(void *ctx, size_t i, int tid)
 {
     const linear_job *j = ctx;
     kernel_linear a = j->a;
     size_t row = i % j->row_items * j->row_block;
-    (void)tid;
+    a.room = op_room(j->c, tid);
     a.x += row * a.ldx;
     a.y += row * a.ldy;
     a.m = kernel_min(j->row_block, a.m - row);
@@ -355,6 +362,7 @@ static void each_item(void *ctx, size_t i, int tid)
     size_t first = i * j->block, scratch = (size_t)tid * j->block;
     op_ctx one = j->one;
     one.rows = op_rows_of(&one.rows, scratch);
+    one.room = op_room(j->c, tid);
     j->fn(j->ctx, &(op_rows){&one, first, kernel_min(j->block, j->m - first), scratch});
 }
 
@@ -654,7 +662,7 @@ static void attention_item(void *ctx, size_t i, int tid)
     float *scores = j->w->scores + (size_t)tid * kernel_min(ATTENTION_ROWS, j->w->max_len) * j->w->ld_scores;
     kernel_linear qk = {.x = j->q + at, .ldx = j->stride, .m = rows, .k = j->head_dim, .n = t, .w = key_at(j, lo, h),
                         .type = DT_F32, .p0 = 0, .p1 = kernel_ceil_div(t, KERNEL_PANEL), .y = scores,
-                        .ldy = j->w->ld_scores};
+                        .ldy = j->w->ld_scores, .room = op_room(j->c, tid)};
     j->c->kernels->linear(&qk);
     for (size_t r = 0; r < rows; r++) j->c->kernels->softmax(scores + r * j->w->ld_scores, j->scale, t);
     kernel_linear pv = {.x = scores, .ldx = j->w->ld_scores, .m = rows, .k = t, .n = j->head_dim,

@@ -15,6 +15,7 @@ typedef struct op_ctx {
     void *packed_ctx;
     dtype weights;    /* how op_weight_load packs: DT_Q8 or DT_Q4; 0 (no weights' type): as they are */
     kernel_rows rows; /* work memory of op_linear with such weights: op_rows_layout */
+    float *room;      /* [threads][KERNEL_ROOM], or NULL: op_room_layout */
 } op_ctx;
 
 /* A packed weight matrix [n][k] with its bias. A zeroed struct is valid and empty. */
@@ -42,6 +43,9 @@ uint64_t op_weight_bytes(const op_weight *p);
 /* A vector of any float dtype as float [n], allocated; NULL for one without data. */
 int op_vector_load(float **out, tensor t, pith_err *e);
 
+/* Takes the kernels' work memory for m rows from the arena, where they have use for it; what worker tid has of it. */
+void op_room_layout(op_ctx *c, size_t m, arena *a);
+float *op_room(const op_ctx *c, int tid);
 /* Takes what op_linear needs for m rows of at most k from the arena, where weights are quantised; else nothing. */
 void op_rows_layout(op_ctx *c, size_t m, size_t k, arena *a);
 /* Some of a batch's rows, for ops that need no others: what one writes is still in the cache as the next one reads it. */

@@ -5,7 +5,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 unset MAKEFLAGS MAKELEVEL MFLAGS ONLY BUILD PITH
 programs= failed=0
-build() { # name make's variables...
+build() { # name make's variables and goals...
     local name=$1; shift
     if ! command -v "${1#CC=}" >/dev/null; then echo "ok - $name # skip: no ${1#CC=}"; return; fi
     if make -j"${JOBS:-$(nproc)}" BUILD="build/$name" "$@" "build/$name/pith" >"build/$name.log" 2>&1; then
@@ -18,7 +18,7 @@ build() { # name make's variables...
     fi
 }
 mkdir -p build
-build clang CC=clang
+build clang CC=clang all tests tools
 build O0 CC=gcc CFLAGS="-O0 -g"
 build native CC=gcc CFLAGS="-O3 -march=native -g"
 # A process ends while its workers have hardly begun, whose threads are of another OpenMP in clang's build.

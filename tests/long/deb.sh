@@ -23,7 +23,7 @@ files() { (cd "$root" && find . -xdev | sed 's/^\.//' | LC_ALL=C sort); }
 
 rm -f build/*.deb
 check "make deb" make -s deb
-debs=(build/pith_*.deb build/libpith0_*.deb build/libpith-dev_*.deb)
+debs=(build/pith_*.deb build/libpith0_*.deb build/libpith-dev_*.deb build/pith-dbgsym_*.deb build/libpith0-dbgsym_*.deb)
 [[ -e ${debs[0]} ]] || exit 1
 # What only a package that Debian itself took could satisfy: a real address, a bug that asked for it.
 check "lintian has nothing to say" lintian --allow-root --fail-on error,warning \
@@ -55,12 +55,17 @@ check "the unit is there and not enabled" in_root sh -c '[ -f /lib/systemd/syste
 check "libpith-dev, with a compiler" in_root sh -c 'apt-get -qq --no-install-recommends install gcc pkg-config /debs/libpith*.deb'
 check "the header's example builds" in_root sh -c 'cd /debs && cc -Wall -Werror example.c -o example $(pkg-config --cflags --libs pith)'
 check "and says what the command says" in_root sh -c '/debs/example /usr/share/pith/sentiment | grep ^POSITIVE'
-check "apt-get purges it" in_root apt-get -qq purge pith libpith0 libpith-dev
+check "gdb comes, and what it wants" in_root sh -c 'apt-get -qq --no-install-recommends install gdb-minimal /debs/*-dbgsym_*.deb'
+line() { in_root gdb -batch -ex "info line $1" "$2"; } # function file
+check "by which it finds lines of the command" bash -c 'echo "$1"; [[ $1 == "Line "*" of \"src/cli/main.c\""* ]]' _ "$(line main /usr/bin/pith 2>&1)"
+check "and of the library" bash -c 'echo "$1"; [[ $1 == "Line "*" of \"src/classify.c\""* ]]' _ \
+    "$(line pith_classify "$(in_root sh -c 'echo /usr/lib/*/libpith.so.0')" 2>&1)"
+check "apt-get purges it" in_root apt-get -qq purge pith libpith0 libpith-dev pith-dbgsym libpith0-dbgsym
 # What is there now, was not before and belongs to no package, but for the books of dpkg, apt and ldconfig and the links of
-# the compiler's alternatives.
+# the compiler's alternatives, and what ucf keeps of gdb's readline.
 files >"$dir/after"
 in_root sh -c 'cat /var/lib/dpkg/info/*.list' | sed -E 's,^/(bin|sbin|lib|lib64)/,/usr/\1/,' | LC_ALL=C sort -u >"$dir/owned"
-left=$(LC_ALL=C comm -13 "$dir/before" "$dir/after" | grep -vE '^/(debs|var/lib/(dpkg|apt)|var/cache|var/log)(/|$)' | LC_ALL=C comm -23 - "$dir/owned" |
+left=$(LC_ALL=C comm -13 "$dir/before" "$dir/after" | grep -vE '^/(debs|var/lib/(dpkg|apt|ucf)|var/cache|var/log|etc/inputrc)(/|$)' | LC_ALL=C comm -23 - "$dir/owned" |
     while read -r f; do [[ -L $root$f && $(readlink "$root$f") == /etc/alternatives/* || $f == /etc/alternatives/* ]] || echo "$f"; done)
 check "and nothing is left" bash -c 'echo "$1"; [[ -z $1 ]]' _ "$left$(find "$root" -xdev -name '*pith*' ! -path "$root/debs/*" ! -path "$root/var/*")"
 exit $failed

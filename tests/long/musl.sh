@@ -9,11 +9,11 @@ what=${1:-musl}
 skip() { echo "ok - $what # skip: $*"; exit 0; }
 bad() { echo "not ok - $what: $*"; rc=1; }
 [[ ${BUILD:-build} == build && -x ${PITH:-./pith} ]] || skip "only beside the release build"
-off="SERVE=0 EDIT=0" rc=0
+off="SERVE=0 EDIT=0" rc=0 more=
 if [[ $what == musl ]]; then
     export CC=musl-gcc AR=ar RANLIB=ranlib
     off+=" OPENMP=0" # musl has no libgomp
-    there=()
+    there=() more=stack
 else
     export CC=riscv64-linux-gnu-gcc AR=riscv64-linux-gnu-ar RANLIB=riscv64-linux-gnu-ranlib HOST=riscv64-linux-gnu
     there=(qemu-riscv64-static -L /usr/riscv64-linux-gnu)
@@ -28,7 +28,7 @@ tools/sources.sh "$out/libs" >"$out/libs.log" 2>&1 || {
     exit 1
 }
 # Not test_safetensors: it wraps glibc's pread64, and allocations that here are cJSON's too.
-tests=(par tensor kernel_portable quant op rope kv moe json csv digest outfile tokenizer torch)
+tests=(par tensor kernel_portable quant op rope kv moe json csv digest outfile tokenizer torch $more)
 # shellcheck disable=SC2086
 if ! PKG_CONFIG_LIBDIR=$PWD/$out/libs/lib/pkgconfig make -j"$(nproc)" CC="$CC" AR="$AR" $off BUILD="$out" all "${tests[@]/#/$out/tests/test_}" >"$out/make.log" 2>&1; then
     bad "build"

@@ -1,10 +1,12 @@
 # tier NAME GOAL...: runs make's goal, which ends in run.sh's table, and tells it as TAP, one line a program. What it said stays in
 # build/NAME.log.
-tier() {
+tier() { table "$1" make --no-print-directory "${@:2}"; }
+# table NAME COMMAND...: the same of any command.
+table() {
     local name=$1 log=build/$1.log; shift
     mkdir -p build
     # What the run around this one set is its own.
-    env -u LONG -u ONLY -u MAKEFLAGS -u MAKELEVEL -u MFLAGS -u BUILD -u PITH -u SANITIZED make --no-print-directory "$@" >"$log" 2>&1
+    env -u LONG -u ONLY -u MAKEFLAGS -u MAKELEVEL -u MFLAGS -u BUILD -u PITH -u SANITIZED "$@" >"$log" 2>&1
     awk -v name="$name" '
         table && $3 == "passed" && $5 == "failed" {
             print ($4 ? "not ok" : "ok") " - " name ": " $1 ", " $2 " passed, " $4 " failed" ($2 + $4 ? "" : " # skip: all skipped")
