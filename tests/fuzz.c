@@ -123,6 +123,9 @@ static int fill(int file, struct stat *st)
     return 0;
 }
 
+/* MemorySanitizer does not know what stat writes. */
+static struct stat *emptied(struct stat *st) { return memset(st, 0, sizeof *st); }
+
 FILE *__real_fopen(const char *path, const char *mode);
 FILE *__wrap_fopen(const char *path, const char *mode);
 FILE *__wrap_fopen(const char *path, const char *mode)
@@ -170,15 +173,15 @@ static ssize_t read_at(size_t file, void *to, size_t n, size_t at)
 #define STAT(x)                                                                                                       \
     int __real_stat##x(const char *path, struct stat *st);                                                             \
     int __wrap_stat##x(const char *path, struct stat *st);                                                             \
-    int __wrap_stat##x(const char *path, struct stat *st) { return ours(path) ? fill(find(path), st) : __real_stat##x(path, st); } \
+    int __wrap_stat##x(const char *path, struct stat *st) { return ours(path) ? fill(find(path), st) : __real_stat##x(path, emptied(st)); } \
     int __real_lstat##x(const char *path, struct stat *st);                                                            \
     int __wrap_lstat##x(const char *path, struct stat *st);                                                            \
-    int __wrap_lstat##x(const char *path, struct stat *st) { return ours(path) ? fill(find(path), st) : __real_lstat##x(path, st); } \
+    int __wrap_lstat##x(const char *path, struct stat *st) { return ours(path) ? fill(find(path), st) : __real_lstat##x(path, emptied(st)); } \
     int __real_fstat##x(int fd, struct stat *st);                                                                      \
     int __wrap_fstat##x(int fd, struct stat *st);                                                                      \
     int __wrap_fstat##x(int fd, struct stat *st)                                                                       \
     {                                                                                                                  \
-        return fd >= FIRST_FD ? fill((int)opened[fd - FIRST_FD].file, st) : __real_fstat##x(fd, st);                   \
+        return fd >= FIRST_FD ? fill((int)opened[fd - FIRST_FD].file, st) : __real_fstat##x(fd, emptied(st));          \
     }
 #define PREAD(x)                                                                                                      \
     ssize_t __real_pread##x(int fd, void *to, size_t n, off_t at);                                                     \
@@ -187,12 +190,13 @@ static ssize_t read_at(size_t file, void *to, size_t n, size_t at)
     {                                                                                                                  \
         return fd >= FIRST_FD ? read_at(opened[fd - FIRST_FD].file, to, n, (size_t)at) : __real_pread##x(fd, to, n, at); \
     }
-/* Mappings of files are copies that end where the file ends. */
+/* Mappings of files are copies that end where the file ends; memory of one's own ends where it ends, not on a page. */
 #define MMAP(x)                                                                                                       \
     void *__real_mmap##x(void *addr, size_t n, int prot, int flags, int fd, off_t at);                                 \
     void *__wrap_mmap##x(void *addr, size_t n, int prot, int flags, int fd, off_t at);                                 \
     void *__wrap_mmap##x(void *addr, size_t n, int prot, int flags, int fd, off_t at)                                  \
     {                                                                                                                  \
+        if (fd < 0) return map(n, FILES, 0);                                                                           \
         return fd >= FIRST_FD ? map(n, opened[fd - FIRST_FD].file, (size_t)at) : __real_mmap##x(addr, n, prot, flags, fd, at); \
     }
 
@@ -203,7 +207,7 @@ static void *map(size_t n, size_t file, size_t at)
     while (i < OPENED && maps[i]) i++;
     if (!n || i == OPENED || posix_memalign(&p, 64, n)) return errno = EINVAL, MAP_FAILED;
     memset(p, 0, n);
-    read_at(file, p, n, at);
+    if (file < FILES) read_at(file, p, n, at);
     map_len[i] = n, n_maps++;
     return maps[i] = p;
 }

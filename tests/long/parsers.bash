@@ -68,7 +68,7 @@ parsers_fuzz() {
     env -u MAKEFLAGS -u MAKELEVEL make --no-print-directory -j"$(nproc)" BUILD="$dir/fuzz" CC="$CLANG" CFLAGS="-O1 -g -fno-omit-frame-pointer -Wno-pass-failed" SAN="$3" "${@:4}" fuzzers >"$dir/log" 2>&1 ||
         { echo "not ok - build of the fuzzers"; tail -40 "$dir/log" | sed 's/^/#   /'; return 1; }
     for f in $(cd tests && ls fuzz_*.c | sed 's/^fuzz_//; s/\.c$//'); do
-        find "tests/fuzz/$f" -type f | sort | xargs -d '\n' "$dir/fuzz/tests/fuzz_$f" >"$dir/one" 2>&1
+        find "tests/fuzz/$f" -type f | sort | MSAN_OPTIONS=${MSAN_OPTIONS-}:halt_on_error=1 xargs -d '\n' "$dir/fuzz/tests/fuzz_$f" >"$dir/one" 2>&1
         rc=$?
         grep -ahE "$2|broken promise" "$dir/one" | sort | uniq -c >"$dir/found"
         if [ $rc -eq 0 ] && [ ! -s "$dir/found" ] && ! grep -q "^0 files" "$dir/one"; then
