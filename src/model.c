@@ -175,7 +175,7 @@ int model_slides(json cfg, size_t i, int otherwise, int *out, pith_err *e)
     json list = json_get(cfg, "layer_types"), c = json_first(list);
     *out = otherwise;
     if (json_typeof(list) == JSON_NONE || json_typeof(list) == JSON_NULL) return 0;
-    while (c.node && i--) c = json_next(c);
+    for (; c.node && i; i--) c = json_next(c);
     *out = !strcmp(json_str(c), "sliding_attention");
     if (*out || !strcmp(json_str(c), "full_attention")) return 0;
     return json_expected(c.node ? c : list, "\"full_attention\" or \"sliding_attention\" for each layer", e);

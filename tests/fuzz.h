@@ -1,6 +1,6 @@
 /* fuzz: what the fuzzers share. Each tests/fuzz_NAME.c defines fuzz_one; the library's own code is linked as it is, but for
  * the calls that reach files: below FUZZ_DIR they see only files in memory (fuzz.c), so that a run costs no system call and
- * AddressSanitizer sees a read past a mapping's end. */
+ * AddressSanitizer sees a read past a mapping's end, which memory mapped for its own sake has too. */
 #ifndef TESTS_FUZZ_H
 #define TESTS_FUZZ_H
 #include "base/err.h"

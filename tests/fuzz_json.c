@@ -3,6 +3,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "base/json.h"
 #include "cli/jtext.h"
+#include "tokenizer/unicode.h"
 #include "fuzz.h"
 
 static void print(FILE *f, json v)
@@ -66,6 +67,7 @@ void fuzz_one(const uint8_t *data, size_t n)
     demand_either(d != NULL, &e);
     int good = jtext_check(text, n, &strict) == 0;
     demand_either(good, &strict);
+    demand(!d || unicode_valid(text, n) == n, "what is accepted is UTF-8"); /* of a row whatever is not is mended later */
     if (d) {
         size_t a_len, b_len;
         json root = json_root(d);

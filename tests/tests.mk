@@ -70,7 +70,8 @@ neon:
 
 # Every tests/fuzz_NAME.c is a fuzzer over the library (of its kernels one set, which every other name stands for) and the parts of
 # the programs that read strangers' bytes. Without FUZZ_LINK (-fsanitize=fuzzer) it only replays files. tools/fuzz.sh builds and runs
-# it. AFL++: make fuzzers BUILD=build/afl CC=afl-clang-fast SAN=-fsanitize=address,undefined FUZZ_LINK=-fsanitize=fuzzer
+# it. AFL++: make fuzzers BUILD=build/afl CC=afl-clang-fast CFLAGS="-O1 -g -Wno-pass-failed" SAN=-fsanitize=address,undefined FUZZ_LINK=-fsanitize=fuzzer;
+# afl-fuzz -i tests/fuzz/json -o build/afl/out -x tests/fuzz/json.dict build/afl/tests/fuzz_json
 FUZZ := $(patsubst tests/fuzz_%.c,%,$(wildcard tests/fuzz_*.c))
 FUZZ_SETS := amx avx512vnni avx512 avx2 openblas neon
 FUZZ_CALLS := fopen open open64 stat stat64 lstat lstat64 fstat fstat64 read pread pread64 mmap mmap64 munmap madvise close

@@ -28,7 +28,7 @@ static int get_varint(message *m, uint64_t *out)
     for (unsigned shift = 0; m->n && shift < 64; shift += 7) {
         unsigned char b = *m->p++;
         m->n--;
-        *out |= (uint64_t)(b & 0x7f) << shift;
+        *out |= (uint64_t)(b & (shift < 63 ? 0x7f : 1)) << shift; /* what is beyond 64 bits is dropped, as protobuf does */
         if (b < 0x80) return 0;
     }
     return -1;

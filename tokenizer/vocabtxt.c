@@ -58,7 +58,7 @@ int vocabtxt_load(const char *dir, const char *name, json_doc **doc, pith_err *e
 
 char *vocabtxt_read(const char *dir, const char *name, size_t *len, pith_err *e)
 {
-    size_t n = 0, cap = 1 << 18;
+    size_t n = 0, cap = 1 << 16;
     char *path = path_join(dir, name, e), *text = NULL;
     FILE *f = path ? fopen(path, "rb") : NULL;
     if (path && !f)

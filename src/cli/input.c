@@ -84,7 +84,7 @@ int input_fill(input *in, pith_err *e)
         in->pos = 0;
     }
     if (in->cap - in->len < PIECE) {
-        size_t cap = in->cap ? in->cap * 2 : 2 * PIECE;
+        size_t cap = in->cap ? in->cap * 2 : PIECE;
         char *b = cap < in->cap ? NULL : realloc(in->buf, cap);
         if (!b) return err_nomem(e, cap, in->name);
         in->buf = b;

@@ -45,7 +45,7 @@ static int find_column(const rows *r, const char *name, const char *option, size
 {
     char list[600];
     *at = SIZE_MAX;
-    for (size_t i = r->n_columns; i-- > 0;)
+    for (size_t i = 0; i < r->n_columns && *at == SIZE_MAX; i++)
         if (strcmp(r->columns[i], name) == 0) *at = i;
     if (r->spec.no_header) {
         char *end;

@@ -83,7 +83,8 @@ const kernel_set *kernel_at(size_t i)
     for (size_t s = 0; s < SET_COUNT; s++) {
         const kernel_set *k = usable(s);
         if (!k || (k->open && k->open(NULL))) continue;
-        if (i-- == 0) return k;
+        if (i == 0) return k;
+        i--;
     }
     return NULL;
 }

@@ -1,13 +1,16 @@
 #!/bin/bash
-# Arithmetic on file values, watched while it happens: the parsers' tests with clang's integer checks, which know of unsigned
-# wrap-around and of conversions that lose a value. Both are legal C, and both are how a header lies about a size.
+# Arithmetic on file values, watched while it happens: the parsers' tests and the fuzzers' stored inputs with clang's integer
+# checks, which know of unsigned wrap-around and of conversions that lose a value. Both are legal C, and both are how a header
+# lies about a size.
 # shellcheck source=tests/long/parsers.bash
 . "$(dirname "$0")/parsers.bash"
 dir=${BUILD:-build}/long/integers bad=0
 export CCACHE_EXTRAFILES=$PWD/tests/long/integers.ignore # a compiler cache does not look into it by itself
-parsers_build "$dir" -fsanitize=undefined,integer,implicit-conversion,bounds -fno-sanitize-recover=undefined \
-    -fsanitize-ignorelist=tests/long/integers.ignore || { echo "not ok - build"; sed 's/^/#   /' "$dir/log" | head -40; exit 1; }
+checks="-fsanitize=undefined,integer,implicit-conversion,bounds -fno-sanitize-recover=undefined -fsanitize-ignorelist=tests/long/integers.ignore"
+# shellcheck disable=SC2086
+parsers_build "$dir" $checks || { echo "not ok - build"; sed 's/^/#   /' "$dir/log" | head -40; exit 1; }
 parsers_run "$dir" 'runtime error:' || bad=1
+parsers_fuzz "$dir" 'runtime error:' "$checks" || bad=1
 cat >"$dir/planted.c" <<'C'
 #include <stdint.h>
 int main(int argc, char **argv)

@@ -11,6 +11,10 @@ parsers_skip() { # why
     exit 0
 }
 
+wraps() { # names
+    (($#)) && printf -- '-Wl,--wrap=%s ' "$@"
+}
+
 # $1: folder; the rest: flags. Programs come out as $1/test_NAME; what the compiler says stands in $1/log.
 parsers_build() {
     local dir=$1 f flags
@@ -30,10 +34,10 @@ parsers_build() {
     # shellcheck disable=SC2046,SC2086
     ar rcs "$dir/parsers.a" $(ls "$dir"/*.o | grep -v /tests_)
     for f in $PARSER_TESTS; do
-        local wrap=${PARSER_WRAP-}
+        local wrap="${PARSER_FILES-} ${PARSER_WRAP-}"
         case $f in safetensors | torch) wrap+=" malloc calloc realloc aligned_alloc mmap mmap64 pread64" ;; esac
         # shellcheck disable=SC2046,SC2086
-        $CLANG $flags -o "$dir/test_$f" "$dir/tests_test_$f.c.o" ${PARSER_DOORS:+"$dir/$(tr / _ <<<"$PARSER_DOORS").o"} ${wrap:+$(printf -- '-Wl,--wrap=%s ' $wrap)} "$dir/parsers.a" $(pkg-config --libs $PARSER_PKGS) -lcmocka -lm -ldl >>"$dir/log" 2>&1 || return 1
+        $CLANG $flags -o "$dir/test_$f" "$dir/tests_test_$f.c.o" ${PARSER_DOORS:+"$dir/$(tr / _ <<<"$PARSER_DOORS").o"} $(wraps $wrap) "$dir/parsers.a" $(pkg-config --libs $PARSER_PKGS) -lcmocka -lm -ldl >>"$dir/log" 2>&1 || return 1
     done
 }
 
@@ -51,6 +55,27 @@ parsers_run() {
         else
             echo "not ok - $f (status $rc)"
             { grep -aE "^not ok" "$dir/one"; cat "$dir/found"; } | sed 's/^/#   /' | head -40
+            bad=1
+        fi
+    done
+    return $bad
+}
+
+# $1: folder; $2: as for parsers_run; $3: flags of the sanitizer; the rest: what else make is told. The stored inputs of every
+# fuzzer, in a build of the whole library.
+parsers_fuzz() {
+    local dir=$1 f rc bad=0
+    env -u MAKEFLAGS -u MAKELEVEL make --no-print-directory -j"$(nproc)" BUILD="$dir/fuzz" CC="$CLANG" CFLAGS="-O1 -g -fno-omit-frame-pointer -Wno-pass-failed" SAN="$3" "${@:4}" fuzzers >"$dir/log" 2>&1 ||
+        { echo "not ok - build of the fuzzers"; tail -40 "$dir/log" | sed 's/^/#   /'; return 1; }
+    for f in $(cd tests && ls fuzz_*.c | sed 's/^fuzz_//; s/\.c$//'); do
+        find "tests/fuzz/$f" -type f | sort | MSAN_OPTIONS=${MSAN_OPTIONS-}:halt_on_error=1 xargs -d '\n' "$dir/fuzz/tests/fuzz_$f" >"$dir/one" 2>&1
+        rc=$?
+        grep -ahE "$2|broken promise" "$dir/one" | sort | uniq -c >"$dir/found"
+        if [ $rc -eq 0 ] && [ ! -s "$dir/found" ] && ! grep -q "^0 files" "$dir/one"; then
+            echo "ok - fuzz_$f: $(tail -1 "$dir/one")"
+        else
+            echo "not ok - fuzz_$f (status $rc)"
+            sed 's/^/#   /' "$dir/found" | head -40
             bad=1
         fi
     done
