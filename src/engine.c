@@ -1,5 +1,6 @@
 /* engine: directory -> config -> architecture -> weights -> session. Text, classification and vectors are in
  * text.c, classify.c and embed.c, the files themselves in weights.c. */
+#define _POSIX_C_SOURCE 200809L
 #include "engine.h"
 #include "base/clock.h"
 #include "base/log.h"

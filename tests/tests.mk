@@ -66,7 +66,7 @@ tsan:
 neon:
 	@tools/deps.sh build test
 	@$(MAKE) --no-print-directory all
-	@BUILD=$(BUILD) PITH=./$(PITH) tests/run.sh '^neon'
+	@NEON=1 BUILD=$(BUILD) PITH=./$(PITH) tests/run.sh '^neon'
 
 # Every tests/fuzz_NAME.c is a fuzzer over the library (of its kernels one set, which every other name stands for) and the parts of
 # the programs that read strangers' bytes. Without FUZZ_LINK (-fsanitize=fuzzer) it only replays files. tools/fuzz.sh builds and runs

@@ -1,5 +1,6 @@
 /* pith bench: how fast a model runs here, beside what the machine can do at most, measured in the same run. */
 #define _XOPEN_SOURCE 700
+#define _POSIX_C_SOURCE 200809L
 #include "cli/cmd.h"
 #include "cli/limits.h"
 #include "cli/load.h"

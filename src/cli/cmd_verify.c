@@ -1,5 +1,6 @@
 /* pith verify: are these weights what they should be? The library looks at the files; the forward is made here. */
 #define _DEFAULT_SOURCE
+#define _POSIX_C_SOURCE 200809L
 #include "cli/cmd.h"
 #include "cli/findings.h"
 #include "cli/guard.h"

@@ -1,5 +1,6 @@
 /* worker_write: jobs that write. Answers take sequences of the generator as they come free: first those of jobs that have
  * none running, then further ones of jobs that want several. */
+#define _POSIX_C_SOURCE 200809L
 #include "base/clock.h"
 #include "base/err.h"
 #include "server/worker_parts.h"
