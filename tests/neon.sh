@@ -2,7 +2,8 @@
 # The arm64 build on this machine: Debian's cross compiler, its arm64 libraries (fetched once with apt into the build
 # folder, the system's own package lists untouched) and qemu's user emulation. The kernels' tests run there, on a CPU that
 # has everything; then the tiny models' logits must have the same hash as here, on that and on others that have less.
-# A minute and a half: NEON=1 (make neon, CI) has it done. NEON_LONG=1 (tests/long/neon.sh): more tests, on every CPU, and every model as every type and on every set.
+# A minute and a half: NEON=1 (make neon, CI) has it done. NEON_LONG=1 (tests/long/neon.sh): more tests, on every CPU, and
+# every model as every type and on every set.
 # Speaks TAP; skips, saying why, where something is missing.
 set -u
 cd "$(dirname "$0")/.." || exit 1
