@@ -48,6 +48,24 @@ P
     echo '{"model_max_length": 72, "tokenizer_class": "DistilBertTokenizer"}' > "$1/tokenizer_config.json"
 }
 
+# interrupted_at REGEX COMMAND...: runs it on a terminal until it says that, then interrupts it: it must end with 130.
+interrupted_at() {
+    run timeout 60 /usr/bin/python3 - "$@" <<'P'
+import os, pty, re, signal, sys
+pid, fd = pty.fork()
+if pid == 0:
+    os.environ["TERM"] = "xterm"
+    os.execv(sys.argv[2], sys.argv[2:])
+seen = b""
+while not re.search(sys.argv[1].encode(), seen): seen += os.read(fd, 65536)
+os.kill(pid, signal.SIGINT)
+_, status = os.waitpid(pid, 0)
+assert os.WEXITSTATUS(status) == 130, status
+P
+    echo "$output"
+    [ "$status" = 0 ]
+}
+
 # py CODE: CODE sees `out`, the text of $output, `rows`, its lines as JSON if they are, and argv.
 py() {
     code=$1

@@ -444,20 +444,8 @@ for p in r["forward"]["prompts"]:
     [[ $(tty NO_COLOR=1 "$PITH" verify "$SENTIMENT") != *$'\e['*m* ]]
     [[ $("$PITH" verify "$SENTIMENT" 2>&1) != *$'\e'* ]]
     yes "A film about people, and what became of them in the end." | head -100000 >p.txt
-    run timeout 60 /usr/bin/python3 - "$PITH" "$SENTIMENT" <<'P'
-import os, pty, re, signal, sys
-pid, fd = pty.fork()
-if pid == 0:
-    os.environ["TERM"] = "xterm"
-    os.execv(sys.argv[1], [sys.argv[1], "verify", sys.argv[2], "--prompts", "p.txt", "--record", "r.json"])
-seen = b""
-while not re.search(rb"\r[\d,]+ prompts, [\d.,]+ prompts/s, \d+%, [\d:]+ left", seen): seen += os.read(fd, 65536)
-os.kill(pid, signal.SIGINT)
-_, status = os.waitpid(pid, 0)
-assert os.WEXITSTATUS(status) == 130, status
-P
-    echo "$output"
-    [ "$status" = 0 ] && [ -z "$(ls | grep r.json)" ]
+    interrupted_at '\r[\d,]+ prompts, [\d.,]+ prompts/s, \d+%, [\d:]+ left' "$PITH" verify "$SENTIMENT" --prompts p.txt --record r.json
+    [ -z "$(ls | grep r.json)" ]
     head -6000 p.txt >few.txt
     run_split "$PITH" verify "$SENTIMENT" -t 1 --prompts few.txt
     [ "$status" = 0 ] && [ -z "$error" ]

@@ -1,6 +1,7 @@
 /* http: the door to libmicrohttpd, over raw sockets. The server under test echoes, waits and streams from other threads
  * than its own. */
 #define _GNU_SOURCE
+#include "base/clock.h"
 #include "server/http.h"
 #include "util.h"
 #include <arpa/inet.h>
@@ -21,13 +22,6 @@ enum { MAX_BODY = 100000 };
 static unsigned timeout = 2;
 static http *door;
 static atomic_int n_records, n_gone, last_status, streams_gone;
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static void nap(double s)
 {
@@ -77,8 +71,8 @@ static void flood(http_exchange *x)
 /* Until the client goes; its answer tells how long that took to be seen, in a record nobody reads. */
 static void wait_for_end(http_exchange *x)
 {
-    double end = now() + 10;
-    while (!http_gone(x) && now() < end) nap(0.0005);
+    double end = clock_now() + 10;
+    while (!http_gone(x) && clock_now() < end) nap(0.0005);
     if (http_gone(x)) atomic_fetch_add(&streams_gone, 1);
     http_end(x);
 }
@@ -235,16 +229,16 @@ static void expect_status(const char *request, size_t n, int status)
 
 static void wait_until(atomic_int *v, int n)
 {
-    double end = now() + 10;
-    while (atomic_load(v) < n && now() < end) nap(0.001);
+    double end = clock_now() + 10;
+    while (atomic_load(v) < n && clock_now() < end) nap(0.001);
     assert_true(atomic_load(v) >= n);
 }
 
 /* Until so many exchanges run: one that is over is recorded just before it is counted so. */
 static void wait_running(const http *h, size_t n)
 {
-    double end = now() + 10;
-    while (http_running(h) != n && now() < end) nap(0.001);
+    double end = clock_now() + 10;
+    while (http_running(h) != n && clock_now() < end) nap(0.001);
     assert_int_equal(http_running(h), n);
 }
 
@@ -320,9 +314,9 @@ static void test_too_large(void **state)
         "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999999\r\n\r\n",
     };
     for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
-        double start = now();
+        double start = clock_now();
         expect_status(heads[i], strlen(heads[i]), 413);
-        assert_true(now() - start < 1);
+        assert_true(clock_now() - start < 1);
     }
     char buf[2048];
     int fd = dial();
@@ -461,10 +455,10 @@ static void test_gone(void **state)
             struct linger l = {1, 0};
             setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof l);
         }
-        double start = now();
+        double start = clock_now();
         close(fd);
         wait_until(&streams_gone, before + 1);
-        quick += now() - start < 0.1;
+        quick += clock_now() - start < 0.1;
         wait_until(&n_records, i + 1);
         wait_running(door, 0);
     }
@@ -479,9 +473,9 @@ static void test_no_reader(void **state)
     int fd = dial();
     say_str(fd, "GET /flood HTTP/1.1\r\nHost: x\r\n\r\n");
     wait_until(&streams_gone, 1);
-    double start = now();
+    double start = clock_now();
     wait_until(&n_records, 1);
-    assert_true(now() - start < 1);
+    assert_true(clock_now() - start < 1);
     assert_int_equal(atomic_load(&n_gone), 1);
     close(fd);
 }
@@ -524,7 +518,7 @@ static void test_half(void **state)
         say_str(fd, parts[i % 3]);
         close(fd);
     }
-    for (double end = now() + 10; open_files() > before && now() < end;) nap(0.05);
+    for (double end = clock_now() + 10; open_files() > before && clock_now() < end;) nap(0.05);
     assert_int_equal(open_files(), before);
 }
 
@@ -538,13 +532,13 @@ static void test_timeouts(void **state)
     say_str(head, "GET /health HTTP/1.1\r\nHos");
     say_str(drops, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n");
     say_str(waits, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
-    double start = now();
+    double start = clock_now();
     struct pollfd p = {.fd = drops, .events = POLLIN | POLLRDHUP};
-    while (poll(&p, 1, 200) == 0 && now() - start < 6) say_str(drops, "x");
-    assert_in_range((int)(10 * (now() - start)), 19, 45);
+    while (poll(&p, 1, 200) == 0 && clock_now() - start < 6) say_str(drops, "x");
+    assert_in_range((int)(10 * (clock_now() - start)), 19, 45);
     assert_int_equal(hear(idle, buf, sizeof buf, NULL), 0);
     assert_int_equal(hear(head, buf, sizeof buf, NULL), 0);
-    assert_in_range((int)(10 * (now() - start)), 19, 55);
+    assert_in_range((int)(10 * (clock_now() - start)), 19, 55);
     assert_int_equal(http_running(door), 1);
     close(waits);
     wait_until(&streams_gone, 1);
@@ -615,10 +609,10 @@ static void test_close(void **state)
         say_str(fds[i], i % 2 ? "GET /endless HTTP/1.1\r\nHost: x\r\n\r\n" : "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
     }
     wait_running(door, 40);
-    double start = now();
+    double start = clock_now();
     http_close(door);
     door = NULL;
-    assert_true(now() - start < 2);
+    assert_true(clock_now() - start < 2);
     wait_until(&streams_gone, 40);
     assert_int_equal(atomic_load(&n_records), 40);
     for (int i = 0; i < 40; i++) {
