@@ -71,12 +71,13 @@ static void check_plain(const tokenizer *t, const char *text, size_t n, const to
 {
     tokenizer_encoding x = {0}, cut = {0};
     demand(tokenizer_encode_plain(t, text, n, o, &x, NULL) == 0, "every text can be encoded");
-    uint64_t begin = 0;
+    uint64_t begin = 0, end = 0;
     for (size_t i = 0; i < x.n; i++) {
         demand(x.begin[i] + !trims <= x.end[i] && x.end[i] <= n, "a token's span lies in the text");
-        demand(x.begin[i] >= begin, "spans are in order");
+        demand(x.begin[i] >= begin && x.end[i] >= end, "spans are in order");
         demand(tokenizer_piece(t, x.ids[i]) != NULL, "an id has a piece");
         begin = x.begin[i];
+        end = x.end[i];
     }
     tokenizer_options two = *o;
     size_t full = 0, special = tokenizer_n_special(t, false), first = special / 2;

@@ -135,10 +135,10 @@ static int prepare(job *j, pith_err *e)
     const values *v = j->v;
     j->from_directory = is_directory(j->src);
     if (convert_out_target(&j->out, j->dst, j->src, v->force, e)) return -1;
-    guard_mapped(j->src, NULL, NULL);
+    guard_mapped(guard_path, j->src);
     j->w = pith_weights_open(j->src, &(pith_weights_options){.no_mmap = v->no_mmap, .key = v->key}, e);
     if (!j->w) return -1;
-    guard_mapped(j->src, NULL, j->w);
+    guard_mapped(guard_weights, j->w);
     if (is_packed(j->w))
         return err_set(e, "%.700s: is packed by `pith quantize`, and its tensors mean nothing elsewhere; convert the model it was made "
                           "from, or copy it as it is", j->src);
@@ -354,7 +354,7 @@ static void remark(const job *j)
 
 static void drop(job *j)
 {
-    guard_mapped(NULL, NULL, NULL);
+    guard_mapped(NULL, NULL);
     convert_out_close(&j->out);
     convert_plan_free(&j->plan);
     convert_files_free(&j->files);

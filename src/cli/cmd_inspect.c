@@ -331,10 +331,10 @@ static int run_inspect(void *opts, int argc, char **argv)
     pith_err e = {{0}};
     if (usage(v, argc, argv)) return CLI_USAGE;
     if (v->diff) return diff_run(argv[0], argv[1], v->no_mmap, v->json);
-    guard_mapped(argv[0], NULL, NULL);
+    guard_mapped(guard_path, argv[0]);
     const int reads = v->stats || v->histogram || v->html;
     pith_weights *w = pith_weights_open(argv[0], &(pith_weights_options){.no_mmap = v->no_mmap, .header_only = !reads}, &e);
-    if (w) guard_mapped(argv[0], NULL, w);
+    if (w) guard_mapped(guard_weights, w);
     int bad = !w || summarize(w, &s, &e) || (v->tree && tree_build(&t, w, v->depth ? (size_t)v->depth : TREE_DEPTH, &e));
     if (!bad && v->histogram) bad = histogram_show(w, argv[0], v->histogram, v->bins ? (size_t)v->bins : 20, v->json, &e);
     else if (!bad && v->html) bad = html_write(w, argv[0], v->html, &e);
@@ -344,7 +344,7 @@ static int run_inspect(void *opts, int argc, char **argv)
     if (bad) cli_error("%s", e.msg);
     for (size_t i = 0; !bad && !v->json && i < pith_weights_warnings(w); i++)
         cli_note("warning: %s", pith_weights_warning(w, i));
-    guard_mapped(NULL, NULL, NULL);
+    guard_mapped(NULL, NULL);
     tree_free(&t);
     pith_weights_close(w);
     free(s.types);

@@ -68,7 +68,7 @@ static int quantize(job *j, const values *v, pith_err *e)
     if (j->out.file) return err_set(e, "%.700s: names a file, but a model is a directory", j->dst);
     if (convert_files_list(&j->files, j->src, e)) return -1;
     if (j->out.replaces && convert_files_replaceable(j->out.path, &j->files, e)) return -1;
-    guard_mapped(j->src, NULL, NULL);
+    guard_mapped(guard_path, j->src);
     if (convert_out_begin(&j->out, e)) return -1;
     int status = fill(j, types[v->type], e);
     if (!status) status = convert_out_commit(&j->out, v->force, &j->files, e) < 0 ? -1 : 0;
@@ -99,7 +99,7 @@ static int run_quantize(void *opts, int argc, char **argv)
     double start = clock_now();
     int status = quantize(&j, v, &e);
     if (status < 0) convert_out_say(&j.out, &e);
-    guard_mapped(NULL, NULL, NULL);
+    guard_mapped(NULL, NULL);
     convert_out_close(&j.out);
     convert_files_free(&j.files);
     if (status < 0) return cli_error("%s", e.msg);

@@ -138,7 +138,7 @@ typedef struct life {
     const char *unix_path;
 } life;
 
-static const char *mapped_at(void *s, const void *addr) { return server_mapped_at(s, addr); }
+static const char *mapped_at(const void *s, const void *addr) { return server_mapped_at(s, addr); }
 
 /* While models load a signal ends the program as it does elsewhere; a server that is ready is drained. */
 static void on_note(void *ctx, server *s, server_event what, const char *line)
@@ -146,7 +146,7 @@ static void on_note(void *ctx, server *s, server_event what, const char *line)
     life *l = ctx;
     if (what == SERVER_LISTENS) {
         guard_temp(l->unix_path);
-        guard_mapped_by(mapped_at, s);
+        guard_mapped(mapped_at, s);
     }
     if (what == SERVER_READY) guard_count(&l->stop);
     cli_note("%s", line);
@@ -180,7 +180,7 @@ static int serve(const values *v, const server_model *models, size_t n, const ch
         .ctx = &l,
     };
     int rc = server_run(&o, &l.stop, e);
-    guard_mapped_by(NULL, NULL);
+    guard_mapped(NULL, NULL);
     guard_temp(NULL);
     guard_count(NULL);
     return rc;

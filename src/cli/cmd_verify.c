@@ -168,7 +168,7 @@ static int check_files(job *j, pith_err *e)
 {
     const values *v = j->v;
     int status = 0;
-    guard_mapped(j->path, NULL, NULL);
+    guard_mapped(guard_path, j->path);
     guard_catch(GUARD_CATCH);
     for (size_t i = 0; i == 0 || i < j->n_manifests; i++) {
         pith_verdict verdict;
@@ -248,10 +248,10 @@ static int open_model(job *j, pith_err *e)
     const values *v = j->v;
     pith_model_options o = {.threads = (int)v->m.threads, .kernels = v->m.kernels, .no_mmap = v->m.no_mmap, .pin = v->m.pin};
     if (!(j->l.path = strdup(j->path))) return err_nomem(e, strlen(j->path), "a path");
-    guard_mapped(j->path, NULL, NULL);
+    guard_mapped(guard_path, j->path);
     j->l.model = pith_model_open(j->path, &o, e);
     if (!j->l.model) return -1;
-    guard_mapped(j->path, j->l.model, NULL);
+    guard_mapped(guard_model, j->l.model);
     cli_detail("%s: kernels %s, %d thread%s", pith_model_type(j->l.model), pith_model_kernels(j->l.model),
                pith_model_threads(j->l.model), pith_model_threads(j->l.model) == 1 ? "" : "s");
     j->l.session = pith_session_new(j->l.model, e);

@@ -310,23 +310,27 @@ static int report(diff *d, const char *a, const char *b, pith_err *e)
     return 0;
 }
 
+static const char *mapped_at(const void *ctx, const void *addr)
+{
+    const diff *d = ctx;
+    const char *file = pith_weights_mapped_at(d->a, addr);
+    return file ? file : pith_weights_mapped_at(d->b, addr);
+}
+
 int diff_run(const char *a, const char *b, int no_mmap, int as_json)
 {
     pith_err e = {{0}};
     const pith_weights_options o = {.no_mmap = no_mmap};
     diff d = {.json = as_json};
-    guard_mapped(a, NULL, NULL);
+    guard_mapped(guard_path, a);
     pith_weights *wa = pith_weights_open(a, &o, &e), *wb = NULL;
-    guard_mapped(b, NULL, NULL);
+    guard_mapped(guard_path, b);
     if (wa) wb = pith_weights_open(b, &o, &e);
     d.a = wa, d.b = wb;
-    if (wb) {
-        guard_mapped(NULL, NULL, wa);
-        guard_mapped_too(wb);
-    }
+    if (wb) guard_mapped(mapped_at, &d);
     int bad = !wb || report(&d, a, b, &e);
     if (bad) cli_error("%s", e.msg);
-    guard_mapped(NULL, NULL, NULL);
+    guard_mapped(NULL, NULL);
     pith_weights_close(wa);
     pith_weights_close(wb);
     return bad || !same(&d) ? CLI_FAILED : CLI_OK;

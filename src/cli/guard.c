@@ -7,11 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *volatile mapped_path;
-static const pith_model *volatile mapped_model;
-static const pith_weights *volatile mapped_weights, *volatile mapped_too;
 static volatile guard_finder mapped_by;
-static void *volatile mapped_by_ctx;
+static const void *volatile mapped_ctx;
 static const char *volatile temp_path;
 static volatile int append_fd = -1;
 static volatile off_t append_complete;
@@ -36,20 +33,11 @@ static void tidy(void)
     if (append_fd >= 0 && ftruncate(append_fd, append_complete)) put("pith: the output may end in half a row\n");
 }
 
-static const char *mapped_at(const void *addr)
-{
-    const char *file = mapped_path;
-    if (mapped_by) return mapped_by(mapped_by_ctx, addr);
-    if (mapped_model) file = pith_model_mapped_at(mapped_model, addr);
-    else if (mapped_weights) file = pith_weights_mapped_at(mapped_weights, addr);
-    return !file && mapped_too ? pith_weights_mapped_at(mapped_too, addr) : file;
-}
-
 static void on_bus(int sig, siginfo_t *info, void *context)
 {
     static atomic_flag told = ATOMIC_FLAG_INIT;
     (void)context;
-    const char *file = mapped_at(info->si_addr);
+    const char *file = mapped_by ? mapped_by(mapped_ctx, info->si_addr) : NULL;
     if (!file) { /* not ours: die as if there were no handler */
         signal(sig, SIG_DFL);
         return;
@@ -102,21 +90,22 @@ void guard_install(void)
     signal(SIGXFSZ, SIG_IGN);
 }
 
-void guard_mapped(const char *path, const pith_model *m, const pith_weights *w)
+void guard_mapped(guard_finder at, const void *ctx)
 {
-    mapped_path = path;
-    mapped_model = m;
-    mapped_weights = w;
-    mapped_too = NULL;
-}
-
-void guard_mapped_by(guard_finder at, void *ctx)
-{
-    if (at) mapped_by_ctx = ctx;
+    mapped_by = NULL; /* a finder never meets another's ctx */
+    mapped_ctx = ctx;
     mapped_by = at;
 }
 
-void guard_mapped_too(const pith_weights *w) { mapped_too = w; }
+const char *guard_path(const void *path, const void *addr)
+{
+    (void)addr;
+    return path;
+}
+
+const char *guard_model(const void *model, const void *addr) { return pith_model_mapped_at(model, addr); }
+
+const char *guard_weights(const void *weights, const void *addr) { return pith_weights_mapped_at(weights, addr); }
 
 void guard_temp(const char *path) { temp_path = path; }
 

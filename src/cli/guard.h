@@ -6,13 +6,13 @@
 #include <sys/types.h>
 
 void guard_install(void);
-/* Whose mapped files a fault may lie in: path names them until (or unless) m or w can say which file it is. */
-void guard_mapped(const char *path, const pith_model *m, const pith_weights *w);
-/* In place of those: asked, in the signal handler, for the file that is mapped at an address; NULL: none. */
-typedef const char *(*guard_finder)(void *ctx, const void *addr);
-void guard_mapped_by(guard_finder at, void *ctx); /* at NULL: no longer */
-/* Beside those: the second of two that are read together, until the next guard_mapped. */
-void guard_mapped_too(const pith_weights *w);
+/* Asked, in the signal handler, for the file that is mapped at an address; NULL: none of ours. ctx must outlive its use here. */
+typedef const char *(*guard_finder)(const void *ctx, const void *addr);
+void guard_mapped(guard_finder at, const void *ctx); /* at NULL: nothing is mapped any more */
+/* Finders: every fault lies in the path ctx (while it is being opened); the files of a pith_model; of a pith_weights. */
+const char *guard_path(const void *path, const void *addr);
+const char *guard_model(const void *model, const void *addr);
+const char *guard_weights(const void *weights, const void *addr);
 /* A temporary file to remove; NULL: none any more. The string must outlive its use here. */
 void guard_temp(const char *path);
 /* A file being appended to: it is cut back to `complete` bytes. fd -1: none any more. */

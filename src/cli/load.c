@@ -156,10 +156,10 @@ int load_open(load *l, const cli_model_opts *o, pith_err *e)
     static const char *const types[] = {NULL, "q8", "q4"};
     pith_model_options mo = {.threads = (int)o->threads, .kernels = o->kernels, .no_mmap = o->no_mmap, .dtype = types[o->dtype],
                              .pin = o->pin};
-    guard_mapped(l->path, NULL, NULL);
+    guard_mapped(guard_path, l->path);
     l->model = pith_model_open(l->path, &mo, e);
     if (!l->model) return -1;
-    guard_mapped(l->path, l->model, NULL);
+    guard_mapped(guard_model, l->model);
     for (size_t i = 0; i < pith_model_warnings(l->model); i++) cli_note("warning: %s", pith_model_warning(l->model, i));
     l->session = pith_session_new(l->model, e);
     if (!l->session) return -1;
@@ -173,7 +173,7 @@ int load_open(load *l, const cli_model_opts *o, pith_err *e)
 
 void load_close(load *l)
 {
-    guard_mapped(NULL, NULL, NULL);
+    guard_mapped(NULL, NULL);
     pith_session_free(l->session);
     pith_model_close(l->model);
     free(l->path);
