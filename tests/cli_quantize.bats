@@ -382,6 +382,7 @@ P
 }
 
 @test "each call that fails: absent, as it was, or whole; one line; nothing left behind" {
+    [[ $PITH != *tsan/pith ]] || skip "clang's OpenMP writes a file of its own, and ends the program where it cannot"
     faults_need
     mkdir d
     cp -r "$GOLDEN/models/llama-odd" src

@@ -45,6 +45,7 @@ cut_file() {
 }
 
 @test "verbs that read weights" {
+    [[ $PITH != *tsan/pith ]] || skip "the race detector writes out at the end what had not been said yet"
     enc=enc/model.safetensors
     cut_file $enc 1 "$PITH" inspect -q enc --stats
     cut_file $enc 1 "$PITH" inspect -q enc --html made.html

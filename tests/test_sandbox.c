@@ -230,6 +230,17 @@ static int without_sandbox(void)
     return 1;
 }
 
+/* A server's lets nothing be opened. */
+static int without_servers(void)
+{
+#if defined(__clang__) && defined(_OPENMP)
+    printf("# skip: clang's OpenMP opens files after the sandbox stands\n");
+    return 1;
+#else
+    return without_sandbox();
+#endif
+}
+
 static void test_held(void **state)
 {
     (void)state;
@@ -241,7 +252,7 @@ static void test_held(void **state)
                  {"bind", bind_made}, {"listen", listen_made}, {"fork", do_fork}, {"kill", kill_parent}, {"ptrace", trace_parent},
                  {"mmap of code", code_mmap}, {"mprotect to code", code_mprotect}, {"unlink", unlink_other}, {"rename", rename_mine},
                  {"chdir", go_elsewhere}, {"access", read_directory}, {"io_uring", uring}};
-    if (without_sandbox()) skip();
+    if (without_servers()) skip();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int status = try(cases[i].what, 0);
         if (!WIFEXITED(status) || WEXITSTATUS(status) != HELD) fail_msg("%s: status %x, expected EPERM", cases[i].name, (unsigned)status);
@@ -279,7 +290,7 @@ static void test_verb(void **state)
 static void test_allowed(void **state)
 {
     (void)state;
-    if (without_sandbox()) skip();
+    if (without_servers()) skip();
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
     int status = try(serve_work, 0);

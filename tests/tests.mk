@@ -60,7 +60,7 @@ asan-parsers: all
 # clang's OpenMP runtime and its race detector understand each other; gcc's do not.
 tsan:
 	@tools/deps.sh build test tsan
-	@$(call sanitized,tsan); export TSAN_OPTIONS=ignore_noninstrumented_modules=1:$$said OMP_TOOL_LIBRARIES=$$(ls /usr/lib/llvm-*/lib/libarcher.so | tail -1); \
+	@$(call sanitized,tsan); export TSAN_OPTIONS=ignore_noninstrumented_modules=1:atexit_sleep_ms=20:$$said OMP_TOOL_LIBRARIES=$$(ls /usr/lib/llvm-*/lib/libarcher.so | tail -1); \
 	  PITH_TEST_QUICK=1 $(SUBMAKE) $(parallel) check BUILD=build/tsan CC=clang OPENMP=1 CFLAGS="-O1 -g" SAN=-fsanitize=thread
 
 neon:

@@ -24,7 +24,7 @@ static const walk walks[] = {
 };
 
 typedef uint64_t wide __attribute__((vector_size(64), aligned(64)));
-static volatile uint64_t sink;
+static _Atomic uint64_t sink; /* of every thread */
 
 /* Reads n bytes, a multiple of 1 KiB; compiled for each width of vectors. */
 #define READ(name, target)                                                                                             \
