@@ -25,6 +25,7 @@ assert list(a)[:6] == ["label","score","scores","logits","n_tokens","truncated"]
     want=$("$PITH" classify -f rows.jsonl --json)
     [ "$("$PITH" classify --format jsonl --json <rows.jsonl)" = "$want" ]
     [ "$(sed 's/$/\r/' rows.jsonl | "$PITH" classify --format jsonl --json)" = "$want" ]
+    [ "$(sed 's/^/ \t\r/' rows.jsonl | "$PITH" classify --format jsonl --json)" = "$want" ]
     [ "$( (printf '\xef\xbb\xbf'; cat rows.jsonl) | "$PITH" classify --format jsonl --json)" = "$want" ]
     cp rows.jsonl rows.ndjson
     [ "$("$PITH" classify -f rows.ndjson --json)" = "$want" ]
