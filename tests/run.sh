@@ -4,7 +4,7 @@
 # What a program has to report is printed when it ends; a table, every failure and every skip with its reason come at the
 # end, and "N passed, N failed, N skipped" is the last line. A program whose source says "run: alone" measures time, and
 # runs with nothing beside it. SANITIZED: a build folder whose tests, named in SANITIZED_TESTS, run too, as "asan:test_x".
-# LONG=1: tests/long/*.sh as well, each with the machine to itself. LEAVE_OUT=kind: without the tests that tests/long/left_out
+# LONG=1: tests/long/*.sh as well, each with the machine to itself. LEAVE_OUT=kind: without these, and the tests that tests/long/left_out
 # names for that kind of build; each is told as skipped, with the reason. REPORTS: where sanitizers write; each report is a failure.
 # usage: BUILD=build PITH=./pith tests/run.sh [regex of names]
 set -u
@@ -47,7 +47,7 @@ for t in tests/*.bats; do
     add "$(basename "$t")" "$t" bats --tap "$t"
 done
 for t in ${LONG:+tests/long/*.sh}; do
-    [[ -e $t ]] && add "long/$(basename "$t")" "$t" "$t"
+    [[ -e $t && -z ${LEAVE_OUT:-} ]] && add "long/$(basename "$t")" "$t" "$t"
 done
 
 ((${#names[@]})) || { echo "run.sh: no test is called '$pattern'" >&2; exit 2; }
