@@ -25,12 +25,12 @@ int pith_set_memory(pith_memory_fn *fn, void *ctx, pith_err *e)
 
 /* ---- open ---- */
 
-static int exists(const char *dir, const char *name)
+/* -1: no memory, which is not absence. */
+static int exists(const char *dir, const char *name, pith_err *e)
 {
-    pith_err ignored = {0};
     struct stat st;
-    char *p = path_join(dir, name, &ignored);
-    int there = p && stat(p, &st) == 0;
+    char *p = path_join(dir, name, e);
+    int there = p ? stat(p, &st) == 0 : -1;
     mem_free(p);
     return there;
 }
@@ -63,8 +63,9 @@ int engine_config(pith_model *m, const char *dir, const char **architecture, pit
     if (!S_ISDIR(st.st_mode))
         return err_set(e, "%s: is a file; a model is a directory with config.json, *.safetensors and tokenizer files "
                           "(`pith inspect` reads single files)", dir);
-    if (!exists(dir, "config.json"))
-        return err_set(e, "%s: holds no config.json, so it is no Hugging Face model directory", dir);
+    int there = exists(dir, "config.json", e);
+    if (there < 0) return -1;
+    if (!there) return err_set(e, "%s: holds no config.json, so it is no Hugging Face model directory", dir);
     char *path = path_join(dir, "config.json", e);
     if (path) m->config = json_load(path, e);
     mem_free(path);
@@ -75,7 +76,9 @@ int engine_config(pith_model *m, const char *dir, const char **architecture, pit
 
 static int open_tokenizer(pith_model *m, const char *dir, pith_err *e)
 {
-    if (!exists(dir, "tokenizer.json") && !exists(dir, "vocab.txt")) return 0;
+    int there = exists(dir, "tokenizer.json", e);
+    if (!there) there = exists(dir, "vocab.txt", e);
+    if (there <= 0) return there;
     m->tokenizer.t = tokenizer_open(dir, e);
     return m->tokenizer.t ? 0 : -1;
 }

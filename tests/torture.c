@@ -2,9 +2,9 @@
  * failing: an allocation, a mapping, opening, reading or writing a file, starting a thread. Kinds and environment are told
  * there. What a run allocates is counted, too: what is live when main returns is lost.
  *
- * Not made to fail, and not counted, are allocations by
+ * Not made to fail, and not counted, are allocations (and threads) by
  *   - the dynamic linker: a thread's first use of a library's thread-local storage. It ends the process when that fails;
- *   - libgomp: before main. It ends the process, too.
+ *   - libgomp: before main, and of its threads, which pith has tried for before (par.c). It ends the process, too.
  * No caller can prevent these. All else may fail: libc's own on the program's behalf (fopen, getline, pthread_create, ...),
  * and those of every other library.
  * Writes to 0, 1 and 2 by write(2) go through; streams' output fails where the program asks whether it did: fflush, fclose. */
@@ -361,7 +361,7 @@ PUBLIC int fclose(FILE *f)
 PUBLIC int pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*fn)(void *), void *arg)
 {
     REAL(int, pthread_create, (pthread_t *, const pthread_attr_t *, void *(*)(void *), void *))
-    return fails(TORTURE_THREAD, "pthread_create") ? EAGAIN : real(t, a, fn, arg);
+    return watched(CALLER) && fails(TORTURE_THREAD, "pthread_create") ? EAGAIN : real(t, a, fn, arg);
 }
 
 /* ---- the program ---- */

@@ -4,7 +4,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 unset MAKEFLAGS MAKELEVEL MFLAGS ONLY BUILD PITH
-programs= failed=0
+programs="" failed=0
 build() { # name make's variables and goals...
     local name=$1; shift
     if ! command -v "${1#CC=}" >/dev/null; then echo "ok - $name # skip: no ${1#CC=}"; return; fi
@@ -24,7 +24,7 @@ build native CC=gcc CFLAGS="-O3 -march=native -g"
 # A process ends while its workers have hardly begun, whose threads are of another OpenMP in clang's build.
 for program in $programs; do
     bad=0
-    for i in {1..200}; do
+    for _ in {1..200}; do
         [[ $(PITH_THREADS=8 $program logits -q -m tests/golden/models/bert-f32 --ids 1,2 --hash 2>&1) =~ ^[0-9a-f]{16}$ ]] || bad=$((bad + 1))
     done
     if ((bad == 0)); then echo "ok - $program: 200 short runs on 8 threads end well"; else echo "not ok - $program: of 200 short runs on 8 threads $bad do not end well"; failed=1; fi

@@ -45,10 +45,10 @@ killed() {
 # often; then it is finished. Sometimes half of its last row is cut off, or half a row added, as a machine that lost its power
 # may leave it.
 resumed() {
-    local name=$1 in=$2 out=$3 rc=0 i took=0 start t pid size jobs=0 kills=0
+    local name=$1 in=$2 out=$3 rc=0 took=0 start t pid size jobs=0 kills=0
     "$PITH" classify -q -m m -t 1 -f "$in" -o "$out" || rc=1
     mv "$out" whole
-    for i in 1 2 3; do # the quickest: the machine may be busy
+    for _ in 1 2 3; do # the quickest: the machine may be busy
         rm -f "$out"
         start=${EPOCHREALTIME/./}
         "$PITH" classify -q -m m -t 1 -f "$in" -o "$out" --resume || rc=1

@@ -28,6 +28,7 @@ tools/sources.sh "$out/libs" >"$out/libs.log" 2>&1 || {
     exit 1
 }
 # Not test_safetensors: it wraps glibc's pread64, and allocations that here are cJSON's too.
+# shellcheck disable=SC2206
 tests=(par tensor kernel_portable quant op rope kv moe json csv digest outfile tokenizer torch $more)
 # shellcheck disable=SC2086
 if ! PKG_CONFIG_LIBDIR=$PWD/$out/libs/lib/pkgconfig make -j"$(nproc)" CC="$CC" AR="$AR" $off BUILD="$out" all "${tests[@]/#/$out/tests/test_}" >"$out/make.log" 2>&1; then
