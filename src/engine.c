@@ -25,16 +25,6 @@ int pith_set_memory(pith_memory_fn *fn, void *ctx, pith_err *e)
 
 /* ---- open ---- */
 
-/* -1: no memory, which is not absence. */
-static int exists(const char *dir, const char *name, pith_err *e)
-{
-    struct stat st;
-    char *p = path_join(dir, name, e);
-    int there = p ? stat(p, &st) == 0 : -1;
-    mem_free(p);
-    return there;
-}
-
 /* problem_type and the number of labels decide, as in transformers' text-classification pipeline. */
 static int read_activation(pith_model *m, json cfg, pith_err *e)
 {
@@ -63,7 +53,7 @@ int engine_config(pith_model *m, const char *dir, const char **architecture, pit
     if (!S_ISDIR(st.st_mode))
         return err_set(e, "%s: is a file; a model is a directory with config.json, *.safetensors and tokenizer files "
                           "(`pith inspect` reads single files)", dir);
-    int there = exists(dir, "config.json", e);
+    int there = path_there(dir, "config.json", e);
     if (there < 0) return -1;
     if (!there) return err_set(e, "%s: holds no config.json, so it is no Hugging Face model directory", dir);
     char *path = path_join(dir, "config.json", e);
@@ -76,8 +66,8 @@ int engine_config(pith_model *m, const char *dir, const char **architecture, pit
 
 static int open_tokenizer(pith_model *m, const char *dir, pith_err *e)
 {
-    int there = exists(dir, "tokenizer.json", e);
-    if (!there) there = exists(dir, "vocab.txt", e);
+    int there = path_there(dir, "tokenizer.json", e);
+    if (!there) there = path_there(dir, "vocab.txt", e);
     if (there <= 0) return there;
     m->tokenizer.t = tokenizer_open(dir, e);
     return m->tokenizer.t ? 0 : -1;

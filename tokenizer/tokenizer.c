@@ -2,6 +2,7 @@
 #include "tokenizer/tokenizer.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/path.h"
 #include "tokenizer/added.h"
 #include "tokenizer/decode.h"
 #include "tokenizer/encoding.h"
@@ -80,9 +81,10 @@ static tokenizer *from_others(const char *dir, json config, pith_err *e)
         char *text;
         size_t len;
         const char *name = OTHERS[i].name, *with = OTHERS[i].with;
-        bool there, both = true;
-        if (vocabtxt_there(dir, name, &there, e) || (with && vocabtxt_there(dir, with, &both, e))) return NULL;
-        if (!there || !both) continue;
+        int there = path_there(dir, name, e);
+        if (there > 0 && with) there = path_there(dir, with, e);
+        if (there < 0) return NULL;
+        if (!there) continue;
         if (OTHERS[i].convert(dir, config, &text, &len, e)) return NULL;
         tokenizer *t = tokenizer_from_json(name, text, len, e);
         mem_free(text);

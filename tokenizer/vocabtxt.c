@@ -36,15 +36,6 @@ static int check_class(json config, pith_err *e)
                    class);
 }
 
-int vocabtxt_there(const char *dir, const char *name, bool *there, pith_err *e)
-{
-    struct stat st;
-    char *path = path_join(dir, name, e);
-    *there = path && stat(path, &st) == 0;
-    mem_free(path);
-    return path ? 0 : -1;
-}
-
 int vocabtxt_load(const char *dir, const char *name, json_doc **doc, pith_err *e)
 {
     struct stat st;

@@ -12,9 +12,7 @@ int vocabtxt_convert(const char *dir, json config, char **out, size_t *len, pith
 /* The JSON file dir/name; *doc is NULL if there is no such file. */
 int vocabtxt_load(const char *dir, const char *name, json_doc **doc, pith_err *e);
 
-/* What other directories without tokenizer.json (spm.c, vocabjson.c) need too. */
-int vocabtxt_there(const char *dir, const char *name, bool *there, pith_err *e);
-/* A whole file, allocated. */
+/* A whole file, allocated; for other directories without tokenizer.json (spm.c, vocabjson.c) too. */
 char *vocabtxt_read(const char *dir, const char *name, size_t *len, pith_err *e);
 /* "content" of a token that is a string or an object; the default if it is not there; NULL if it is null. */
 int vocabtxt_content(json v, const char *def, const char **out, pith_err *e);
