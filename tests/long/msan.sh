@@ -6,7 +6,7 @@
 dir=${BUILD:-build}/long/msan bad=0
 PARSER_DOORS=tests/long/msan_doors.c
 PARSER_FILES="stat stat64 fstat fstat64" # the fuzzers have their own
-PARSER_WRAP="utf8proc_decompose_char pcre2_get_ovector_pointer_8 pcre2_compile_8 pcre2_get_error_message_8"
+PARSER_WRAP="fopencookie utf8proc_decompose_char pcre2_get_ovector_pointer_8 pcre2_compile_8 pcre2_get_error_message_8"
 export MSAN_OPTIONS=allocator_may_return_null=1
 [ -z "${MSAN_ONLY-}" ] || PARSER_TESTS=$MSAN_ONLY
 checks="-fsanitize=memory -fsanitize-recover=memory -fsanitize-memory-track-origins=1"
