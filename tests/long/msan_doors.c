@@ -59,11 +59,12 @@ DOOR(FILE *, fopencookie, void *ctx, const char *how, cookie_io_functions_t io)
     return __real_fopencookie(ctx, how, io);
 }
 
-/* cJSON zeroes its nodes and writes its strings before it gives them away. Not malloc, whose calls some tests count. */
+/* cJSON zeroes its nodes and writes its strings before it gives them away. Not malloc or aligned_alloc, whose calls some tests count. */
 static void *unpoisoned(size_t n)
 {
-    void *p = aligned_alloc(16, (n + 15) & ~(size_t)15);
-    if (p) __msan_unpoison(p, n);
+    void *p;
+    if (posix_memalign(&p, 16, n)) return NULL;
+    __msan_unpoison(p, n);
     return p;
 }
 
