@@ -6,13 +6,7 @@
 #include <limits.h>
 #include <pthread.h>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { STACK = 2 << 20 }; /* sanitizers put far more on it */
-#elif defined(__has_feature)
-enum { STACK = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer) ? 2 << 20 : 128 << 10 };
-#else
-enum { STACK = 128 << 10 };
-#endif
+enum { STACK = UTIL_SANITIZED ? 2 << 20 : 128 << 10 }; /* sanitizers put far more on it */
 
 enum { EITHER = 2 };
 typedef struct call {

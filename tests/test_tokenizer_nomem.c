@@ -6,20 +6,7 @@
 #include "tokenizer/tokenizer.h"
 #include <unistd.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define CAN_FAIL 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#define CAN_FAIL 0
-#endif
-#endif
-#if !defined(CAN_FAIL) && defined(__GLIBC__) && !defined(__SANITIZE_THREAD__)
-#define CAN_FAIL 1
-#elif !defined(CAN_FAIL)
-#define CAN_FAIL 0
-#endif
-
-#if CAN_FAIL
+#if !UTIL_SANITIZED && defined(__GLIBC__)
 /* glibc's allocator under its other names, so that a program can put its own in front. */
 extern void *__libc_malloc(size_t n);
 extern void *__libc_calloc(size_t n, size_t size);

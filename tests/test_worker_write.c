@@ -154,14 +154,6 @@ static void nan_fails_an_answer_only(void **state)
     worker_close(w);
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-
 /* Address space for so many bytes more than there are now; 0: for all. */
 static void allow(size_t more)
 {
@@ -177,7 +169,7 @@ static void allow(size_t more)
 static void short_memory_fails_one_answer_only(void **state)
 {
     (void)state;
-#ifdef SANITIZED
+#if UTIL_SANITIZED
     printf("# skip: a sanitizer needs all of the address space\n");
     skip();
 #endif
